@@ -1,0 +1,121 @@
+"""Means with their intervals: over seeds, and over paired units of two models' results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+_RESAMPLED_VALUES_AT_ONCE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its interval.
+
+    Attributes:
+        mean: the estimate itself.
+        low: lower end of the interval; NaN where one unit alone was seen, which says nothing about spread.
+        high: upper end of the interval; NaN likewise.
+        n: number of independent units behind it.
+        unit: what such a unit is, in words ("seed", "20 kb block").
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    unit: str
+
+
+def mean_interval(values: ArrayLike, *, level: float = 0.95, unit: str = "seed") -> Estimate:
+    """Mean of independent values with Student's t interval.
+
+    Args:
+        values: (n,) finite numbers, n >= 1.
+        level: coverage, between 0 and 1.
+        unit: what one value stands for.
+
+    Raises:
+        ValueError: no values, values that are not finite, or a level outside (0, 1).
+    """
+    data = _finite_vector(values, "values")
+    _check_level(level)
+    mean = float(data.mean())
+    if data.size == 1:
+        return Estimate(mean, float("nan"), float("nan"), 1, unit)
+    half = float(stats.t.ppf((1 + level) / 2, data.size - 1) * data.std(ddof=1) / np.sqrt(data.size))
+    return Estimate(mean, mean - half, mean + half, data.size, unit)
+
+
+def paired_bootstrap(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+    unit: str = "example",
+) -> Estimate:
+    """Mean of `a - b` over paired units, with a percentile bootstrap interval over the units.
+
+    Units are resampled whole, each with its weight, so that blocks of unequal size count by their size.
+
+    Args:
+        a: (n,) one number a unit.
+        b: (n,) the other's number for the same units in the same order.
+        weights: (n,) positive sizes of the units; equal where not given.
+        level: coverage, between 0 and 1.
+        resamples: number of bootstrap samples.
+        seed: of the resampling; the same seed gives the same interval.
+        unit: what one pair stands for.
+
+    Raises:
+        ValueError: the vectors differ in length, are empty, not finite, or a weight is not positive.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    """
+    first, second = _finite_vector(a, "a"), _finite_vector(b, "b")
+    size = np.ones_like(first) if weights is None else _finite_vector(weights, "weights")
+    if not first.shape == second.shape == size.shape:
+        raise ValueError(
+            f"pairs and weights must match one to one; given {first.size}, {second.size} and {size.size}"
+        )
+    if (size <= 0).any():
+        raise ValueError("weights must be positive: leave out the units that nothing was measured on")
+    _check_level(level)
+    difference = first - second
+    mean = float(np.average(difference, weights=size))
+    if difference.size == 1:
+        return Estimate(mean, float("nan"), float("nan"), 1, unit)
+    means = _resampled_means(difference, size, resamples, np.random.default_rng(seed))
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(mean, float(low), float(high), difference.size, unit)
+
+
+def _resampled_means(
+    values: np.ndarray, weights: np.ndarray, resamples: int, generator: np.random.Generator
+) -> np.ndarray:
+    """(resamples,) weighted means of whole-unit resamples, a bounded number of values in memory at once."""
+    rows = max(1, _RESAMPLED_VALUES_AT_ONCE // values.size)
+    weighted = values * weights
+    means = []
+    for start in range(0, resamples, rows):
+        drawn = generator.integers(values.size, size=(min(rows, resamples - start), values.size))
+        means.append(weighted[drawn].sum(axis=1) / weights[drawn].sum(axis=1))
+    return np.concatenate(means)
+
+
+def _finite_vector(values: ArrayLike, name: str) -> np.ndarray:
+    vector = np.asarray(values, dtype=np.float64)
+    if vector.ndim != 1 or vector.size == 0 or not np.isfinite(vector).all():
+        raise ValueError(f"{name} must be a non-empty vector of finite numbers; given shape {vector.shape}")
+    return vector
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, such as 0.95; given {level}")
