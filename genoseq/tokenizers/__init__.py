@@ -1,0 +1,14 @@
+"""From letters to token ids and back: one contract, and the tokenizers that keep it."""
+
+from genoseq.tokenizers.base import PaddingSide, TokenBatch, Tokenizer
+from genoseq.tokenizers.character import CharacterTokenizer, SpecialTokens
+from genoseq.tokenizers.storage import load_tokenizer
+
+__all__ = [
+    "CharacterTokenizer",
+    "PaddingSide",
+    "SpecialTokens",
+    "TokenBatch",
+    "Tokenizer",
+    "load_tokenizer",
+]
