@@ -1,0 +1,44 @@
+"""Which backend runs an operator.
+
+`auto` takes the fastest backend that supports the tensors; a backend named outright runs or raises, so that a
+benchmark never measures something else than it says.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+
+Backend = Literal["auto", "reference", "triton"]
+
+
+class BackendUnavailable(RuntimeError):  # noqa: N818 - the name that the public contract has
+    """The backend asked for cannot run this operator on these tensors."""
+
+
+def choose_backend(
+    requested: Backend, *, operator: str, available: tuple[str, ...], like: torch.Tensor
+) -> str:
+    """Name of the backend to run.
+
+    Args:
+        requested: what the caller asked for.
+        operator: name of the operator, for the message.
+        available: the operator's backends that can run `like`, the fastest first.
+        like: a tensor with the device, dtype and shape of the call.
+
+    Raises:
+        ValueError: no backend has the requested name.
+        BackendUnavailable: the requested backend is not among the available.
+    """
+    if requested not in get_args(Backend):
+        raise ValueError(f"backend={requested!r}: choose one of {', '.join(get_args(Backend))}.")
+    if requested == "auto":
+        return available[0]
+    if requested not in available:
+        raise BackendUnavailable(
+            f"{operator}: backend {requested!r} cannot run on device {like.device}, dtype {like.dtype}, "
+            f"shape {tuple(like.shape)}; available here: {', '.join(available)}."
+        )
+    return requested

@@ -1,0 +1,102 @@
+"""`fft_conv` as operators of fixed arity, so that torch.compile and checkpointing see one node each.
+
+An operator may not return None nor one of its inputs: gradients of what was not given are empty tensors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from genoseq_kernels.fft_conv import reference
+
+_NUM_INPUTS = 7
+
+
+@torch.library.custom_op("genoseq::fft_conv", mutates_args=())
+def fft_conv_forward(
+    u: torch.Tensor,
+    k: torch.Tensor,
+    skip: torch.Tensor | None,
+    gate_in: torch.Tensor | None,
+    gate_out: torch.Tensor | None,
+    spectrum: torch.Tensor | None,
+    mode: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """See `genoseq_kernels.fft_conv`; the second result is the convolution before `gate_out`, kept for it."""
+    return reference.forward(u, k, skip, gate_in, gate_out, spectrum, mode)
+
+
+@fft_conv_forward.register_fake
+def _(
+    u: torch.Tensor,
+    k: torch.Tensor,
+    skip: torch.Tensor | None,
+    gate_in: torch.Tensor | None,
+    gate_out: torch.Tensor | None,
+    spectrum: torch.Tensor | None,
+    mode: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return _like(u), u.new_empty(0) if gate_out is None else _like(u)
+
+
+@torch.library.custom_op("genoseq::fft_conv_backward", mutates_args=())
+def fft_conv_backward(
+    grad: torch.Tensor,
+    u: torch.Tensor,
+    k: torch.Tensor,
+    skip: torch.Tensor | None,
+    gate_in: torch.Tensor | None,
+    gate_out: torch.Tensor | None,
+    convolved: torch.Tensor,
+    mode: str,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients of u, k, skip, gate_in, gate_out."""
+    gradients = reference.backward(grad, u, k, skip, gate_in, gate_out, convolved, mode)
+    return (
+        gradients.u,
+        gradients.k,
+        _or_empty(gradients.skip, u),
+        _or_empty(gradients.gate_in, u),
+        _or_empty(gradients.gate_out, u),
+    )
+
+
+@fft_conv_backward.register_fake
+def _(
+    grad: torch.Tensor,
+    u: torch.Tensor,
+    k: torch.Tensor,
+    skip: torch.Tensor | None,
+    gate_in: torch.Tensor | None,
+    gate_out: torch.Tensor | None,
+    convolved: torch.Tensor,
+    mode: str,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    optional = [u.new_empty(0) if x is None else _like(x) for x in (skip, gate_in, gate_out)]
+    return _like(u), _like(k), optional[0], optional[1], optional[2]
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
+    u, k, skip, gate_in, gate_out, _, mode = inputs
+    ctx.save_for_backward(u, k, skip, gate_in, gate_out, output[1])
+    ctx.mode = mode
+
+
+def _backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    *inputs, convolved = ctx.saved_tensors
+    gradients = fft_conv_backward(grad, *inputs, convolved, ctx.mode)
+    given = [None if x is None else gradient for x, gradient in zip(inputs, gradients, strict=True)]
+    return (*given, *[None] * (_NUM_INPUTS - len(given)))
+
+
+fft_conv_forward.register_autograd(_backward, setup_context=_setup_context)
+
+
+def _like(x: torch.Tensor) -> torch.Tensor:
+    return torch.empty(x.shape, dtype=x.dtype, device=x.device)
+
+
+def _or_empty(gradient: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
+    return like.new_empty(0) if gradient is None else gradient
