@@ -1,0 +1,144 @@
+"""A whole model: backbone, head, tokenizer, and what a reader of its predictions needs to know."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from genoseq.errors import ConfigError
+from genoseq.models import embedding, generation, likelihood
+from genoseq.models.backbone import Backbone, BackboneOutput
+from genoseq.models.heads import Head, PlainPooling
+from genoseq.tokenizers import Tokenizer
+
+
+@dataclass
+class ModelOutput:
+    """Attributes:
+    logits: what the head gives: (B, L, V) of the next token, (B, num_outputs) or (B, L, num_outputs).
+    last_hidden_state: (B, L, D).
+    hidden_states: the embeddings, the output of every block, and `last_hidden_state`; None unless asked for.
+    loss: () where labels were given.
+    """
+
+    logits: torch.Tensor
+    last_hidden_state: torch.Tensor
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    loss: torch.Tensor | None = None
+
+
+class SequenceModel(nn.Module):
+    """A backbone under a head.
+
+    Args:
+        backbone: tokens to hidden states.
+        head: hidden states to predictions; made for this very backbone.
+        tokenizer: letters to tokens; None where there is no such thing.
+        preprocessing: what else makes the model's input and names its output, as JSON can hold it: `classes`,
+            `strand`, `window`, `genome` ...
+
+    Raises:
+        ConfigError: the tokenizer has more tokens than the backbone.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: Head,
+        tokenizer: Tokenizer | None = None,
+        preprocessing: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if tokenizer is not None and tokenizer.vocab_size > backbone.vocab_size:
+            raise ConfigError(
+                f"the tokenizer has {tokenizer.vocab_size} tokens, the backbone room for "
+                f"{backbone.vocab_size}: set the model's vocab_size to the tokenizer's."
+            )
+        self.backbone = backbone
+        self.head = head
+        self.tokenizer = tokenizer
+        self.preprocessing = dict(preprocessing or {})
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.backbone.input_embedding.weight.device
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        *,
+        labels: torch.Tensor | None = None,
+        segment_ids: torch.Tensor | None = None,
+        output_hidden_states: bool = False,
+    ) -> ModelOutput:
+        """Predictions for a batch, and their loss.
+
+        Args:
+            input_ids: (B, L) integers.
+            attention_mask: (B, L) bool, False at padding, which then changes nothing; without it padding is
+                a token like any other, as in the official models.
+            labels: what the head's `loss` wants; -100 counts for nothing. A language model's are the input
+                ids.
+            segment_ids: (B, L); neighbours of one id are one sequence, apart from the others in its row.
+            output_hidden_states: also give the hidden states of every layer.
+
+        Raises:
+            SequenceError: a sequence is longer than the backbone's `l_max`.
+        """
+        mask = None if attention_mask is None else attention_mask.bool()
+        hidden: BackboneOutput = self.backbone(
+            input_ids, mask, segment_ids=segment_ids, output_hidden_states=output_hidden_states
+        )
+        logits = self.head(hidden.last_hidden_state, mask)
+        loss = None if labels is None else self.head.loss(logits, labels, mask=mask, segment_ids=segment_ids)
+        return ModelOutput(logits, hidden.last_hidden_state, hidden.hidden_states, loss)
+
+    def generate(
+        self,
+        prompt: str | None = None,
+        *,
+        length: int,
+        num_sequences: int = 1,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+        first_index: int = 0,
+    ) -> list[str]:
+        """New sequences; see `genoseq.models.generation.generate`."""
+        return generation.generate(
+            self,
+            prompt,
+            length=length,
+            num_sequences=num_sequences,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+            first_index=first_index,
+        )
+
+    def embed(
+        self, sequences: str | Sequence[str], *, layer: int = -1, pooling: PlainPooling = "mean"
+    ) -> torch.Tensor:
+        """A vector a sequence, (B, D); see `genoseq.models.embedding.embed`."""
+        return embedding.embed(self, sequences, layer=layer, pooling=pooling)
+
+    def log_prob(self, sequence: str) -> pd.DataFrame:
+        """Log-probability of every base given those before it; see `genoseq.models.likelihood.log_prob`."""
+        return likelihood.log_prob(self, sequence)
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the model as a folder that `genoseq.load` reads; see `genoseq.models.hub.save`."""
+        from genoseq.models import hub
+
+        return hub.save(self, folder)

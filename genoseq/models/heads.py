@@ -1,0 +1,237 @@
+"""Heads: hidden states in, predictions and their loss out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from torch import nn
+
+from genoseq.errors import ConfigError, require_choice
+from genoseq.models.backbone import Backbone
+from genoseq.nn.losses import Problem, next_token_loss, problem_loss, require_problem
+
+PlainPooling = Literal["mean", "max", "first", "last"]
+Pooling = Literal[PlainPooling, "attention"]
+
+
+class Head(nn.Module, ABC):
+    """What turns the hidden states of a backbone into predictions.
+
+    Attributes:
+        head_type: the name that a model folder carries.
+        arguments: what the constructor was given beside the backbone, as JSON can hold it.
+    """
+
+    head_type: ClassVar[str]
+    arguments: dict[str, Any]
+
+    @abstractmethod
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Predictions from hidden states (B, L, D); the mask (B, L) bool is False at padding."""
+
+    @abstractmethod
+    def loss(
+        self,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        *,
+        mask: torch.Tensor | None = None,
+        segment_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Mean loss () of predictions."""
+
+
+class LanguageModelHead(Head):
+    """Logits (B, L, V) of the next token of a causal backbone.
+
+    Args:
+        backbone: what it stands on.
+        tied: share the weight of the backbone's embedding, as the original release does.
+    """
+
+    head_type: ClassVar[str] = "language_model"
+
+    def __init__(self, backbone: Backbone, *, tied: bool = True) -> None:
+        super().__init__()
+        self.arguments = {"tied": tied}
+        self.tied = tied
+        if tied:
+            self.weight = backbone.input_embedding.weight
+        else:
+            self.weight = nn.Parameter(torch.empty(backbone.vocab_size, backbone.d_model))
+            nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        return nn.functional.linear(hidden, self.weight)
+
+    def loss(
+        self,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        *,
+        mask: torch.Tensor | None = None,
+        segment_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Next-token cross-entropy in nats; labels (B, L) are the tokens themselves, -100 where none
+        counts."""
+        return next_token_loss(logits, labels, mask, segment_ids)
+
+
+class SequenceHead(Head):
+    """One prediction a sequence: logits or values (B, num_outputs).
+
+    Args:
+        backbone: what it stands on.
+        problem: `single_label`, `multi_label` or `regression`.
+        num_outputs: classes, labels or values.
+        pooling: of the hidden states over the real positions: `mean`, `last`, `first`, `max`, or `attention`
+            with one learned query.
+        dropout: of the pooled state.
+        bias: of the linear layer.
+
+    Raises:
+        ConfigError: an unknown problem or pooling, or no output.
+    """
+
+    head_type: ClassVar[str] = "sequence"
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        problem: Problem = "single_label",
+        num_outputs: int,
+        pooling: Pooling = "mean",
+        dropout: float = 0.0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        _check_outputs(problem, num_outputs)
+        require_choice("pooling", pooling, get_args(Pooling))
+        self.arguments = {
+            "problem": problem,
+            "num_outputs": num_outputs,
+            "pooling": pooling,
+            "dropout": dropout,
+            "bias": bias,
+        }
+        self.problem = problem
+        self.num_outputs = num_outputs
+        self.pooling: Pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.score = _linear(backbone.d_model, num_outputs, bias=bias)
+        self.query = _linear(backbone.d_model, 1, bias=False) if pooling == "attention" else None
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        if self.pooling != "attention":
+            pooled = pool(hidden, mask, self.pooling)
+        else:
+            assert self.query is not None
+            weights = self.query(hidden)
+            if mask is not None:
+                weights = weights.masked_fill(~mask.unsqueeze(-1), -torch.inf)
+            pooled = (torch.softmax(weights, dim=1) * hidden).sum(1)
+        return self.score(self.dropout(pooled))
+
+    def loss(
+        self,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        *,
+        mask: torch.Tensor | None = None,
+        segment_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """See `problem_loss`."""
+        return problem_loss(self.problem, logits, labels)
+
+
+class TokenHead(Head):
+    """One prediction a token: logits or values (B, L, num_outputs).
+
+    Args:
+        backbone: what it stands on.
+        problem: `single_label`, `multi_label` or `regression`.
+        num_outputs: classes, labels or values.
+        dropout: of the hidden states.
+
+    Raises:
+        ConfigError: an unknown problem, or no output.
+    """
+
+    head_type: ClassVar[str] = "token"
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        problem: Problem = "single_label",
+        num_outputs: int,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        _check_outputs(problem, num_outputs)
+        self.arguments = {"problem": problem, "num_outputs": num_outputs, "dropout": dropout}
+        self.problem = problem
+        self.num_outputs = num_outputs
+        self.dropout = nn.Dropout(dropout)
+        self.score = _linear(backbone.d_model, num_outputs, bias=True)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        return self.score(self.dropout(hidden))
+
+    def loss(
+        self,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        *,
+        mask: torch.Tensor | None = None,
+        segment_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """See `problem_loss`; padding does not count."""
+        if mask is not None:
+            logits, labels = logits[mask], labels[mask]
+        return problem_loss(self.problem, logits, labels)
+
+
+HEADS: dict[str, type[Head]] = {head.head_type: head for head in (LanguageModelHead, SequenceHead, TokenHead)}
+
+
+def pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: PlainPooling) -> torch.Tensor:
+    """Pool hidden states (B, L, D) over the positions (B, L) that the mask leaves, to (B, D).
+
+    Args:
+        hidden: (B, L, D).
+        mask: (B, L) bool with at least one position left in each row; None leaves all.
+        pooling: `mean`, `max`, `first` or `last`.
+    """
+    if mask is None:
+        mask = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+    if pooling == "mean":
+        weights = mask.to(hidden.dtype).unsqueeze(-1)
+        return (hidden * weights).sum(1) / weights.sum(1)
+    if pooling == "max":
+        return hidden.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(1)
+    index = torch.arange(hidden.shape[1], device=hidden.device)
+    if pooling == "last":
+        chosen = torch.where(mask, index, -1).amax(1)
+    else:
+        assert pooling == "first", pooling
+        chosen = torch.where(mask, index, hidden.shape[1]).amin(1)
+    return hidden[torch.arange(hidden.shape[0], device=hidden.device), chosen]
+
+
+def _linear(width: int, outputs: int, *, bias: bool) -> nn.Linear:
+    layer = nn.Linear(width, outputs, bias=bias)
+    nn.init.normal_(layer.weight, std=0.02)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _check_outputs(problem: str, num_outputs: int) -> None:
+    require_problem(problem)
+    least = 2 if problem == "single_label" else 1
+    if num_outputs < least:
+        raise ConfigError(f"num_outputs={num_outputs}: a {problem} head has {least} or more.")

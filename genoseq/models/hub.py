@@ -1,0 +1,288 @@
+"""Models on disk: genoseq's own folders and the official layouts, told apart by what is in them.
+
+A folder from a stranger never chooses what runs: `model_type` is looked up in the table below, and weights
+are read without executing pickles.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from genoseq.errors import CheckpointError, require_choice
+from genoseq.models import hyenadna_layouts
+from genoseq.models.backbone import Backbone
+from genoseq.models.base import SequenceModel
+from genoseq.models.card import model_card
+from genoseq.models.heads import HEADS
+from genoseq.models.hyenadna import HyenaDNA
+from genoseq.models.strict import load_strictly, unique_state
+from genoseq.models.tensor_files import (
+    find_weights,
+    read_json,
+    read_tensors,
+    write_json,
+    write_safetensors,
+    write_state_dict,
+    write_text,
+)
+from genoseq.tokenizers import CharacterTokenizer, Tokenizer, load_tokenizer
+
+FORMAT_VERSION = 1
+Layout = Literal["genoseq", "original", "hf"]
+HeadChoice = Literal["language_model", "sequence"]
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_FILES = ("*.json", "*.safetensors", "*.bin", "*.ckpt")
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the hub knows of one kind of model.
+
+    Attributes:
+        backbone: its class.
+        default_tokenizer: for checkpoints that hold none.
+        derivable: whether a name of the state dict is a buffer that the constructor makes from its arguments.
+    """
+
+    backbone: type[Backbone]
+    default_tokenizer: Callable[[], Tokenizer | None]
+    derivable: re.Pattern[str]
+
+
+FAMILIES: dict[str, Family] = {
+    "hyenadna": Family(HyenaDNA, CharacterTokenizer, re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$")),
+}
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    family: str | None = None,
+    head: HeadChoice | None = None,
+    device: str | torch.device = "cpu",
+) -> SequenceModel:
+    """A model, in eval mode, with its tokenizer (the family's default where the checkpoint has none).
+
+    Args:
+        path: a folder of genoseq's own, a run folder, a folder or a file of weights (.ckpt, .bin,
+            .safetensors, its config.json beside it) of an official layout, or the id of a repository on the
+            Hugging Face hub.
+        family: the model type, where the config does not tell it.
+        head: for official files that hold a language model and a classifier: which of the two to take; by
+            default the one their config names, else the language model.
+        device: where to put it.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, it is truncated, or its tensors do not fit its config;
+            names every missing, unexpected and misshapen one.
+    """
+    folder, weights = _find(path)
+    config = read_json(folder / "config.json")
+    weights = weights or find_weights(folder)
+    tensors = read_tensors(weights)
+    if "format_version" in config:
+        model = _from_genoseq(folder, config)
+    else:
+        model = _from_official(config, tensors, family, head)
+        tensors = _without_other_heads(model, hyenadna_layouts.to_our_names(tensors))
+    _fill(model, tensors, source=str(weights))
+    return model.to(device).eval()
+
+
+def load_backbone(*, checkpoint: str | os.PathLike[str]) -> Backbone:
+    """The backbone of any checkpoint that `load` takes, ready to be fine-tuned under another head.
+
+    Raises:
+        CheckpointError: as `load`.
+    """
+    return load(checkpoint).backbone.train()
+
+
+def save(model: SequenceModel, folder: str | os.PathLike[str]) -> Path:
+    """Write a model as genoseq's own folder: all that `load` and prediction need.
+
+    config.json (type and arguments), model.safetensors, tokenizer.json, preprocessing.json, and README.md,
+    the model card. Each file is written whole or not at all, config.json last.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_safetensors(folder / "model.safetensors", unique_state(model))
+    if model.tokenizer is not None:
+        model.tokenizer.save(folder)
+    write_json(folder / "preprocessing.json", model.preprocessing)
+    write_text(folder / "README.md", model_card(model))
+    config = {
+        "model_type": model.backbone.model_type,
+        "format_version": FORMAT_VERSION,
+        "arguments": model.backbone.arguments,
+        "head": {"type": model.head.head_type, "arguments": model.head.arguments},
+    }
+    write_json(folder / "config.json", config)
+    return folder
+
+
+def export(model: SequenceModel, folder: str | os.PathLike[str], *, layout: Layout = "genoseq") -> Path:
+    """Write a model in genoseq's or an official layout; its tensors are the same bit for bit.
+
+    Args:
+        model: what to write.
+        folder: where to; made if it is not there.
+        layout: `genoseq`, `original` (config.json and weights.ckpt of the first release) or `hf`
+            (config.json and model.safetensors for transformers).
+
+    Raises:
+        ConfigError: there is no such layout.
+        CheckpointError: the layout has no place for the model.
+    """
+    require_choice("layout", layout, get_args(Layout))
+    if layout == "genoseq":
+        return save(model, folder)
+    if not isinstance(model.backbone, HyenaDNA):
+        raise CheckpointError(
+            f"the {layout} layout is HyenaDNA's; this is a {type(model.backbone).__name__}."
+        )
+    tensors = hyenadna_layouts.to_official_names(model, layout)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if layout == "original":
+        write_state_dict(folder / "weights.ckpt", tensors)
+        write_json(folder / "config.json", hyenadna_layouts.config_for_original(model.backbone.arguments))
+    else:
+        write_safetensors(folder / "model.safetensors", tensors)
+        write_json(folder / "config.json", hyenadna_layouts.config_for_hf(model))
+    return folder
+
+
+def _find(path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
+    """The folder of config.json, and the file of weights where it was named."""
+    located = Path(path).expanduser()
+    if located.is_file():
+        return located.parent, located
+    if located.is_dir():
+        run = located / "model"
+        return (run if not (located / "config.json").is_file() and run.is_dir() else located), None
+    if _HUB_ID.fullmatch(os.fspath(path)):
+        return _download(os.fspath(path)), None
+    raise CheckpointError(
+        f"{located} does not exist: give a model folder, a run folder, or a file of weights."
+    )
+
+
+def _download(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, allow_patterns=list(_HUB_FILES)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"{repository} is no folder here, and could not be had from the Hugging Face hub: {error}"
+        ) from error
+
+
+def _from_genoseq(folder: Path, config: Mapping[str, Any]) -> SequenceModel:
+    if config["format_version"] != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{folder}: format_version {config['format_version']}; this genoseq reads {FORMAT_VERSION}: "
+            "update it."
+        )
+    head = config.get("head") or {}
+    preprocessing = read_json(folder / "preprocessing.json")
+    tokenizer = load_tokenizer(folder) if (folder / "tokenizer.json").is_file() else None
+    return _build(
+        _family(config.get("model_type")),
+        config.get("arguments") or {},
+        head.get("type"),
+        head.get("arguments") or {},
+        tokenizer=tokenizer,
+        preprocessing=preprocessing,
+    )
+
+
+def _from_official(
+    config: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor],
+    family: str | None,
+    head: HeadChoice | None,
+) -> SequenceModel:
+    if family is not None:
+        _family(family)
+    preprocessing: dict[str, Any] = {}
+    if hyenadna_layouts.is_original(config):
+        arguments = hyenadna_layouts.arguments_from_original(config)
+        head_type, head_arguments = "language_model", {"tied": True}
+    elif hyenadna_layouts.is_hf(config):
+        arguments = hyenadna_layouts.arguments_from_hf(config)
+        head_type, head_arguments = hyenadna_layouts.head_from_hf(config, tensors, head)
+        classes = hyenadna_layouts.classes_from_hf(config, head_arguments.get("num_outputs", 0))
+        preprocessing = {"classes": classes} if classes else {}
+    else:
+        raise CheckpointError(
+            f"config.json (keys {', '.join(sorted(config))}) is of no layout known here: a genoseq folder "
+            f"has format_version; official ones are those of {', '.join(FAMILIES)}."
+        )
+    known = FAMILIES["hyenadna"]
+    tokenizer = known.default_tokenizer()
+    return _build(
+        known, arguments, head_type, head_arguments, tokenizer=tokenizer, preprocessing=preprocessing
+    )
+
+
+def _build(
+    family: Family,
+    arguments: Mapping[str, Any],
+    head_type: str | None,
+    head_arguments: Mapping[str, Any],
+    *,
+    tokenizer: Tokenizer | None,
+    preprocessing: dict[str, Any],
+) -> SequenceModel:
+    if head_type not in HEADS:
+        raise CheckpointError(f"config.json: head type {head_type!r}; known are {', '.join(HEADS)}.")
+    # First values are drawn only to be overwritten: the caller's random numbers must not notice.
+    with torch.random.fork_rng(devices=[]):
+        backbone = _call(family.backbone, **arguments)
+        head = _call(HEADS[head_type], backbone, **head_arguments)
+    return SequenceModel(backbone, head, tokenizer, preprocessing)
+
+
+def _call(component: type[Any], *args: Any, **arguments: Any) -> Any:
+    try:
+        inspect.signature(component).bind(*args, **arguments)
+    except TypeError as error:
+        raise CheckpointError(
+            f"config.json: the arguments of {component.__name__} do not fit: {error}."
+        ) from error
+    return component(*args, **arguments)
+
+
+def _fill(model: SequenceModel, tensors: Mapping[str, torch.Tensor], *, source: str) -> None:
+    derivable_name = _family(model.backbone.model_type).derivable
+    learned = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    derivable = {name for name in model.state_dict() if derivable_name.search(name) and name not in learned}
+    load_strictly(model, tensors, source=source, derivable=derivable)
+
+
+def _without_other_heads(model: nn.Module, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """An official file may hold a language model and a classifier: drop the one that was not chosen."""
+    heads = {"head.weight", "head.score.weight"}
+    chosen = heads & set(model.state_dict())
+    if heads <= set(tensors):
+        return {name: tensor for name, tensor in tensors.items() if name not in heads - chosen}
+    return tensors
+
+
+def _family(name: str | None) -> Family:
+    if name not in FAMILIES:
+        raise CheckpointError(f"model type {name!r} is unknown here; known are {', '.join(FAMILIES)}.")
+    return FAMILIES[name]

@@ -1,0 +1,215 @@
+"""HyenaDNA: blocks of Hyena operators and MLPs over single nucleotides.
+
+Names of submodules and parameters are those of the released checkpoints.
+Source: Nguyen et al. 2023, "HyenaDNA: Long-Range Genomic Sequence Modeling at Single Nucleotide Resolution",
+and its released code.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, cast
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from genoseq.errors import ConfigError
+from genoseq.models.backbone import BackboneOutput, StreamingBackbone
+from genoseq.nn import HyenaMixer, HyenaState, MixerContext, Mlp, PreNormBlock
+
+
+class HyenaDNA(StreamingBackbone):
+    """The published function.
+
+    Args:
+        d_model: D, width.
+        num_layers: number of blocks.
+        d_inner: width inside the MLPs; None for four times `d_model`.
+        vocab_size: number of tokens.
+        pad_vocab_size_multiple: the embedding's rows are rounded up to a multiple of this.
+        l_max: the most tokens a sequence may have, and the length that filter positions are measured by.
+        order: of the Hyena operators, 2 or more.
+        filter_order: width of the filters' networks.
+        emb_dim: width of the filters' positional embedding; odd, 3 or more.
+        short_filter_order: taps of the short convolution.
+        num_inner_mlps: hidden layers of the filters' networks, between the first and the last.
+        activation_freq: first value of the frequencies of the filters' sines.
+        train_freq: learn these frequencies.
+        position_lr: learning rate of the filters' positional embedding; 0 keeps it fixed.
+        filter_lr: learning rate of the filters' networks; None for the optimiser's own.
+        filter_weight_decay: weight decay of the filters' networks.
+        embed_dropout: dropout of the embeddings.
+        resid_dropout: dropout of what every layer adds.
+        mixer_dropout: dropout of the long convolutions' input.
+        layer_norm_epsilon: of every norm.
+        initializer_range: standard deviation of the first weights of linear layers and embeddings.
+        rescale_residual_init: divide it by sqrt(2 num_layers) for the layers that write to the residual
+            stream.
+        activation_checkpointing: compute blocks again in the backward pass instead of keeping what they hold:
+            less memory, more time, the same numbers.
+
+    Raises:
+        ConfigError: an argument is outside its range.
+    """
+
+    model_type: ClassVar[str] = "hyenadna"
+    causal: ClassVar[bool] = True
+    l_max: int
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        num_layers: int,
+        d_inner: int | None = None,
+        vocab_size: int = 12,
+        pad_vocab_size_multiple: int = 8,
+        l_max: int,
+        order: int = 2,
+        filter_order: int = 64,
+        emb_dim: int = 5,
+        short_filter_order: int = 3,
+        num_inner_mlps: int = 2,
+        activation_freq: float = 10.0,
+        train_freq: bool = True,
+        position_lr: float = 0.0,
+        filter_lr: float | None = 6e-4,
+        filter_weight_decay: float = 0.0,
+        embed_dropout: float = 0.1,
+        resid_dropout: float = 0.0,
+        mixer_dropout: float = 0.0,
+        layer_norm_epsilon: float = 1e-5,
+        initializer_range: float = 0.02,
+        rescale_residual_init: bool = True,
+        activation_checkpointing: bool = False,
+    ) -> None:
+        # Before any other local name is bound, these are exactly the arguments.
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        _check_arguments(order=order, emb_dim=emb_dim, l_max=l_max, short_filter_order=short_filter_order)
+        super().__init__()
+        self.arguments = arguments
+        self.d_model = d_model
+        self.num_layers = num_layers
+        self.vocab_size = math.ceil(vocab_size / pad_vocab_size_multiple) * pad_vocab_size_multiple
+        self.l_max = l_max
+        self.activation_checkpointing = activation_checkpointing
+        self.embeddings = nn.ModuleDict({"word_embeddings": nn.Embedding(self.vocab_size, d_model)})
+        self.dropout = nn.Dropout(embed_dropout)
+        filter_options = {
+            "width": filter_order,
+            "emb_dim": emb_dim,
+            "num_inner_mlps": num_inner_mlps,
+            "activation_freq": activation_freq,
+            "train_freq": train_freq,
+            "position_lr": position_lr,
+            "filter_lr": filter_lr,
+            "filter_weight_decay": filter_weight_decay,
+        }
+        self.layers = nn.ModuleList(
+            PreNormBlock(
+                HyenaMixer(
+                    d_model=d_model,
+                    l_max=l_max,
+                    order=order,
+                    short_filter_order=short_filter_order,
+                    dropout=mixer_dropout,
+                    filter_options=filter_options,
+                ),
+                Mlp(d_model=d_model, d_inner=d_inner or 4 * d_model),
+                d_model=d_model,
+                dropout=resid_dropout,
+                layer_norm_epsilon=layer_norm_epsilon,
+            )
+            for _ in range(num_layers)
+        )
+        self.ln_f = nn.LayerNorm(d_model, eps=layer_norm_epsilon)
+        self._initialize(initializer_range, rescale_residual_init)
+
+    @property
+    def input_embedding(self) -> nn.Embedding:
+        embedding = self.embeddings["word_embeddings"]
+        assert isinstance(embedding, nn.Embedding)
+        return embedding
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        *,
+        segment_ids: torch.Tensor | None = None,
+        output_hidden_states: bool = False,
+    ) -> BackboneOutput:
+        context = MixerContext(
+            mask=None if attention_mask is None else attention_mask.bool(), segment_ids=segment_ids
+        )
+        x = self._embed(input_ids)
+        kept = [x]
+        for layer in self._blocks:
+            if self.activation_checkpointing and torch.is_grad_enabled():
+                x = checkpoint(layer, x, context, use_reentrant=False)
+            else:
+                x = layer(x, context)
+            if output_hidden_states:
+                kept.append(x)
+        last = self._final_norm(x)
+        return BackboneOutput(last, (*kept, last) if output_hidden_states else None)
+
+    def init_state(self, batch_size: int, *, max_length: int) -> list[HyenaState]:
+        """See `StreamingBackbone.init_state`; its memory is a history of every token there is room for."""
+        weight = self.input_embedding.weight
+        return [
+            layer.mixer.init_state(
+                batch_size, max_length=max_length, device=weight.device, dtype=weight.dtype
+            )
+            for layer in self._blocks
+        ]
+
+    def forward_chunk(
+        self, input_ids: torch.Tensor, state: list[HyenaState], attention_mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        context = MixerContext(mask=None if attention_mask is None else attention_mask.bool())
+        x = self._embed(input_ids)
+        for layer, layer_state in zip(self._blocks, state, strict=True):
+            x = layer(x, context, state=layer_state)
+        return self._final_norm(x)
+
+    def step(self, input_ids: torch.Tensor, state: list[HyenaState]) -> torch.Tensor:
+        x = self._embed(input_ids)
+        for layer, layer_state in zip(self._blocks, state, strict=True):
+            x = layer.step(x, layer_state)
+        return self._final_norm(x)
+
+    @property
+    def _blocks(self) -> list[PreNormBlock]:
+        return cast(list[PreNormBlock], list(self.layers))
+
+    def _embed(self, input_ids: torch.Tensor) -> torch.Tensor:
+        x = self.dropout(F.embedding(input_ids, self.input_embedding.weight))
+        return x.to(torch.promote_types(x.dtype, torch.float32))
+
+    def _final_norm(self, x: torch.Tensor) -> torch.Tensor:
+        return self.ln_f(x.to(self.ln_f.weight.dtype))
+
+    def _initialize(self, std: float, rescale_residual: bool) -> None:
+        """Normal weights and zero biases; short filters and filter biases keep torch's own first values."""
+        for name, module in self.named_modules():
+            if not isinstance(module, nn.Linear | nn.Embedding):
+                continue
+            nn.init.normal_(module.weight, std=std)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+            if rescale_residual and name.endswith(("mixer.out_proj", "mlp.fc2")):
+                nn.init.normal_(module.weight, std=std / math.sqrt(2 * self.num_layers))
+
+
+def _check_arguments(*, order: int, emb_dim: int, l_max: int, short_filter_order: int) -> None:
+    if order < 2:
+        raise ConfigError(f"order={order}: a Hyena operator has order 2 or more.")
+    if emb_dim < 3 or emb_dim % 2 == 0:
+        raise ConfigError(f"emb_dim={emb_dim}: time, cosines and sines want an odd number, 3 or more.")
+    if l_max < 2:
+        raise ConfigError(f"l_max={l_max}: a model wants room for 2 tokens or more.")
+    if short_filter_order < 1:
+        raise ConfigError(f"short_filter_order={short_filter_order}: a filter has 1 tap or more.")

@@ -1,0 +1,62 @@
+"""What stands around a mixer in a residual network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from genoseq.nn.mixer import Mixer, MixerContext
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU (tanh form) between: (..., D) to (..., D)."""
+
+    def __init__(self, *, d_model: int, d_inner: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(d_model, d_inner)
+        self.fc2 = nn.Linear(d_inner, d_model)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+
+
+class PreNormBlock(nn.Module):
+    """x + mixer(norm1(x)), then x + mlp(norm2(x)).
+
+    The residual stream is float32 (float64 in a float64 model), whatever the layers run in.
+
+    Args:
+        mixer: of width `d_model`.
+        mlp: of width `d_model`.
+        dropout: of what is added to the residual stream.
+        layer_norm_epsilon: of both norms.
+    """
+
+    def __init__(
+        self, mixer: Mixer, mlp: nn.Module, *, d_model: int, dropout: float, layer_norm_epsilon: float
+    ) -> None:
+        super().__init__()
+        self.mixer = mixer
+        self.norm1 = nn.LayerNorm(d_model, eps=layer_norm_epsilon)
+        self.mlp = mlp
+        self.norm2 = nn.LayerNorm(d_model, eps=layer_norm_epsilon)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: torch.Tensor, context: MixerContext | None = None, *, state: Any = None
+    ) -> torch.Tensor:
+        """(B, L, D) to (B, L, D); a `state` is carried on in place."""
+        x = x + self.dropout(self.mixer(self._norm(self.norm1, x), context, state=state))
+        return x + self.dropout(self.mlp(self._norm(self.norm2, x)))
+
+    def step(self, x: torch.Tensor, state: Any) -> torch.Tensor:
+        """One position, (B, D) to (B, D); the `state` is carried on in place."""
+        x = x + self.dropout(self.mixer.step(self._norm(self.norm1, x), state)[0])
+        return x + self.dropout(self.mlp(self._norm(self.norm2, x)))
+
+    @staticmethod
+    def _norm(norm: nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
+        return norm(x.to(norm.weight.dtype))

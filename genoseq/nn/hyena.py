@@ -1,0 +1,219 @@
+"""The Hyena operator: projections, short convolutions, and gated long convolutions with implicit filters.
+
+Source: Poli et al. 2023, "Hyena Hierarchy", definition 3.1; order 2 is HyenaDNA's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from genoseq.errors import SequenceError
+from genoseq.nn.hyena_filter import HyenaFilter
+from genoseq.nn.mixer import Mixer, MixerContext
+from genoseq.nn.packing import plan_unpacking
+from genoseq.nn.short_conv import short_conv
+from genoseq_kernels import fft_conv
+
+
+@dataclass
+class HyenaState:
+    """What Hyena remembers: all of the past, so that its memory grows with the room it is given.
+
+    Attributes:
+        position: number of positions seen.
+        tail: (B, (order + 1) D, K - 1) the last projections, which the short filter still reaches.
+        history: (order - 1, B, D, max_length) inputs of the long convolutions.
+        filters: (order - 1, D, max_length) their taps, reversed: the last is lag zero.
+    """
+
+    position: int
+    tail: torch.Tensor
+    history: torch.Tensor
+    filters: torch.Tensor
+
+    @property
+    def max_length(self) -> int:
+        """Number of positions there is room for."""
+        return self.history.shape[-1]
+
+
+class HyenaMixer(Mixer):
+    """Hyena of any order >= 2.
+
+    Args:
+        d_model: D, width of input and output.
+        l_max: the longest sequence.
+        order: number of gates, `order` - 1 of them before a long convolution.
+        short_filter_order: taps of the short filter.
+        dropout: of the long convolutions' input.
+        filter_options: keyword arguments of `HyenaFilter`, `channels` and `l_max` aside.
+    """
+
+    causal: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        l_max: int,
+        order: int,
+        short_filter_order: int,
+        dropout: float,
+        filter_options: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.d_model = d_model
+        self.l_max = l_max
+        self.order = order
+        width = d_model * (order + 1)
+        self.in_proj = nn.Linear(d_model, width)
+        self.out_proj = nn.Linear(d_model, d_model)
+        self.short_filter = nn.Conv1d(width, width, short_filter_order, groups=width)
+        self.filter_fn = HyenaFilter(channels=d_model * (order - 1), l_max=l_max, **filter_options)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        context: MixerContext | None = None,
+        *,
+        state: HyenaState | None = None,
+        return_state: bool = False,
+    ) -> Any:
+        """See `Mixer.forward`.
+
+        Raises:
+            SequenceError: the sequence, its padding aside, is longer than `l_max`, or than the state has
+                room for.
+        """
+        context = context or MixerContext()
+        if context.segment_ids is not None:
+            assert state is None, "a packed row has no state to carry"
+            return self._forward_packed(x, context)
+        if state is None:
+            assert not return_state, "give init_state(...) as the state to start from"
+            return self._forward_whole(x, context.mask)
+        y = self._forward_chunk(x, context.mask, state)
+        return (y, state) if return_state else y
+
+    def step(self, x: torch.Tensor, state: HyenaState) -> tuple[torch.Tensor, HyenaState]:
+        y = self._forward_chunk(x.unsqueeze(1), None, state)
+        return y.squeeze(1), state
+
+    def init_state(
+        self, batch_size: int, *, max_length: int, device: torch.device | str, dtype: torch.dtype
+    ) -> HyenaState:
+        """See `Mixer.init_state`.
+
+        Raises:
+            SequenceError: `max_length` is beyond `l_max`.
+        """
+        if max_length > self.l_max:
+            raise _too_long(max_length, self.l_max)
+        width, taps = self.short_filter.weight.shape[0], self.short_filter.weight.shape[-1]
+        convolutions = self.order - 1
+        with torch.no_grad():
+            filters = self.filter_fn(max_length).flip(-1).view(convolutions, self.d_model, max_length)
+        return HyenaState(
+            position=0,
+            tail=torch.zeros(batch_size, width, taps - 1, device=device, dtype=dtype),
+            history=torch.zeros(
+                convolutions, batch_size, self.d_model, max_length, device=device, dtype=dtype
+            ),
+            filters=filters,
+        )
+
+    def _forward_whole(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        length = x.shape[1]
+        taps = length if length <= self.l_max else self._real_length(mask, length)
+        projected = _masked(self._project(x), mask)
+        *gates, value = self._split(_masked(self._short(projected), mask))
+        filters = self.filter_fn(taps).view(self.order - 1, self.d_model, taps)
+        skips = self.filter_fn.bias.view(self.order - 1, self.d_model)
+        for index in range(self.order - 1):
+            gate_in = gates[-1 - index]
+            gate_out = gates[0] if index == self.order - 2 else None
+            if self.dropout.p and self.training:
+                value = self.dropout(value * gate_in)
+                value = fft_conv(value, filters[index], skips[index], gate_out=gate_out)
+            else:
+                value = fft_conv(value, filters[index], skips[index], gate_in=gate_in, gate_out=gate_out)
+        return self.out_proj(value.transpose(1, 2))
+
+    def _forward_packed(self, x: torch.Tensor, context: MixerContext) -> torch.Tensor:
+        assert context.segment_ids is not None
+        plan = plan_unpacking(context.segment_ids)
+        mask = None if context.mask is None else plan.unpack(context.mask)
+        rows = self.forward(plan.unpack(x), replace(context, segment_ids=None, mask=mask))
+        return plan.pack(rows, x.shape[0])
+
+    def _forward_chunk(self, x: torch.Tensor, mask: torch.Tensor | None, state: HyenaState) -> torch.Tensor:
+        length = x.shape[1]
+        if state.position + length > state.max_length:
+            raise SequenceError(
+                f"{state.position + length:,} positions do not fit the state's room for "
+                f"{state.max_length:,}: ask init_state for a larger max_length."
+            )
+        projected = torch.cat([state.tail, _masked(self._project(x), mask)], dim=-1)
+        # Copied: a view would keep the whole chunk alive.
+        state.tail = projected[..., length:].detach().clone()
+        *gates, value = self._split(_masked(self._short(projected)[..., -length:], mask))
+        skips = self.filter_fn.bias.view(self.order - 1, self.d_model)
+        for index in range(self.order - 1):
+            value = self.dropout(value * gates[-1 - index])
+            value = self._convolve_with_past(value, index, state) + skips[index].unsqueeze(-1) * value
+        state.position += length
+        return self.out_proj((value * gates[0]).transpose(1, 2))
+
+    def _convolve_with_past(self, value: torch.Tensor, index: int, state: HyenaState) -> torch.Tensor:
+        start, end = state.position, state.position + value.shape[-1]
+        history, filters = state.history[index], state.filters[index]
+        if value.shape[-1] == 1:
+            history[..., start:end] = value.detach()
+            return torch.einsum(
+                "bdl,dl->bd", history[..., :end], filters[..., -end:].to(value.dtype)
+            ).unsqueeze(-1)
+        whole = torch.cat([history[..., :start], value], dim=-1)
+        history[..., start:end] = value.detach()
+        return fft_conv(whole, filters[..., -end:].flip(-1))[..., start:]
+
+    def _project(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, L, D) to (B, (order + 1) D, L): the product itself turns the layout, with no copy after it."""
+        weight = self.in_proj.weight.expand(x.shape[0], -1, -1)
+        return torch.baddbmm(self.in_proj.bias.unsqueeze(-1), weight, x.transpose(1, 2))
+
+    def _short(self, projected: torch.Tensor) -> torch.Tensor:
+        assert self.short_filter.bias is not None
+        return short_conv(projected, self.short_filter.weight, self.short_filter.bias)
+
+    def _split(self, mixed: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return mixed.split(self.d_model, dim=1)
+
+    def _real_length(self, mask: torch.Tensor | None, length: int) -> int:
+        """`l_max`, after a check that what the mask leaves of a longer input fits it."""
+        longest = length
+        if mask is not None:
+            index = torch.arange(length, device=mask.device)
+            last = torch.where(mask, index, -1).amax(1)
+            first = torch.where(mask, index, length).amin(1)
+            longest = int((last - first).amax()) + 1
+        if longest > self.l_max:
+            raise _too_long(longest, self.l_max)
+        return self.l_max
+
+
+def _masked(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """x (B, C, L) with zeros where the mask (B, L) is False."""
+    return x if mask is None else x.masked_fill(~mask.unsqueeze(1), 0)
+
+
+def _too_long(length: int, l_max: int) -> SequenceError:
+    return SequenceError(
+        f"a sequence of {length:,} tokens is longer than this model's l_max={l_max:,}: "
+        "cut it into windows, or take a model with a larger l_max."
+    )

@@ -1,0 +1,131 @@
+"""The implicit long filter of Hyena: a small network from positions to taps, under a decaying window.
+
+Names of submodules and parameters are those of the released checkpoints.
+Source: Poli et al. 2023, "Hyena Hierarchy", section 3.3; Nguyen et al. 2023, "HyenaDNA", released code.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+_FAST_DECAY, _SLOW_DECAY, _DECAY_TARGET, _SHIFT = 0.3, 1.5, 1e-2, 0.05
+
+
+class PositionalEmbedding(nn.Module):
+    """Time in [0, 1] and complex exponentials of it, on a grid of `l_max` points whatever the input's length.
+
+    Attributes:
+        z: (1, l_max, emb_dim); a parameter where `learning_rate` is not zero, else a buffer.
+        t: (1, l_max, 1) buffer.
+    """
+
+    z: torch.Tensor
+    t: torch.Tensor
+
+    def __init__(self, *, emb_dim: int, l_max: int, learning_rate: float) -> None:
+        super().__init__()
+        bands = (emb_dim - 1) // 2
+        t = torch.linspace(0, 1, l_max)[None, :, None]
+        angle = 2 * math.pi * torch.linspace(0, l_max - 1, l_max)[None, :, None] / l_max
+        wave = torch.exp(-1j * torch.linspace(1e-4, bands - 1, bands) * angle)
+        z = torch.cat([t, wave.real, wave.imag], dim=-1)
+        if learning_rate:
+            self.z = nn.Parameter(z)
+            set_optimizer_options(self.z, lr=learning_rate, weight_decay=0.0)
+        else:
+            self.register_buffer("z", z)
+        self.register_buffer("t", t)
+
+
+class Sine(nn.Module):
+    """sin(freq * x), one learned frequency a channel; (..., width) to (..., width)."""
+
+    freq: torch.Tensor
+
+    def __init__(self, *, width: int, frequency: float, learned: bool) -> None:
+        super().__init__()
+        freq = frequency * torch.ones(1, width)
+        if learned:
+            self.freq = nn.Parameter(freq)
+        else:
+            self.register_buffer("freq", freq, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sin(self.freq * x)
+
+
+class ExponentialModulation(nn.Module):
+    """A window exp(-t |delta|) + 0.05, faster channel by channel."""
+
+    deltas: torch.Tensor
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        slowest = math.log(_DECAY_TARGET) / _SLOW_DECAY
+        fastest = math.log(_DECAY_TARGET) / _FAST_DECAY
+        self.register_buffer("deltas", torch.linspace(slowest, fastest, channels)[None, None])
+
+    def forward(self, t: torch.Tensor) -> torch.Tensor:
+        """Window (1, L, channels) at times t (1, L, 1)."""
+        return torch.exp(-t * self.deltas.abs()) + _SHIFT
+
+
+class HyenaFilter(nn.Module):
+    """Filters of `channels` channels for sequences of up to `l_max` positions.
+
+    Args:
+        channels: number of filters.
+        l_max: the longest filter, and the length that positions are measured by.
+        emb_dim: width of the positional embedding: odd, 3 or more (time, then cosines and sines).
+        width: width of the network.
+        num_inner_mlps: number of hidden layers between the first and the last.
+        activation_freq: first value of the sines' frequencies.
+        train_freq: learn the frequencies, which the layers share.
+        position_lr: learning rate of the positional embedding; 0 keeps it fixed.
+        filter_lr, filter_weight_decay: what the optimiser uses for the network's parameters, carried in their
+            `_optim`; None for the optimiser's own learning rate.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        l_max: int,
+        emb_dim: int,
+        width: int,
+        num_inner_mlps: int,
+        activation_freq: float,
+        train_freq: bool,
+        position_lr: float,
+        filter_lr: float | None,
+        filter_weight_decay: float,
+    ) -> None:
+        super().__init__()
+        self.l_max = l_max
+        self.bias = nn.Parameter(torch.randn(channels))
+        self.pos_emb = PositionalEmbedding(emb_dim=emb_dim, l_max=l_max, learning_rate=position_lr)
+        sine = Sine(width=width, frequency=activation_freq, learned=train_freq)
+        layers: list[nn.Module] = [nn.Linear(emb_dim, width), sine]
+        for _ in range(num_inner_mlps):
+            layers += [nn.Linear(width, width), sine]
+        self.implicit_filter = nn.Sequential(*layers, nn.Linear(width, channels, bias=False))
+        self.modulation = ExponentialModulation(channels=channels)
+        for parameter in self.implicit_filter.parameters():
+            set_optimizer_options(parameter, lr=filter_lr, weight_decay=filter_weight_decay)
+
+    def forward(self, length: int) -> torch.Tensor:
+        """The first `length` taps, (channels, length); autocast does not reach them."""
+        assert length <= self.l_max
+        z, t = self.pos_emb.z[:, :length], self.pos_emb.t[:, :length]
+        with torch.autocast(device_type=z.device.type, enabled=False):
+            taps = self.implicit_filter(z.to(self.bias.dtype)) * self.modulation(t)
+        return taps[0].T.contiguous()
+
+
+def set_optimizer_options(parameter: nn.Parameter, *, lr: float | None, weight_decay: float) -> None:
+    """Mark a parameter with the options that the optimiser shall use for it."""
+    options = {"weight_decay": weight_decay} if lr is None else {"lr": lr, "weight_decay": weight_decay}
+    parameter._optim = options  # type: ignore[attr-defined]

@@ -1,0 +1,85 @@
+"""Losses of the heads; labels of `IGNORED` count for nothing."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch.nn import functional as F
+
+from genoseq.errors import require_choice
+
+IGNORED = -100
+Problem = Literal["single_label", "multi_label", "regression"]
+
+
+def next_token_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    segment_ids: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Mean cross-entropy, in nats, of each token given those before it; the shift is done here.
+
+    Args:
+        logits: (B, L, V).
+        labels: (B, L) the tokens themselves, or `IGNORED`.
+        mask: (B, L) bool; neither padding nor what would be predicted from it counts.
+        segment_ids: (B, L); the first token of a packed sequence does not count.
+
+    Returns:
+        () float32 or better; 0 where nothing counts.
+    """
+    targets = labels[:, 1:]
+    if mask is not None:
+        targets = targets.masked_fill(~(mask[:, 1:] & mask[:, :-1]), IGNORED)
+    if segment_ids is not None:
+        targets = targets.masked_fill(segment_ids[:, 1:] != segment_ids[:, :-1], IGNORED)
+    return _mean_cross_entropy(logits[:, :-1], targets)
+
+
+def problem_loss(problem: Problem, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean loss of classification or regression.
+
+    Args:
+        problem: `single_label` (cross-entropy), `multi_label` (binary cross-entropy, an output a label) or
+            `regression` (squared error).
+        logits: (..., outputs).
+        labels: (...) classes, or (..., outputs) zeros and ones, or values; values of one output may also be
+            (...). `IGNORED` (NaN for a regression) does not count.
+
+    Returns:
+        () float32 or better; 0 where nothing counts.
+    """
+    if problem == "single_label":
+        return _mean_cross_entropy(logits, labels)
+    logits = _precise(logits)
+    targets = labels.to(logits.dtype).reshape(logits.shape)
+    counted = ~torch.isnan(targets) if problem == "regression" else targets != IGNORED
+    targets = targets.masked_fill(~counted, 0)
+    if problem == "regression":
+        losses = (logits - targets).square()
+    else:
+        losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return losses.masked_fill(~counted, 0).sum() / counted.sum().clamp_min(1)
+
+
+def require_problem(problem: str) -> None:
+    """Refuse a problem that is none.
+
+    Raises:
+        ConfigError: it is none of `Problem`.
+    """
+    require_choice("problem", problem, get_args(Problem))
+
+
+def _mean_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    flat = targets.reshape(-1)
+    total = F.cross_entropy(
+        _precise(logits).reshape(-1, logits.shape[-1]), flat, ignore_index=IGNORED, reduction="sum"
+    )
+    return total / (flat != IGNORED).sum().clamp_min(1)
+
+
+def _precise(logits: torch.Tensor) -> torch.Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -1,0 +1,76 @@
+"""The contract of every layer that moves information along a sequence."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class MixerContext:
+    """What a mixer may know of a batch beside its values; None where there is nothing to say.
+
+    Attributes:
+        mask: (B, L) bool, False at padding, which then changes nothing elsewhere. Without a mask padding is a
+            token like any other.
+        segment_ids: (B, L) integers; neighbours of one id are one sequence, and nothing passes between
+            sequences.
+        positions: (B, L) integers, for mixers that know absolute positions.
+        time_step: (B, L) floating point, for mixers of continuous time.
+    """
+
+    mask: torch.Tensor | None = None
+    segment_ids: torch.Tensor | None = None
+    positions: torch.Tensor | None = None
+    time_step: torch.Tensor | None = None
+
+
+class Mixer(nn.Module, ABC):
+    """A layer (B, L, D) to (B, L, D).
+
+    The laws that tests hold every mixer to: with a mask, padding changes nothing; packed equals separate; if
+    it `streams`, chunks with the carried state equal the whole, and `step` equals `forward`.
+
+    Attributes:
+        causal: no output depends on later input.
+        streams: it can carry a state.
+    """
+
+    causal: ClassVar[bool]
+    streams: ClassVar[bool]
+
+    @abstractmethod
+    def forward(
+        self,
+        x: torch.Tensor,
+        context: MixerContext | None = None,
+        *,
+        state: Any = None,
+        return_state: bool = False,
+    ) -> Any:
+        """Mix a sequence, or the next chunk of one.
+
+        Args:
+            x: (B, L, D).
+            context: what is known of the batch.
+            state: what came before the chunk, from `init_state` or an earlier call; it is used up. No
+                gradient passes through it.
+            return_state: also give the state after the chunk; needs a `state`.
+
+        Returns:
+            y (B, L, D), or (y, state).
+        """
+
+    @abstractmethod
+    def step(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        """One position (B, D) after those in `state`, which is used up; gives (y, state)."""
+
+    @abstractmethod
+    def init_state(
+        self, batch_size: int, *, max_length: int, device: torch.device | str, dtype: torch.dtype
+    ) -> Any:
+        """The state before the first position, with room for `max_length`."""
