@@ -1,0 +1,40 @@
+"""Readers, splits, leaks, datasets and data modules: from files to batches."""
+
+from genoseq.data.bed import parse_interval, read_bed, read_summits
+from genoseq.data.datamodule import SequenceDataModule
+from genoseq.data.fasta import Fasta
+from genoseq.data.genome import GenomeTiles, GenomeWindows
+from genoseq.data.genome_datamodule import GenomeDataModule
+from genoseq.data.genomes import Genomes
+from genoseq.data.intervals import IntervalSequences
+from genoseq.data.labelled import LabelledSequences
+from genoseq.data.labelled_datamodule import LabelledDataModule
+from genoseq.data.labels import LabelReader
+from genoseq.data.leaks import find_leaks, kmer_groups, overlapping
+from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, IntervalSplit, split_groups
+from genoseq.data.tables import read_table
+
+__all__ = [
+    "BlockSplit",
+    "ChromosomeSplit",
+    "Fasta",
+    "GenomeDataModule",
+    "GenomeSplit",
+    "GenomeTiles",
+    "GenomeWindows",
+    "Genomes",
+    "IntervalSequences",
+    "IntervalSplit",
+    "LabelReader",
+    "LabelledDataModule",
+    "LabelledSequences",
+    "SequenceDataModule",
+    "find_leaks",
+    "kmer_groups",
+    "overlapping",
+    "parse_interval",
+    "read_bed",
+    "read_summits",
+    "read_table",
+    "split_groups",
+]

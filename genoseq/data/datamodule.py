@@ -1,0 +1,141 @@
+"""The part of a data module that does not depend on where the sequences come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from genoseq.data.loading import (
+    BatchPlan,
+    EvaluationBatchSampler,
+    TrainBatchSampler,
+    collate,
+    plan_batches,
+    steps_per_epoch,
+)
+from genoseq.tokenizers import Tokenizer
+
+Split = Literal["train", "validation", "test"]
+
+
+class SequenceDataModule(LightningDataModule, ABC):
+    """Datasets by split, and the loaders that make a run the same on any number of devices.
+
+    A subclass says in `build` what a split holds.
+
+    Args:
+        tokenizer: pads the batches.
+        global_batch_size: examples of one optimiser step over all devices.
+        micro_batch_size: examples of one forward pass on one device; None is the device's whole share. It
+            changes memory and speed, never the result.
+        num_workers: processes of each device that prepare batches.
+        pin_memory: page-locked batches, for a faster copy to a GPU.
+        seed: of the order of examples and of their random windows and augmentation.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokenizer: Tokenizer,
+        global_batch_size: int,
+        micro_batch_size: int | None,
+        num_workers: int,
+        pin_memory: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.global_batch_size = global_batch_size
+        self.micro_batch_size = micro_batch_size
+        self.num_workers = num_workers
+        self.pin_memory = pin_memory
+        self.seed = seed
+        self._datasets: dict[str, Dataset[Any]] = {}
+
+    @abstractmethod
+    def build(self, split: Split) -> Dataset[Any]:
+        """Make the map-style dataset of a split, asked for items by ExampleKey. Called once a split."""
+
+    def dataset(self, split: Split) -> Dataset[Any]:
+        """The dataset of a split, made on first use: nothing opens the test split before it is asked for."""
+        if split not in self._datasets:
+            self._datasets[split] = self.build(split)
+        return self._datasets[split]
+
+    def num_examples(self, split: Split) -> int:
+        """Number of examples of a split."""
+        return len(self.dataset(split))  # type: ignore[arg-type]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in one pass over the training split."""
+        return steps_per_epoch(self.num_examples("train"), self.global_batch_size)
+
+    def plan(self, world_size: int) -> BatchPlan:
+        """How a global batch is cut over that many devices."""
+        return plan_batches(self.global_batch_size, self.micro_batch_size, world_size)
+
+    def setup(self, stage: str) -> None:
+        """Make the datasets that `stage` reads, so that bad input is found before any training."""
+        splits: dict[str, tuple[Split, ...]] = {
+            "fit": ("train", "validation"),
+            "validate": ("validation",),
+            "test": ("test",),
+        }
+        for split in splits[stage]:
+            self.dataset(split)
+
+    def train_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
+        """What is left of the run for this rank, as one series of micro-batches; see `TrainBatchSampler`.
+
+        The number of the trainer's step says where it begins: that is all a resumed run has to know of its
+        data.
+        """
+        assert self.trainer is not None, "the number of steps of a training loader is its trainer's"
+        world_size = self.trainer.world_size
+        sampler = TrainBatchSampler(
+            self.num_examples("train"),
+            global_batch_size=self.global_batch_size,
+            plan=self.plan(world_size),
+            num_steps=self.trainer.max_steps,
+            first_step=self.trainer.global_step,
+            seed=self.seed,
+            rank=self.trainer.global_rank,
+            world_size=world_size,
+        )
+        return DataLoader(self.dataset("train"), batch_sampler=sampler, **self._loader_arguments())
+
+    def val_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
+        """The validation split, each example counted once over all ranks."""
+        return self.evaluation_loader("validation")
+
+    def test_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
+        """The test split, each example counted once over all ranks."""
+        return self.evaluation_loader("test")
+
+    def evaluation_loader(self, split: Split) -> DataLoader[dict[str, torch.Tensor]]:
+        """A split in order, without augmentation; the share of this rank where a trainer is attached."""
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = EvaluationBatchSampler(
+            self.num_examples(split),
+            batch_size=self.plan(world_size).micro_batch_size,
+            rank=rank,
+            world_size=world_size,
+        )
+        return DataLoader(
+            self.dataset(split),
+            batch_sampler=sampler,
+            persistent_workers=self.num_workers > 0,
+            **self._loader_arguments(),
+        )
+
+    def _loader_arguments(self) -> dict[str, Any]:
+        return {
+            "collate_fn": collate(self.tokenizer),
+            "num_workers": self.num_workers,
+            "pin_memory": self.pin_memory,
+        }

@@ -1,0 +1,260 @@
+"""Windows of genomes: random ones to learn from, and tiles that score every base once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from torch.utils.data import Dataset
+
+from genoseq.data.genomes import Genomes
+from genoseq.data.loading import IGNORED_LABEL, ExampleKey
+from genoseq.errors import ConfigError, DataError
+from genoseq.sequence import BASES, Interval, reverse_complement
+from genoseq.tokenizers import Tokenizer
+
+_N = BASES.index("N")
+_DRAWS = 100
+
+
+class _GenomeDataset(Dataset[dict[str, Any]]):
+    """Windows of genomes: a genome is double-stranded, so that either strand is a valid reading."""
+
+    strand: Literal["unstranded"] = "unstranded"
+    groups = None
+
+    def __init__(self, genomes: Genomes, tokenizer: Tokenizer) -> None:
+        self._genomes = genomes
+        self._tokenizer = tokenizer
+
+
+class GenomeWindows(_GenomeDataset):
+    """Windows to learn from, drawn anew in each epoch.
+
+    With `examples_per_epoch`, windows begin anywhere in the regions with the same chance (by genome weight,
+    where there are weights). Without, an epoch is one pass over the regions in windows side by side, each
+    moved by up to `jitter` bases.
+
+    Args:
+        genomes: where the bases are.
+        regions: disjoint intervals that windows stay inside of.
+        tokenizer: makes ids, without special tokens: a window is cut out of the middle of a sequence.
+        length: bases of a window.
+        length_schedule: length warm-up: epoch from which on -> bases of a window; the last is `length`. None
+            is `length` throughout.
+        examples_per_epoch: windows of an epoch; None for one pass.
+        jitter: in bases, for passes.
+        reverse_complement: turn half of the windows, at random.
+        max_n_fraction: windows with a larger share of N are passed over.
+        seed: example i of epoch e is a function of (seed, e, i).
+
+    Raises:
+        ConfigError: settings that contradict each other. DataError: no region has room for a window.
+    """
+
+    def __init__(
+        self,
+        genomes: Genomes,
+        regions: Sequence[Interval],
+        tokenizer: Tokenizer,
+        *,
+        length: int,
+        length_schedule: Mapping[int, int] | None = None,
+        examples_per_epoch: int | None = None,
+        jitter: int = 0,
+        reverse_complement: bool = False,
+        max_n_fraction: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(genomes, tokenizer)
+        _require_settings(length, length_schedule, examples_per_epoch, jitter, max_n_fraction)
+        self._regions = list(regions)
+        self._schedule = sorted({0: length, **(length_schedule or {})}.items())
+        self._jitter = jitter
+        self._reverse_complement = reverse_complement
+        self._max_n_fraction = max_n_fraction
+        self._seed = seed
+        self._examples_per_epoch = examples_per_epoch
+        if examples_per_epoch is None:
+            self._grid = self._side_by_side(length)
+        else:
+            self._cumulative = {
+                size: np.cumsum(genomes.draw_weights(self._regions, self._room(size)))
+                for _, size in self._schedule
+            }
+
+    def __len__(self) -> int:
+        return len(self._grid) if self._examples_per_epoch is None else self._examples_per_epoch
+
+    def __getitem__(self, key: ExampleKey) -> dict[str, Any]:
+        generator = np.random.default_rng([self._seed, key.epoch, key.index])
+        if self._examples_per_epoch is None:
+            codes = self._from_grid(key.index, generator)
+        else:
+            codes = self._draw(self.length_at(key.epoch), generator)
+        if self._reverse_complement and generator.random() < 0.5:
+            codes = reverse_complement(codes)
+        return {
+            "input_ids": self._tokenizer.encode_codes(codes),
+            "index": key.index,
+            "counted": key.counted,
+        }
+
+    def length_at(self, epoch: int) -> int:
+        """Bases of a window in an epoch."""
+        return [size for begin, size in self._schedule if begin <= epoch][-1]
+
+    def _room(self, length: int) -> np.ndarray:
+        """Places where a window can begin in each region, (R,)."""
+        widths = np.array([region.width for region in self._regions])
+        room = np.maximum(widths - length + 1, 0)
+        if not room.any():
+            raise DataError(
+                f"no region of the split has room for a window of {length:,} bases; the longest has "
+                f"{widths.max():,}. Give a smaller length, or a split with longer regions."
+            )
+        return room
+
+    def _draw(self, length: int, generator: np.random.Generator) -> np.ndarray:
+        cumulative = self._cumulative[length]
+        for _ in range(_DRAWS):
+            number = int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
+            region = self._regions[number]
+            start = int(generator.integers(region.start, region.end - length + 1))
+            codes = self._genomes.codes(region.chromosome, start, start + length)
+            if self._is_known(codes):
+                return codes
+        raise DataError(
+            f"{_DRAWS} windows of {length:,} bases in a row have more than {self._max_n_fraction:.0%} N. "
+            "Raise max_n_fraction, give a smaller length, or split by intervals that leave the unknown "
+            "parts out."
+        )
+
+    def _from_grid(self, index: int, generator: np.random.Generator) -> np.ndarray:
+        number, start, end = self._grid[index].tolist()
+        region = self._regions[number]
+        offset = int(generator.integers(-self._jitter, self._jitter + 1))
+        moved = min(max(start + offset, region.start), max(region.end - (end - start), region.start))
+        codes = self._genomes.codes(region.chromosome, moved, moved + end - start)
+        if self._is_known(codes):
+            return codes
+        return self._genomes.codes(region.chromosome, start, end)
+
+    def _side_by_side(self, length: int) -> np.ndarray:
+        """(W, 3) int64: region, start and end of windows that cover the regions; short regions are whole."""
+        windows = [
+            (number, max(min(start, region.end - length), region.start), min(start + length, region.end))
+            for number, region in enumerate(self._regions)
+            for start in range(region.start, region.end, length)
+        ]
+        known = [
+            window
+            for window in windows
+            if self._is_known(self._genomes.codes(self._regions[window[0]].chromosome, *window[1:]))
+        ]
+        if not known:
+            raise DataError(
+                f"every window of {length:,} bases has more than {self._max_n_fraction:.0%} N. Raise "
+                "max_n_fraction."
+            )
+        return np.array(known, dtype=np.int64)
+
+    def _is_known(self, codes: np.ndarray) -> bool:
+        if self._max_n_fraction >= 1:
+            return True
+        return bool(np.count_nonzero(codes == _N) <= self._max_n_fraction * len(codes))
+
+
+class GenomeTiles(_GenomeDataset):
+    """Windows that score every base of the regions once, each with the bases before it as context.
+
+    The first base of a region has nothing before it and is not scored; nor is an N. Windows are `length`
+    bases, or the region where it is shorter; each scores the `stride` last ones (the first of a region: all
+    but one), and the labels of the others are -100.
+
+    Args:
+        genomes, tokenizer: as for `GenomeWindows`.
+        regions: disjoint intervals; no window looks outside of them.
+        length: bases of a window.
+        stride: 1 to length - 1, None for the latter. A smaller one gives each base more context, at more
+            cost.
+
+    Attributes:
+        table: one row a tile: `chromosome`, and `start` and `end` of the bases it scores.
+
+    Raises:
+        ConfigError: a stride out of range. DataError: the regions have no base to score.
+    """
+
+    def __init__(
+        self,
+        genomes: Genomes,
+        regions: Sequence[Interval],
+        tokenizer: Tokenizer,
+        *,
+        length: int,
+        stride: int | None = None,
+    ) -> None:
+        super().__init__(genomes, tokenizer)
+        stride = length - 1 if stride is None else stride
+        if not 1 <= stride < length:
+            raise ConfigError(
+                f"stride={stride} must be at least 1 and less than the length of a window, {length}."
+            )
+        tiles = [tile for region in regions for tile in _tiles(region, length, stride)]
+        if not tiles:
+            raise DataError("no region of the split has two bases, the fewest in which one can be predicted.")
+        columns = ["chromosome", "window", "start", "end"]
+        self._tiles = pd.DataFrame(tiles, columns=columns)
+        self.table = self._tiles[["chromosome", "start", "end"]]
+        self._places = list(self._tiles.itertuples(index=False, name=None))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, key: ExampleKey) -> dict[str, Any]:
+        chromosome, window, start, end = self._places[key.index]
+        codes = self._genomes.codes(chromosome, window, end)
+        ids = self._tokenizer.encode_codes(codes)
+        labels = np.where(codes == _N, IGNORED_LABEL, ids)
+        labels[: start - window] = IGNORED_LABEL
+        return {"input_ids": ids, "labels": labels, "index": key.index, "counted": key.counted}
+
+
+def _tiles(region: Interval, length: int, stride: int) -> list[tuple[str, int, int, int]]:
+    """Chromosome, start of the window, and start and end of what it scores."""
+    tiles = []
+    start, end = region.start + 1, min(region.start + length, region.end)
+    while start < end:
+        tiles.append((region.chromosome, max(end - length, region.start), start, end))
+        start, end = end, min(end + stride, region.end)
+    return tiles
+
+
+def _require_settings(
+    length: int,
+    length_schedule: Mapping[int, int] | None,
+    examples_per_epoch: int | None,
+    jitter: int,
+    max_n_fraction: float,
+) -> None:
+    if min([length, *(length_schedule or {}).values()]) < 2:
+        raise ConfigError("a window has at least 2 bases: give a larger length.")
+    if length_schedule and length_schedule[max(length_schedule)] != length:
+        raise ConfigError(
+            f"the length schedule {dict(length_schedule)} ends with windows of "
+            f"{length_schedule[max(length_schedule)]} bases and length={length}: let the last be the length."
+        )
+    if length_schedule and (min(length_schedule) != 0 or examples_per_epoch is None):
+        raise ConfigError("a length schedule begins with epoch 0 and needs examples_per_epoch.")
+    if examples_per_epoch is not None and examples_per_epoch < 1:
+        raise ConfigError(f"examples_per_epoch={examples_per_epoch} must be at least 1.")
+    if jitter < 0 or (jitter and examples_per_epoch is not None):
+        raise ConfigError(
+            f"jitter={jitter} moves the windows of a pass over the genome: give examples_per_epoch=null "
+            "with it. Random windows begin anywhere already."
+        )
+    if not 0 <= max_n_fraction <= 1:
+        raise ConfigError(f"max_n_fraction={max_n_fraction} must be between 0 and 1.")

@@ -1,0 +1,119 @@
+"""Genomes for language models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.genome import GenomeTiles, GenomeWindows
+from genoseq.data.genomes import Genomes
+from genoseq.data.splits import GenomeSplit
+from genoseq.sequence import Interval
+from genoseq.tokenizers import Tokenizer
+
+
+class GenomeDataModule(SequenceDataModule):
+    """Random windows of genomes to train on; validation and test in tiles that score every base once.
+
+    Args:
+        tokenizer: makes ids of bases.
+        fasta: a FASTA (plain or bgzip), or several.
+        weights: how often each of several genomes is drawn; None is by size.
+        split: which parts are for train, validation and test.
+        length: bases of a window.
+        length_schedule: length warm-up, epoch -> bases of a window, such as {0: 256, 2: 1024}; None for none.
+        examples_per_epoch: training windows of an epoch, drawn at random; None for one pass side by side.
+        jitter: bases that the windows of a pass are moved by, at random.
+        reverse_complement: turn half of the training windows, at random.
+        max_n_fraction: training windows with a larger share of N are passed over.
+        evaluation_length: bases of a tile; None is `length`.
+        stride: bases that a tile scores, the others being context; None is all but one.
+        global_batch_size, micro_batch_size, num_workers, pin_memory, seed: as for every data module.
+
+    Raises:
+        ConfigError: settings contradict each other.
+        DataError: a FASTA is missing or broken, or a split has no room for a window.
+    """
+
+    strand = "unstranded"
+
+    def __init__(
+        self,
+        *,
+        tokenizer: Tokenizer,
+        fasta: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        weights: Sequence[float] | None,
+        split: GenomeSplit,
+        length: int,
+        length_schedule: Mapping[int, int] | None,
+        examples_per_epoch: int | None,
+        jitter: int,
+        reverse_complement: bool,
+        max_n_fraction: float,
+        evaluation_length: int | None,
+        stride: int | None,
+        global_batch_size: int,
+        micro_batch_size: int | None,
+        num_workers: int,
+        pin_memory: bool,
+        seed: int,
+    ) -> None:
+        super().__init__(
+            tokenizer=tokenizer,
+            global_batch_size=global_batch_size,
+            micro_batch_size=micro_batch_size,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            seed=seed,
+        )
+        self.genomes = Genomes(
+            [fasta] if isinstance(fasta, str | os.PathLike) else list(fasta),
+            weights=None if weights is None else list(weights),
+            lowercase=getattr(tokenizer, "lowercase", "base"),
+        )
+        self.split = split
+        self.length = length
+        self.length_schedule = None if length_schedule is None else dict(length_schedule)
+        self.examples_per_epoch = examples_per_epoch
+        self.jitter = jitter
+        self.reverse_complement = reverse_complement
+        self.max_n_fraction = max_n_fraction
+        self.evaluation_length = length if evaluation_length is None else evaluation_length
+        self.stride = stride
+
+    def build(self, split: Split) -> GenomeWindows | GenomeTiles:
+        """Windows of the training split, tiles of the others."""
+        regions = self.split.regions(self.genomes.lengths, split)
+        if split != "train":
+            return GenomeTiles(
+                self.genomes, regions, self.tokenizer, length=self.evaluation_length, stride=self.stride
+            )
+        return GenomeWindows(
+            self.genomes,
+            regions,
+            self.tokenizer,
+            length=self.length,
+            length_schedule=self.length_schedule,
+            examples_per_epoch=self.examples_per_epoch,
+            jitter=self.jitter,
+            reverse_complement=self.reverse_complement,
+            max_n_fraction=self.max_n_fraction,
+            seed=self.seed,
+        )
+
+    def sequences(self, split: Split) -> list[tuple[Interval, np.ndarray]]:
+        """The regions of a split with their base codes, (L,) uint8 each."""
+        regions = self.split.regions(self.genomes.lengths, split)
+        return [
+            (region, self.genomes.codes(region.chromosome, region.start, region.end)) for region in regions
+        ]
+
+    def tiles(self, split: Split) -> pd.DataFrame:
+        """What each example of validation or test scores: `chromosome`, `start`, `end`, in their order."""
+        dataset = self.dataset(split)
+        assert isinstance(dataset, GenomeTiles), "training windows are drawn anew in each epoch"
+        return dataset.table

@@ -1,0 +1,206 @@
+"""Which examples a batch holds, and how they become tensors.
+
+A training run is one numbered series of global batches. Batch `s` is a function of (seed, s) and the size of
+the data set alone: devices, accumulation, workers and resumption only decide who computes which slice of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+from genoseq.errors import ConfigError
+from genoseq.tokenizers import Tokenizer
+
+IGNORED_LABEL = -100
+
+
+class ExampleKey(NamedTuple):
+    """What a dataset needs to make an example: all its randomness comes from (seed, epoch, index).
+
+    Rows that only fill up a rank's share at evaluation are not `counted` in any metric.
+    """
+
+    epoch: int
+    index: int  # type: ignore[assignment]  # it hides tuple.index, which nobody needs here
+    counted: bool = True
+
+
+class BatchPlan(NamedTuple):
+    """How a global batch is cut into what each device computes at once.
+
+    Attributes:
+        micro_batch_size: examples in one forward pass on one device.
+        accumulation: forward passes of each device in one optimiser step.
+    """
+
+    micro_batch_size: int
+    accumulation: int
+
+
+def plan_batches(global_batch_size: int, micro_batch_size: int | None, world_size: int) -> BatchPlan:
+    """Cut a global batch over `world_size` devices; without a `micro_batch_size` there is no accumulation.
+
+    Raises:
+        ConfigError: the global batch cannot be cut evenly.
+    """
+    if global_batch_size < 1 or (micro_batch_size is not None and micro_batch_size < 1):
+        raise ConfigError(
+            f"global_batch_size={global_batch_size}, micro_batch_size={micro_batch_size}: give at least 1."
+        )
+    if global_batch_size % world_size:
+        raise ConfigError(
+            f"global_batch_size={global_batch_size} cannot be shared by {world_size} devices: give a "
+            f"multiple of {world_size}."
+        )
+    share = global_batch_size // world_size
+    micro = micro_batch_size or share
+    if share % micro:
+        raise ConfigError(
+            f"each of {world_size} devices has {share} of the {global_batch_size} examples of a global "
+            f"batch, which micro_batch_size={micro} does not divide: give a divisor of {share}."
+        )
+    return BatchPlan(micro, share // micro)
+
+
+class TrainBatchSampler(Sampler[list[ExampleKey]]):
+    """The micro-batches of one rank, over the whole run, from any optimiser step on.
+
+    Global batch `s` of epoch `e` is rows [s * G, (s + 1) * G) of a permutation drawn from (seed, e); the rows
+    left over at an epoch's end wait for another epoch. Micro-batch `m` of rank `r` is the slice number
+    `m * world_size + r` of it.
+
+    Args:
+        num_examples: size of the data set.
+        global_batch_size: examples of one optimiser step, over all devices.
+        plan: how the global batch is cut.
+        num_steps: optimiser steps of the whole run.
+        first_step: the step to begin with: those before it have been done.
+        seed: of the permutations.
+        rank, world_size: this process, and how many there are.
+
+    Raises:
+        ConfigError: there are fewer examples than one global batch holds.
+    """
+
+    def __init__(
+        self,
+        num_examples: int,
+        *,
+        global_batch_size: int,
+        plan: BatchPlan,
+        num_steps: int,
+        first_step: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._steps_per_epoch = steps_per_epoch(num_examples, global_batch_size)
+        self._plan = plan
+        self._first_step = first_step
+        self._num_examples = num_examples
+        self._global_batch_size = global_batch_size
+        self._num_steps = num_steps
+        self._seed = seed
+        self._rank = rank
+        self._world_size = world_size
+
+    def __len__(self) -> int:
+        """Micro-batches of this rank in the whole run, those of the steps done before included."""
+        return self._num_steps * self._plan.accumulation
+
+    def __iter__(self) -> Iterator[list[ExampleKey]]:
+        order, order_epoch = np.empty(0, dtype=np.int64), -1
+        for step in range(self._first_step, self._num_steps):
+            epoch, step_of_epoch = divmod(step, self._steps_per_epoch)
+            if epoch != order_epoch:
+                order = np.random.default_rng([self._seed, epoch]).permutation(self._num_examples)
+                order_epoch = epoch
+            start = step_of_epoch * self._global_batch_size
+            rows = order[start : start + self._global_batch_size]
+            for micro_batch in range(self._plan.accumulation):
+                size = self._plan.micro_batch_size
+                first = (micro_batch * self._world_size + self._rank) * size
+                yield [ExampleKey(epoch, int(index)) for index in rows[first : first + size]]
+
+
+def steps_per_epoch(num_examples: int, global_batch_size: int) -> int:
+    """Whole global batches in one pass over the data.
+
+    Raises:
+        ConfigError: there is not even one.
+    """
+    if num_examples < global_batch_size:
+        raise ConfigError(
+            f"global_batch_size={global_batch_size} is more than the {num_examples} examples of the training "
+            f"set: give global_batch_size={num_examples} or less."
+        )
+    return num_examples // global_batch_size
+
+
+class EvaluationBatchSampler(Sampler[list[ExampleKey]]):
+    """The batches of one rank at evaluation: disjoint rows in order, as many batches on every rank.
+
+    A rank that has no row left for its last batch gets a row that is not `counted`.
+    """
+
+    def __init__(self, num_examples: int, *, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        self._num_examples = num_examples
+        self._batch_size = batch_size
+        self._rank = rank
+        self._world_size = world_size
+
+    def __len__(self) -> int:
+        return -(-self._num_examples // (self._batch_size * self._world_size))
+
+    def __iter__(self) -> Iterator[list[ExampleKey]]:
+        for batch in range(len(self)):
+            first = (batch * self._world_size + self._rank) * self._batch_size
+            rows = range(first, min(first + self._batch_size, self._num_examples))
+            yield [ExampleKey(0, index) for index in rows] or [ExampleKey(0, 0, counted=False)]
+
+
+def collate(tokenizer: Tokenizer) -> Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]:
+    """A function that stacks examples into a batch.
+
+    Returns:
+        A picklable function. It pads `input_ids` to the longest of the batch (B, L), gives `attention_mask`
+        (B, L) bool only where something was padded, pads labels of tokens with -100 on the same side, and
+        stacks every other field.
+    """
+    return partial(_collate_examples, tokenizer)
+
+
+def _collate_examples(tokenizer: Tokenizer, examples: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    sequences = [np.asarray(example["input_ids"]) for example in examples]
+    tokens = tokenizer.pad(sequences)
+    batch = {"input_ids": tokens.input_ids}
+    if not bool(tokens.attention_mask.all()):
+        batch["attention_mask"] = tokens.attention_mask
+    for field in examples[0]:
+        if field == "input_ids":
+            continue
+        values = [np.asarray(example[field]) for example in examples]
+        if field == "labels" and "attention_mask" in batch and _one_per_token(values, sequences):
+            width = tokens.input_ids.shape[1]
+            values = [_pad_labels(value, width, tokenizer.padding_side) for value in values]
+        batch[field] = torch.from_numpy(np.stack(values))
+    return batch
+
+
+def _one_per_token(labels: Sequence[np.ndarray], sequences: Sequence[np.ndarray]) -> bool:
+    return all(
+        label.shape[:1] == sequence.shape[:1] for label, sequence in zip(labels, sequences, strict=True)
+    )
+
+
+def _pad_labels(labels: np.ndarray, length: int, side: str) -> np.ndarray:
+    missing = length - labels.shape[0]
+    ends = (missing, 0) if side == "left" else (0, missing)
+    widths = [ends, *[(0, 0)] * (labels.ndim - 1)]
+    return np.pad(labels, widths, constant_values=IGNORED_LABEL)
