@@ -1,0 +1,85 @@
+"""From a config to a model and a task that trains it."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import LightningModule
+from omegaconf import DictConfig
+
+from genoseq.data.datamodule import SequenceDataModule
+from genoseq.errors import CheckpointError, ConfigError
+from genoseq.models import SequenceModel
+
+# What a reader of the model folder has to know of the data to predict for new sequences.
+_DESCRIBED = ("problem", "classes", "strand")
+
+
+def build_model(config: DictConfig, datamodule: SequenceDataModule) -> SequenceModel:
+    """The backbone and the head of a config, with the tokenizer of the data.
+
+    Raises:
+        ConfigError: the head does not have the outputs that the data need.
+    """
+    backbone = instantiate(config.model)
+    head = instantiate(config.head)(backbone)
+    _require_fit(head, datamodule)
+    described = {name: getattr(datamodule, name) for name in _DESCRIBED if hasattr(datamodule, name)}
+    return SequenceModel(backbone, head, tokenizer=datamodule.tokenizer, preprocessing=described)
+
+
+def build_task(config: DictConfig, model: SequenceModel) -> LightningModule:
+    """The task of a config around a model."""
+    return instantiate(config.task)(
+        model=model, optimizer=instantiate(config.optimizer), schedule=instantiate(config.schedule)
+    )
+
+
+def load_weights(model: SequenceModel, checkpoint: Path) -> None:
+    """Give a model the weights of a training checkpoint: with an average of weights, the average.
+
+    Raises:
+        CheckpointError: the file is truncated or is no checkpoint.
+    """
+    weights = _read_weights(checkpoint)
+    own = "model."
+    model.load_state_dict(
+        {name.removeprefix(own): value for name, value in weights.items() if name.startswith(own)}
+    )
+
+
+def _read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    if checkpoint.is_dir():
+        # A folder is what DeepSpeed writes: parts of the parameters, one file a device.
+        from lightning.pytorch.utilities.deepspeed import convert_zero_checkpoint_to_fp32_state_dict
+
+        return convert_zero_checkpoint_to_fp32_state_dict(checkpoint, checkpoint / "whole.ckpt")["state_dict"]
+    require_whole(checkpoint)
+    return torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+
+
+def require_whole(checkpoint: Path) -> None:
+    """Check that a checkpoint file has its end.
+
+    Raises:
+        CheckpointError: it has not.
+    """
+    if checkpoint.is_file() and not zipfile.is_zipfile(checkpoint):
+        raise CheckpointError(
+            f"{checkpoint} is truncated or is no checkpoint. Restore it from a copy, or delete it to begin "
+            "anew."
+        )
+
+
+def _require_fit(head: Any, datamodule: SequenceDataModule) -> None:
+    for name in ("problem", "num_outputs"):
+        wanted, given = getattr(datamodule, name, None), getattr(head, name, None)
+        if wanted != given:
+            raise ConfigError(
+                f"head.{name}={given} does not go with the data, which need {wanted}: give "
+                + (f"head.{name}={wanted}." if wanted is not None else "head=language_model.")
+            )

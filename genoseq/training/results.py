@@ -1,0 +1,160 @@
+"""`results.json`: the model beside its baselines, on the same examples."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import torch
+from hydra.utils import instantiate
+
+from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.nn.losses import Problem
+from genoseq.statistics import Estimate, paired_bootstrap
+from genoseq.training.metrics import as_metrics_take, problem_metrics
+
+_log = logging.getLogger(__name__)
+
+BLOCK = 20_000
+# The metric that each problem is judged by, and whether more of it is better.
+_HEADLINE = {
+    "language_model": ("bits_per_base", False),
+    "single_label": ("accuracy", True),
+    "multi_label": ("accuracy", True),
+    "regression": ("mse", False),
+}
+
+
+def describe_rows(predictions: pd.DataFrame, datamodule: Any, split: Split) -> pd.DataFrame:
+    """A task's predictions with what the data say of each row: a tile's place; a name, a group, a leak."""
+    index = predictions["index"].to_numpy()
+    if "bits" in predictions:
+        tiles = datamodule.tiles(split).iloc[index].reset_index(drop=True)
+        return pd.concat([tiles[["chromosome", "start", "end"]], predictions[["num_bases", "bits"]]], axis=1)
+    examples = datamodule.examples(split).iloc[index].reset_index(drop=True)
+    kept = examples[[column for column in ("name", "group") if column in examples]]
+    table = pd.concat([predictions, kept], axis=1)
+    leaked = datamodule.leaked(split)
+    return table if leaked is None else table.assign(leaked=leaked[index])
+
+
+def baseline_predictions(
+    settings: Mapping[str, Any], datamodule: SequenceDataModule, split: Split
+) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Fit each configured baseline on the train split: its key, its name, and its predictions of `split`."""
+    for key, component in settings.items():
+        _log.info("fitting the baseline %s", key)
+        baseline = instantiate(component)
+        rows = baseline.predict(datamodule, split=split)
+        yield key, baseline.name, rows
+
+
+def compare(
+    problem: str, split: str, name: str, table: pd.DataFrame, baselines: Mapping[str, pd.DataFrame]
+) -> dict[str, Any]:
+    """The content of `results.json`.
+
+    Args:
+        problem: `language_model`, `single_label`, `multi_label` or `regression`.
+        split: the part of the data that was predicted.
+        name: of the model.
+        table: its predictions.
+        baselines: predictions of each baseline on the same rows, by its name.
+
+    Returns:
+        Rows of metrics; each baseline with the paired difference (model minus baseline) and its interval.
+        Where the table says which rows were leaked, the same again without them.
+    """
+    metric, higher_is_better = _HEADLINE[problem]
+    results = {
+        "problem": problem,
+        "split": split,
+        "metric": metric,
+        "higher_is_better": higher_is_better,
+        "rows": _rows(problem, name, table, baselines),
+    }
+    if "leaked" in table:
+        clean = ~table["leaked"].to_numpy(dtype=bool)
+        results["leak_free_rows"] = _rows(
+            problem, name, table[clean], {key: rows[clean] for key, rows in baselines.items()}
+        )
+    return results
+
+
+def _rows(
+    problem: str, name: str, table: pd.DataFrame, baselines: Mapping[str, pd.DataFrame]
+) -> list[dict[str, Any]]:
+    def row(row_name: str, kind: str, rows: pd.DataFrame, versus: Estimate | None) -> dict[str, Any]:
+        difference = None if versus is None else _finite(dataclasses.asdict(versus))
+        return {"name": row_name, "kind": kind, "metrics": metrics(problem, rows), "versus_model": difference}
+
+    return [
+        row(name, "model", table, None),
+        *(row(key, "baseline", rows, _difference(problem, table, rows)) for key, rows in baselines.items()),
+    ]
+
+
+def metrics(problem: str, table: pd.DataFrame) -> dict[str, float | None]:
+    """The metrics of a table of predictions; None where one is not defined."""
+    if problem == "language_model":
+        bits = float(table["bits"].sum() / table["num_bases"].sum())
+        return {"bits_per_base": bits, "perplexity": 2**bits}
+    problem = cast(Problem, problem)
+    outputs, labels = _tensors(problem, table)
+    collection = problem_metrics(problem, outputs.shape[1])
+    collection.update(*as_metrics_take(problem, outputs, labels))
+    return _finite({key: float(value.float().mean()) for key, value in collection.compute().items()})
+
+
+def _tensors(problem: str, table: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs (N, C), and labels (N,) of one class or (N, C)."""
+    kind = "prediction" if problem == "regression" else "probability"
+    columns = [column for column in map(str, table.columns) if re.match(rf"{kind}(_|$)", column)]
+    names = [column.removeprefix(kind) for column in columns]
+    if problem == "single_label":
+        index = {name.removeprefix("_"): number for number, name in enumerate(names)}
+        labels = np.array([index[label] for label in table["label"].astype(str)])
+    else:
+        labels = np.ascontiguousarray(table[[f"label{name}" for name in names]], dtype=np.float32)
+    return torch.from_numpy(np.ascontiguousarray(table[columns], dtype=np.float32)), torch.from_numpy(labels)
+
+
+def _difference(problem: str, model: pd.DataFrame, baseline: pd.DataFrame) -> Estimate:
+    if problem == "language_model":
+        mine, theirs = _blocks(model), _blocks(baseline)
+        assert mine.index.equals(theirs.index), "a baseline scores the tiles of the model"
+        return paired_bootstrap(
+            mine["bits"] / mine["num_bases"],
+            theirs["bits"] / theirs["num_bases"],
+            weights=mine["num_bases"],
+            unit="20 kb block",
+        )
+    return paired_bootstrap(_scores(problem, model), _scores(problem, baseline), unit="example")
+
+
+def _blocks(table: pd.DataFrame) -> pd.DataFrame:
+    blocks = table.groupby(["chromosome", table["start"] // BLOCK])[["bits", "num_bases"]].sum()
+    return blocks[blocks["num_bases"] > 0]
+
+
+def _scores(problem: str, table: pd.DataFrame) -> np.ndarray:
+    """What each example adds to the headline metric."""
+    outputs, labels = _tensors(problem, table)
+    if problem == "single_label":
+        return (outputs.argmax(dim=1) == labels).double().numpy()
+    if problem == "multi_label":
+        return ((outputs > 0.5) == labels.bool()).double().mean(dim=1).numpy()
+    return ((outputs - labels) ** 2).double().mean(dim=1).numpy()
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }

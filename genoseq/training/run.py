@@ -1,0 +1,177 @@
+"""A training run, from its config to its folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import pandas as pd
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+from omegaconf import DictConfig
+
+from genoseq.data.datamodule import SequenceDataModule
+from genoseq.errors import DeviceError
+from genoseq.models import SequenceModel
+from genoseq.training.assembly import build_model, build_task, load_weights, require_whole
+from genoseq.training.callbacks import Throughput
+from genoseq.training.checkpoint import BEST
+from genoseq.training.environment import describe_environment
+from genoseq.training.results import baseline_predictions, compare, describe_rows
+from genoseq.training.run_folder import RunFolder
+from genoseq.training.trainer import build_trainer
+
+_log = logging.getLogger(__name__)
+
+# What Lightning says of every run, and a user can do nothing about or has decided already.
+_NOISE = (
+    ".*does not have many workers.*",
+    ".*is smaller than the logging interval.*",
+    ".*your dataloader is not resumable.*",
+    ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
+)
+
+
+class RunResult(NamedTuple):
+    """What a run leaves behind.
+
+    Attributes:
+        folder: the run folder.
+        results: the content of `results.json`; None where the test split was not opened.
+    """
+
+    folder: Path
+    results: dict[str, Any] | None
+
+
+def train(config: DictConfig) -> RunResult:
+    """Run, or go on with, the training that a config describes.
+
+    The best checkpoint by validation becomes `model/`; with `test: true` the test split is then opened, once,
+    and the baselines are fitted and compared. In a distributed run every process calls this, and the first
+    one writes.
+
+    Raises:
+        GenoseqError: something that the user can mend; its message says how. What was written stays good.
+        SystemExit: SIGTERM or SIGUSR1 asked the run to stop; it did, with a checkpoint.
+    """
+    if config.resume not in ("never", "auto"):
+        config.run_dir = config.resume
+    folder = RunFolder.open(config)
+    with _logging_to(folder), warnings.catch_warnings():
+        for message in _NOISE:
+            warnings.filterwarnings("ignore", message)
+        return _train(config, folder)
+
+
+def _train(config: DictConfig, folder: RunFolder) -> RunResult:
+    seed_everything(config.seed, verbose=False)
+    datamodule: SequenceDataModule = instantiate(config.data)
+    task = build_task(config, build_model(config, datamodule))
+    trainer = build_trainer(config, datamodule, run_dir=str(folder.path))
+    if trainer.is_global_zero:
+        environment = describe_environment(config, trainer.strategy.root_device)
+        folder.write_json(folder.environment, environment)
+    _fit(trainer, task, datamodule, folder.checkpoint(config))
+    best = build_model(config, datamodule)
+    load_weights(best, folder.checkpoints / BEST)
+    if trainer.is_global_zero:
+        _write_model(best, folder)
+        _write_performance(trainer, folder)
+    results = _test(config, trainer, best, datamodule, folder) if config.test else None
+    return RunResult(folder.path, results)
+
+
+def _fit(
+    trainer: Trainer, task: LightningModule, datamodule: SequenceDataModule, checkpoint: Path | None
+) -> None:
+    if checkpoint is not None:
+        require_whole(checkpoint)
+        _log.info("going on from %s", checkpoint)
+    try:
+        trainer.fit(task, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise DeviceError(
+            "a batch does not fit in the memory of the device. Three settings help: a smaller "
+            "micro_batch_size (the result stays the same), a smaller data.length, or "
+            "model.activation_checkpointing=true (slower, same result). The device said: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # On the CPU torch raises a plain RuntimeError of its allocator.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _test(
+    config: DictConfig,
+    trainer: Trainer,
+    model: SequenceModel,
+    datamodule: SequenceDataModule,
+    folder: RunFolder,
+) -> dict[str, Any] | None:
+    if folder.results.exists():
+        # The test split is opened once: a run that is resumed after its end does not open it again.
+        return json.loads(folder.results.read_text(encoding="utf-8"))
+    task = build_task(config, model)
+    trainer.test(task, datamodule=datamodule, verbose=False)
+    if not trainer.is_global_zero:
+        return None
+    table = describe_rows(cast(pd.DataFrame, task.predictions), datamodule, "test")
+    with folder.writing():
+        table.to_parquet(folder.predictions)
+    baselines: dict[str, pd.DataFrame] = {}
+    for key, baseline, rows in baseline_predictions(config.baselines, datamodule, "test"):
+        with folder.writing():
+            rows.to_parquet(folder.path / f"predictions_{key}.parquet")
+        baselines[baseline] = rows
+    name = type(model.backbone).__name__
+    problem = getattr(datamodule, "problem", "language_model")
+    results = compare(problem, "test", name, table, baselines)
+    folder.write_json(folder.results, results)
+    return results
+
+
+def _write_model(model: SequenceModel, folder: RunFolder) -> None:
+    part = folder.path / ".model.part"
+    shutil.rmtree(part, ignore_errors=True)
+    with folder.writing():
+        model.save(part)
+        shutil.rmtree(folder.model, ignore_errors=True)
+        part.rename(folder.model)
+
+
+def _write_performance(trainer: Trainer, folder: RunFolder) -> None:
+    measured = next(item for item in trainer.callbacks if isinstance(item, Throughput)).summary()  # type: ignore[attr-defined]
+    if measured["parameters"]:
+        folder.write_json(folder.performance, measured)
+
+
+@contextmanager
+def _logging_to(folder: RunFolder) -> Iterator[None]:
+    handler = logging.FileHandler(folder.log, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    ours, lightnings = logging.getLogger("genoseq"), logging.getLogger("lightning.pytorch")
+    levels = {logger: logger.level for logger in (ours, lightnings)}
+    ours.setLevel(logging.INFO)
+    # Its notes say which devices there are not, and advertise; its warnings are worth a line.
+    lightnings.setLevel(logging.WARNING)
+    for logger in levels:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
+            logger.removeHandler(handler)
+        handler.close()

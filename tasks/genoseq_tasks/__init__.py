@@ -1,0 +1,7 @@
+"""Learning tasks as LightningModules, one file a task. Hydra reaches them through `_target_`."""
+
+from genoseq_tasks.base import SequenceTask
+from genoseq_tasks.causal_lm import CausalLM
+from genoseq_tasks.sequence_prediction import SequencePrediction
+
+__all__ = ["CausalLM", "SequencePrediction", "SequenceTask"]

@@ -1,0 +1,90 @@
+"""Next-base prediction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from genoseq.data.loading import IGNORED_LABEL
+from genoseq.models import SequenceModel
+from genoseq.training.metrics import BitsPerBase
+from genoseq_tasks.base import Batch, SequenceTask
+
+
+class CausalLM(SequenceTask):
+    """Learn to predict each token from those before it; measured in bits per base.
+
+    Training is on every token of a window. Evaluation is of A, C, G and T alone, each under the full
+    distribution over the model's vocabulary, at the positions that the batch labels.
+
+    Args:
+        model, optimizer, schedule, seed: as for every task.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: SequenceModel,
+        optimizer: Callable[..., Optimizer],
+        schedule: Callable[..., LRScheduler],
+        seed: int,
+    ) -> None:
+        super().__init__(model=model, optimizer=optimizer, schedule=schedule, seed=seed)
+        assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
+        self.bits_per_base = BitsPerBase()
+        self.register_buffer("base_ids", torch.from_numpy(model.tokenizer.base_ids), persistent=False)
+        self.base_ids: torch.Tensor
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Mean cross-entropy of the labelled tokens, in nats."""
+        output = self.model(batch["input_ids"], batch.get("attention_mask"), labels=_labels(batch))
+        return output.loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure a batch."""
+        self._score(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure a batch, and keep a row a tile: `index`, `num_bases`, `bits` (their sum)."""
+        nats, bases = self._score(batch)
+        rows = pd.DataFrame(
+            {
+                "index": batch["index"].cpu().numpy(),
+                "num_bases": bases.cpu().numpy(),
+                "bits": (nats / math.log(2)).cpu().numpy(),
+            }
+        )
+        self._test_rows.append(rows[batch["counted"].cpu().numpy()])
+
+    def compute_metrics(self) -> dict[str, torch.Tensor]:
+        """`loss` (nats per base), `bits_per_base` and `perplexity`."""
+        bits = self.bits_per_base.compute()
+        self.bits_per_base.reset()
+        return {"loss": bits * math.log(2), "bits_per_base": bits, "perplexity": 2**bits}
+
+    def _score(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sums of -ln p over the scored bases of each row, (B,) float64, and their numbers, (B,)."""
+        logits = self.model(batch["input_ids"], batch.get("attention_mask")).logits
+        targets = _labels(batch)[:, 1:]
+        scored = torch.isin(targets, self.base_ids) & batch["counted"][:, None]
+        nats = functional.cross_entropy(
+            logits[:, :-1].float().transpose(1, 2), targets.where(scored, IGNORED_LABEL), reduction="none"
+        )
+        sums, bases = nats.double().sum(dim=1), scored.sum(dim=1)
+        self.bits_per_base.update(sums, bases)
+        return sums, bases
+
+
+def _labels(batch: Batch) -> torch.Tensor:
+    """(B, L): what the batch labels, else every token that is no padding."""
+    if "labels" in batch:
+        return batch["labels"]
+    if "attention_mask" in batch:
+        return batch["input_ids"].where(batch["attention_mask"], IGNORED_LABEL)
+    return batch["input_ids"]

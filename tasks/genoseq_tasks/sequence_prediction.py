@@ -1,0 +1,144 @@
+"""Classification and regression of whole sequences or of single tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric
+
+from genoseq.data.loading import IGNORED_LABEL
+from genoseq.errors import ConfigError
+from genoseq.models import SequenceHead, SequenceModel, TokenHead
+from genoseq.training.metrics import as_metrics_take, problem_metrics
+from genoseq_tasks.base import Batch, SequenceTask
+
+
+class SequencePrediction(SequenceTask):
+    """Learn labels: of one class, of several, or numbers; the model's head says which, and how many.
+
+    Args:
+        model, optimizer, schedule, seed: as for every task.
+        both_strands: at evaluation, average the prediction over the sequence and its reverse complement. Only
+            for data whose labels do not depend on the strand.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: SequenceModel,
+        optimizer: Callable[..., Optimizer],
+        schedule: Callable[..., LRScheduler],
+        seed: int,
+        both_strands: bool,
+    ) -> None:
+        super().__init__(model=model, optimizer=optimizer, schedule=schedule, seed=seed)
+        self.both_strands = both_strands
+        assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
+        self.tokenizer = model.tokenizer
+        assert isinstance(model.head, SequenceHead | TokenHead), (
+            "the head of labels is known to be one of these"
+        )
+        self.problem = model.head.problem
+        self.num_outputs = model.head.num_outputs
+        self.metrics = problem_metrics(self.problem, self.num_outputs)
+        self.mean_loss = MeanMetric()
+
+    def setup(self, stage: str) -> None:
+        """Check that the data allow what was asked for.
+
+        Raises:
+            ConfigError: both strands are averaged although the data say that labels belong to a strand.
+        """
+        split = "test" if stage == "test" else "validation"
+        strand = self.trainer.datamodule.dataset(split).strand  # type: ignore[attr-defined]
+        if self.both_strands and strand != "unstranded":
+            raise ConfigError(
+                "task.both_strands=true averages over both strands, but the labels of the data are "
+                f"{strand}. Give task.both_strands=false, or data.strand=unstranded if the labels hold for "
+                "either strand."
+            )
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """The head's own loss, mean over the labels of the batch."""
+        return self.model(batch["input_ids"], batch.get("attention_mask"), labels=batch["labels"]).loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure a batch."""
+        self._evaluate(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure a batch, and keep a row an example: `index`, `label`, `prediction`,
+        `probability_<class>`."""
+        outputs, labels, labelled = self._evaluate(batch)
+        place = torch.nonzero(labelled).cpu().numpy()
+        rows = {"index": batch["index"].cpu().numpy()[place[:, 0]]}
+        if place.shape[1] == 2:
+            rows["position"] = place[:, 1]
+        classes = getattr(self.trainer.datamodule, "classes", None)  # type: ignore[attr-defined]
+        names = [str(name) for name in classes or range(self.num_outputs)]
+        self._test_rows.append(pd.DataFrame(rows | self._columns(names, outputs, labels)))
+
+    def compute_metrics(self) -> dict[str, torch.Tensor]:
+        """`loss` and the metrics of the problem; those of several regression outputs as their mean."""
+        values = {"loss": self.mean_loss.compute(), **self.metrics.compute()}
+        self.metrics.reset()
+        self.mean_loss.reset()
+        return {name: value.float().mean() for name, value in values.items()}
+
+    def _evaluate(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Outputs (N, C) and labels (N,) or (N, C) of what is counted and labelled, and where that is."""
+        output = self.model(batch["input_ids"], batch.get("attention_mask"), labels=batch["labels"])
+        values = self._activate(output.logits)
+        if self.both_strands:
+            other = self.model(self._other_strand(batch), batch.get("attention_mask"))
+            values = (values + self._activate(other.logits)) / 2
+        labelled = batch["counted"]
+        if values.ndim == 3:
+            labels = batch["labels"] if batch["labels"].ndim == 2 else batch["labels"][..., 0]
+            labelled = labelled[:, None] & (labels != IGNORED_LABEL)
+        outputs, labels = values[labelled], batch["labels"][labelled]
+        if len(outputs):
+            self.mean_loss.update(output.loss, weight=len(outputs))
+            self.metrics.update(*as_metrics_take(self.problem, outputs, labels))
+        return outputs, labels, labelled
+
+    def _activate(self, logits: torch.Tensor) -> torch.Tensor:
+        logits = logits.float()
+        if self.problem == "single_label":
+            return logits.softmax(dim=-1)
+        return logits.sigmoid() if self.problem == "multi_label" else logits
+
+    def _other_strand(self, batch: Batch) -> torch.Tensor:
+        """Reverse complement of each row, its padding left in place."""
+        ids = batch["input_ids"]
+        if "attention_mask" not in batch:
+            return self.tokenizer.reverse_complement(ids)
+        turned = ids.clone()
+        for row, mask in enumerate(batch["attention_mask"]):
+            turned[row, mask] = self.tokenizer.reverse_complement(ids[row, mask])
+        return turned
+
+    def _columns(
+        self, names: Sequence[str], outputs: torch.Tensor, labels: torch.Tensor
+    ) -> dict[str, np.ndarray]:
+        values, truth = outputs.cpu().numpy(), labels.cpu().numpy()
+        if self.problem == "single_label":
+            classes = np.array(names)
+            columns = {"label": classes[truth], "prediction": classes[values.argmax(axis=1)]}
+            return columns | _named("probability", names, values)
+        truth = truth.reshape(len(truth), -1)
+        if self.problem == "multi_label":
+            columns = _named("label", names, truth) | _named("prediction", names, values > 0.5)
+            return columns | _named("probability", names, values)
+        if self.num_outputs == 1:
+            return {"label": truth[:, 0], "prediction": values[:, 0]}
+        return _named("label", names, truth) | _named("prediction", names, values)
+
+
+def _named(kind: str, names: Sequence[str], values: np.ndarray) -> dict[str, np.ndarray]:
+    return {f"{kind}_{name}": values[:, column] for column, name in enumerate(names)}

@@ -1,0 +1,124 @@
+"""A run that is killed and resumed ends with the bits of a run that is not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+SCRIPT = Path(__file__).with_name("tiny_run.py")
+TWO_PROCESSES = ("trainer.devices=2", "trainer.strategy=ddp")
+STEPS, ACCUMULATION = 14, 4
+
+
+def run(folder: Path, *overrides: str) -> int:
+    """Run the script and give its exit code; nothing that it started outlives it."""
+    command = [sys.executable, str(SCRIPT), f"run_dir={folder}", *overrides]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with (folder.parent / "output.txt").open("a") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            return process.wait(timeout=300)
+        finally:
+            kill_group(process.pid)
+
+
+def kill_group(leader: int) -> None:
+    """Kill the ranks and workers that a killed main process leaves behind."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def assert_same(a: Any, b: Any, place: str = "checkpoint") -> None:
+    """Two checkpoints agree in every bit."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), place
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), place
+        for key in a:
+            assert_same(a[key], b[key], f"{place}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), place
+        for number, pair in enumerate(zip(a, b, strict=True)):
+            assert_same(*pair, f"{place}/{number}")
+    else:
+        assert a == b, place
+
+
+def assert_same_runs(unbroken: Path, resumed: Path) -> None:
+    """Weights, their average, optimiser, schedule, metrics and predictions are the same."""
+    for name in ("last.ckpt", "best.ckpt"):
+        pair = [torch.load(run / "checkpoints" / name, weights_only=True) for run in (unbroken, resumed)]
+        for checkpoint in pair:
+            # Lightning's count of validation batches, and the seconds on the clock.
+            del checkpoint["loops"], checkpoint["callbacks"]["Throughput"]
+        assert pair[0]["global_step"] > 0
+        assert "current_model_state" in pair[0]
+        # The decay of the average depends on it, all along a run of so few steps.
+        assert pair[0]["averaging_state"]["n_averaged"] == pair[0]["global_step"]
+        assert_same(*pair)
+    for name in ("metrics.csv", "results.json"):
+        assert (unbroken / name).read_text() == (resumed / name).read_text()
+
+
+def test_killed_in_mid_accumulation_then_stopped_by_a_signal(tmp_path: Path) -> None:
+    workers = "num_workers=2"
+    assert run(tmp_path / "unbroken") == 0
+    resumed = tmp_path / "resumed"
+    assert run(resumed, workers, "kill_at=22") == -signal.SIGKILL
+    assert run(resumed, workers, "kill_at=37", "kill_with=SIGTERM") == 128 + signal.SIGTERM
+    stopped = torch.load(resumed / "checkpoints" / "last.ckpt", weights_only=True)
+    assert stopped["global_step"] == 37 // ACCUMULATION + 1, "the step that was going on is finished"
+    assert run(resumed, workers) == 0
+    assert_same_runs(tmp_path / "unbroken", resumed)
+
+
+def test_two_processes_have_the_metrics_of_one(tmp_path: Path) -> None:
+    # Dropout is drawn by each rank for itself, so only without it are the numbers comparable.
+    settings = ("model.resid_dropout=0", "model.embed_dropout=0", "trainer.max_steps=6")
+    assert run(tmp_path / "one", *settings) == 0
+    assert run(tmp_path / "two", *settings, *TWO_PROCESSES) == 0
+    metrics = [pd.read_csv(tmp_path / name / "metrics.csv") for name in ("one", "two")]
+    pd.testing.assert_frame_equal(*metrics, rtol=1e-5)
+    tables = [pd.read_parquet(tmp_path / name / "predictions.parquet") for name in ("one", "two")]
+    assert len(tables[0]) == 13
+    pd.testing.assert_frame_equal(*tables, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("processes", [(), TWO_PROCESSES], ids=["one process", "two processes"])
+def test_ten_random_steps(tmp_path: Path, processes: tuple[str, ...]) -> None:
+    settings = (*processes, "num_workers=1")
+    assert run(tmp_path / "unbroken", *settings) == 0
+    micro_batches = STEPS * ACCUMULATION // (2 if processes else 1)
+    generator = np.random.default_rng(11)
+    for number, place in enumerate(generator.choice(micro_batches, size=10, replace=False)):
+        name = ("SIGKILL", "SIGTERM")[number % 2]
+        resumed = tmp_path / f"resumed{number}"
+        # Not every step is saved, so that a kill loses some.
+        broken = run(
+            resumed,
+            *settings,
+            f"kill_at={place}",
+            f"kill_with={name}",
+            "callbacks.checkpoint.every_minutes=0.0005",
+        )
+        # A signal within the last step lets it end as it would have.
+        last_step = place >= micro_batches - micro_batches // STEPS
+        stopped = {"SIGKILL": -9, "SIGTERM": 0 if last_step else 143}[name]
+        assert broken == stopped
+        assert run(resumed, *settings) == 0
+        assert_same_runs(tmp_path / "unbroken", resumed)
