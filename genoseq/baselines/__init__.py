@@ -1,0 +1,15 @@
+"""Simple models to compare with; each is fitted on the same train split as the model it stands beside."""
+
+from genoseq.baselines.base import Baseline, GenomeBaseline
+from genoseq.baselines.context_mixing import ContextMixing
+from genoseq.baselines.kmer import KmerLogisticRegression, OneHotLogisticRegression
+from genoseq.baselines.markov import StaticMarkov
+
+__all__ = [
+    "Baseline",
+    "ContextMixing",
+    "GenomeBaseline",
+    "KmerLogisticRegression",
+    "OneHotLogisticRegression",
+    "StaticMarkov",
+]
