@@ -1,0 +1,143 @@
+"""`genoseq evaluate`: metrics of a checkpoint on one split of a data set."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import LightningDataModule, Trainer
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+from torch.utils.data import DataLoader, Dataset
+
+from genoseq.cli.models import open_model
+from genoseq.cli.tables import interval_text
+from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.errors import ConfigError
+from genoseq.inference.devices import explain_full_memory
+from genoseq.inference.outputs import atomic_file, open_table
+from genoseq.inference.records import require_tokenizer
+from genoseq.models.base import SequenceModel
+from genoseq.models.heads import LanguageModelHead
+from genoseq.training.results import baseline_predictions, compare, describe_rows
+
+_LANGUAGE_MODEL = "language_model"
+# What Lightning says of every loader, and of the torch it was not written for.
+_NOISE = (".*does not have many workers.*", ".*LeafSpec.*")
+_TABLES = (".parquet", ".tsv", ".csv")
+
+
+def run(config: DictConfig) -> None:
+    """Print the metrics, and write `out` as `configs/evaluate.yaml` describes it."""
+    _require_format(config.out)
+    model = open_model(config)
+    datamodule = _open_data(config, model)
+    table = describe_rows(_predict(config, model, datamodule), datamodule, config.split)
+    fitted = baseline_predictions(config.baselines, datamodule, config.split)
+    results = compare(
+        getattr(datamodule, "problem", _LANGUAGE_MODEL),
+        config.split,
+        type(model.backbone).__name__,
+        table,
+        {name: rows for _, name, rows in fitted},
+    )
+    _print(config, results, len(table))
+    if config.out is not None:
+        _write(config, results, table)
+
+
+class _OneSplit(LightningDataModule):
+    """Shows a trainer one split of the data, whichever, as its test split; the others stay closed."""
+
+    def __init__(self, datamodule: SequenceDataModule, split: Split) -> None:
+        super().__init__()
+        self.classes = getattr(datamodule, "classes", None)
+        self._datamodule = datamodule
+        self._split = split
+
+    def dataset(self, split: Split) -> Dataset[Any]:
+        return self._datamodule.dataset(self._split)
+
+    def test_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
+        return self._datamodule.evaluation_loader(self._split)
+
+
+def _open_data(config: DictConfig, model: SequenceModel) -> SequenceDataModule:
+    """The data, in the tokens of the model."""
+    if config.split not in ("train", "validation", "test"):
+        raise ConfigError(f"split={config.split}: give train, validation or test.")
+    datamodule: SequenceDataModule = instantiate(config.data)
+    datamodule.tokenizer = require_tokenizer(model)
+    trained_for = model.preprocessing.get("problem", _LANGUAGE_MODEL)
+    problem = getattr(datamodule, "problem", _LANGUAGE_MODEL)
+    if problem != trained_for:
+        raise ConfigError(f"the data are of the kind {problem}, the checkpoint is for {trained_for}.")
+    return datamodule
+
+
+def _predict(config: DictConfig, model: SequenceModel, datamodule: SequenceDataModule) -> pd.DataFrame:
+    task = _task(config, model)
+    device = model.device
+    trainer = Trainer(
+        accelerator=device.type,
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=sys.stdout.isatty(),
+    )
+    with warnings.catch_warnings(), explain_full_memory(config.global_batch_size):
+        for message in _NOISE:
+            warnings.filterwarnings("ignore", message)
+        trainer.test(task, datamodule=_OneSplit(datamodule, config.split), verbose=False)
+    return task.predictions
+
+
+def _task(config: DictConfig, model: SequenceModel) -> Any:
+    """The task that measures such a model, of a package the library knows by its configs only.
+
+    It is never trained, so how it would be does not matter.
+    """
+    training = {"optimizer": partial(torch.optim.SGD, lr=0.0), "schedule": torch.optim.lr_scheduler.LambdaLR}
+    if isinstance(model.head, LanguageModelHead):
+        return instantiate(config.tasks.language_model)(model=model, **training)
+    labelled = instantiate(config.tasks.labelled, both_strands=config.both_strands)
+    return labelled(model=model, **training)
+
+
+def _print(config: DictConfig, results: dict[str, Any], num_rows: int) -> None:
+    table = Table(title=f"{config.checkpoint}: {config.split}, {num_rows:,} examples")
+    table.add_column("")
+    names = list(results["rows"][0]["metrics"])
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    if config.baselines:
+        table.add_column(f"{results['metric'].replace('_', ' ')}: model minus this, 95 %", justify="right")
+    for row in results["rows"]:
+        values = [row["metrics"][name] for name in names]
+        cells = ["not defined" if value is None else f"{value:.4f}" for value in values]
+        table.add_row(row["name"], *cells, interval_text(row["versus_model"]))
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def _require_format(out: str | None) -> None:
+    endings = (".json", *_TABLES)
+    if out is not None and Path(out).suffix.lower() not in endings:
+        raise ConfigError(f"out={out}: the ending says the format; give {' or '.join(endings)}.")
+
+
+def _write(config: DictConfig, results: dict[str, Any], table: pd.DataFrame) -> None:
+    if config.out.lower().endswith(".json"):
+        with atomic_file(config.out) as path:
+            path.write_text(json.dumps({"checkpoint": config.checkpoint, **results}, indent=2) + "\n")
+        return
+    with open_table(config.out, formats=_TABLES) as writer:
+        writer.write(table)

@@ -1,0 +1,211 @@
+"""Files that appear whole or not at all, and tables written batch by batch."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genoseq.errors import ConfigError, DataError
+from genoseq.paths import locate
+
+_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A path to write to that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Raises:
+        DataError: the file cannot be written there (before any work is done), or the disk is full.
+    """
+    final = _writable(path)
+    if final.is_dir():
+        raise DataError(f"out={path} is a folder. Give the path of a file.")
+    with _beside(final) as folder:
+        temporary = folder / final.name
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(final)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder to fill that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Raises:
+        DataError: the folder is there already and holds something, or cannot be made.
+    """
+    final = _writable(path)
+    if final.exists() and not (final.is_dir() and not any(final.iterdir())):
+        raise DataError(f"out={path} is there already. Remove it or give another folder.")
+    with _beside(final) as folder:
+        temporary = folder / final.name
+        temporary.mkdir()
+        yield temporary
+        temporary.replace(final)
+
+
+class TableWriter(ABC):
+    """Rows appended batch by batch to one file."""
+
+    @abstractmethod
+    def write(self, rows: pd.DataFrame) -> None:
+        """Append rows; every batch has the columns of the first."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class ParquetTable(TableWriter):
+    """Parquet, a row group a batch. Columns of arrays become lists."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+
+    def write(self, rows: pd.DataFrame) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table.cast(self._writer.schema))
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class DelimitedTable(TableWriter):
+    """Text with a header: comma- or tab-separated."""
+
+    def __init__(self, path: Path, separator: str) -> None:
+        self._file = path.open("w", newline="")
+        self._separator = separator
+        self._header = True
+
+    def write(self, rows: pd.DataFrame) -> None:
+        rows.to_csv(self._file, sep=self._separator, index=False, header=self._header)
+        self._header = False
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class NumpyArchive(TableWriter):
+    """NPZ with the arrays `names` (N,) and `embeddings` (N, D) float32, from columns `name`, `embedding`.
+
+    The format needs N first: until it is known rows wait on disk, never in memory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._names: list[str] = []
+        self._vectors = path.with_suffix(".rows").open("w+b")
+        self._width = 0
+
+    def write(self, rows: pd.DataFrame) -> None:
+        vectors = np.stack(rows["embedding"].tolist()).astype(np.float32)
+        self._names.extend(rows["name"])
+        self._width = vectors.shape[1]
+        vectors.tofile(self._vectors)
+
+    def close(self) -> None:
+        with zipfile.ZipFile(self._path, "w") as archive:
+            with archive.open("names.npy", "w") as member:
+                np.lib.format.write_array(member, np.array(self._names, dtype=str))
+            with archive.open("embeddings.npy", "w", force_zip64=True) as member:
+                shape = (len(self._names), self._width)
+                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(member, header)
+                self._vectors.seek(0)
+                shutil.copyfileobj(self._vectors, member)
+        self._vectors.close()
+
+
+@contextmanager
+def open_table(path: str | os.PathLike[str], *, formats: tuple[str, ...]) -> Iterator[TableWriter]:
+    """A writer for the format that the name's ending says; the file is there once the block ends well.
+
+    Args:
+        path: where; one of `formats` is its ending.
+        formats: among ".parquet", ".csv", ".tsv", ".npz".
+
+    Raises:
+        ConfigError: another ending.
+        DataError: the file cannot be written there.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in formats:
+        raise ConfigError(
+            f"out={path}: the name has to end in {' or '.join(formats)}, which says the format."
+        )
+    with atomic_file(path) as temporary:
+        table = _table(temporary, suffix)
+        try:
+            yield table
+        finally:
+            table.close()
+
+
+def _table(path: Path, suffix: str) -> TableWriter:
+    match suffix:
+        case ".parquet":
+            return ParquetTable(path)
+        case ".npz":
+            return NumpyArchive(path)
+        case _:
+            return DelimitedTable(path, "\t" if suffix == ".tsv" else ",")
+
+
+@contextmanager
+def _beside(final: Path) -> Iterator[Path]:
+    """A folder on the same disk, so that a rename is one step; whatever is left in it is removed."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".partial", dir=final.parent))
+    except OSError as error:
+        raise DataError(
+            f"{final.parent}: cannot be written to ({error.strerror}). Give another out=."
+        ) from error
+    try:
+        yield folder
+    except OSError as error:
+        if error.errno not in _DISK_TROUBLE:
+            raise
+        reason = os.strerror(error.errno)
+        raise DataError(
+            f"{final} could not be written ({reason}); nothing is left of it. Make room."
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _writable(path: str | os.PathLike[str]) -> Path:
+    final = locate(path)
+    if not final.parent.is_dir():
+        raise DataError(
+            f"out={path}: the folder {final.parent} does not exist. Make it, or give another out=."
+        )
+    return final
+
+
+def write_fasta(path: Path, records: Iterable[tuple[str, str]], *, width: int = 80) -> None:
+    """Names and sequences as FASTA, `width` letters a line."""
+    with path.open("w") as file:
+        for name, sequence in records:
+            lines = (sequence[start : start + width] for start in range(0, len(sequence), width))
+            file.write(f">{name}\n" + "\n".join(lines) + "\n")

@@ -1,0 +1,159 @@
+"""Named sequences as a verb is given them: a FASTA, the intervals of a BED in a FASTA, or a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+import torch
+
+from genoseq.data.bed import read_bed
+from genoseq.data.fasta import Fasta
+from genoseq.data.tables import read_table, require_columns
+from genoseq.errors import CheckpointError, ConfigError, SequenceError
+from genoseq.models.base import SequenceModel
+from genoseq.paths import locate
+from genoseq.sequence import reverse_complement
+from genoseq.tokenizers import Tokenizer
+
+_TABLES = (".csv", ".tsv", ".txt", ".parquet")
+PathLike = str | os.PathLike[str]
+Item = TypeVar("Item")
+
+
+class Tokens(NamedTuple):
+    """A padded batch of sequences.
+
+    Attributes:
+        input_ids: (B, L) int64.
+        mask: (B, L) bool, False at padding; None where there is no padding and a mask would only cost time.
+        letters: (B, L) bool, True at letters: neither special tokens nor padding.
+    """
+
+    input_ids: torch.Tensor
+    mask: torch.Tensor | None
+    letters: torch.Tensor
+
+
+class Record(NamedTuple):
+    """A sequence and what it is called."""
+
+    name: str
+    sequence: str
+
+
+def read_records(
+    input: PathLike | None = None,
+    *,
+    fasta: PathLike | None = None,
+    bed: PathLike | None = None,
+    sequence_column: str = "sequence",
+    name_column: str | None = None,
+) -> Iterator[Record]:
+    """Stream the sequences of one source, in its order and with its names.
+
+    Args:
+        input: a FASTA or a table (CSV, TSV, Parquet; compressed too), told apart by the name's ending.
+        fasta: a FASTA: all its sequences, or with `bed` those intervals of it, on their strands.
+        bed: the intervals; one without a name is called by its place, `chr:start-end(strand)`.
+        sequence_column: column of a table that holds the sequences.
+        name_column: column of a table that holds the names; without one rows are numbered from 0.
+
+    Raises:
+        ConfigError: no source, or two.
+        DataError, IntervalError: a source that is missing, broken or empty, or does not fit the other.
+    """
+    if (input is None) == (fasta is None):
+        raise ConfigError("give one source of sequences: input=FILE, fasta=FILE, or fasta=FILE bed=FILE.")
+    if bed is not None and fasta is None:
+        raise ConfigError(
+            f"bed={bed} holds places only: give the genome they are in as fasta=FILE, not input=."
+        )
+    if fasta is not None:
+        return _from_fasta(fasta) if bed is None else _from_bed(fasta, bed)
+    assert input is not None
+    if _is_table(input):
+        return _from_table(input, sequence_column, name_column)
+    return _from_fasta(input)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Consecutive items, `size` at a time.
+
+    Raises:
+        ConfigError: a size below 1.
+    """
+    if size < 1:
+        raise ConfigError(f"batch_size={size} has to be at least 1.")
+    stream = iter(items)
+    while batch := list(islice(stream, size)):
+        yield batch
+
+
+def require_tokenizer(model: SequenceModel) -> Tokenizer:
+    """The model's tokenizer.
+
+    Raises:
+        CheckpointError: it has none.
+    """
+    if model.tokenizer is None:
+        raise CheckpointError("this checkpoint has no tokenizer.json: it cannot read sequences. Add it.")
+    return model.tokenizer
+
+
+def tokenize(records: Sequence[Record], model: SequenceModel) -> Tokens:
+    """One padded batch as the model reads it, on its device.
+
+    Raises:
+        SequenceError: a sequence that is empty, too long or no nucleotides; the message names it.
+        CheckpointError: the model has no tokenizer.
+    """
+    tokenizer, longest = require_tokenizer(model), model.backbone.l_max
+    encoded = []
+    for record in records:
+        if not record.sequence:
+            raise SequenceError(f"{record.name}: the sequence is empty. Remove it.")
+        try:
+            ids = tokenizer.encode(record.sequence)
+        except SequenceError as error:
+            raise SequenceError(f"{record.name}: {error}") from error
+        if longest is not None and len(ids) > longest:
+            raise SequenceError(
+                f"{record.name}: {len(ids):,} tokens; this model takes at most {longest:,}. Cut the sequence "
+                "into pieces, or use a model for longer ones."
+            )
+        encoded.append(ids)
+    input_ids, mask = tokenizer.pad(encoded)
+    letters = tokenizer.is_letter(input_ids)
+    device = model.device
+    return Tokens(input_ids.to(device), None if mask.all() else mask.to(device), letters.to(device))
+
+
+def _is_table(path: PathLike) -> bool:
+    name = locate(path).name.lower().removesuffix(".gz")
+    return name.endswith(_TABLES)
+
+
+def _from_fasta(path: PathLike) -> Iterator[Record]:
+    fasta = Fasta(path)
+    for name in fasta.names:
+        yield Record(name, fasta.fetch(name, 0, fasta.lengths[name]))
+
+
+def _from_bed(fasta_path: PathLike, bed_path: PathLike) -> Iterator[Record]:
+    fasta = Fasta(fasta_path)
+    for interval in read_bed(bed_path):
+        sequence = fasta.fetch(interval.chromosome, interval.start, interval.end)
+        if interval.strand == "-":
+            sequence = reverse_complement(sequence)
+        yield Record(str(interval) if interval.name == "." else interval.name, sequence)
+
+
+def _from_table(path: PathLike, sequence_column: str, name_column: str | None) -> Iterator[Record]:
+    table = read_table(path)
+    require_columns(table, [sequence_column] if name_column is None else [sequence_column, name_column], path)
+    names = table[name_column].astype(str) if name_column else map(str, range(len(table)))
+    for name, sequence in zip(names, table[sequence_column], strict=True):
+        yield Record(name, sequence if isinstance(sequence, str) else "")

@@ -1,0 +1,218 @@
+"""Read what a run left behind. Everything the report says comes from these files, never from a model."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow
+from Bio.SeqIO.FastaIO import SimpleFastaParser
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from genoseq.errors import DataError
+from genoseq.statistics import Estimate
+
+_BASELINE_PREFIX = "predictions_"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the result table.
+
+    Attributes:
+        name: what was measured, as a reader knows it.
+        kind: `model` or `baseline`.
+        metrics: metric name to value; a metric that is undefined on this split is NaN.
+        versus_model: model minus this row in the main metric, paired over units; None for the model itself.
+    """
+
+    name: str
+    kind: str
+    metrics: dict[str, float]
+    versus_model: Estimate | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """The content of `results.json`."""
+
+    problem: str
+    split: str
+    metric: str
+    higher_is_better: bool
+    rows: tuple[Row, ...]
+    leak_free_rows: tuple[Row, ...]
+
+    @property
+    def model(self) -> Row | None:
+        """The row of the trained model."""
+        return next((row for row in self.rows if row.kind == "model"), None)
+
+    @property
+    def baselines(self) -> tuple[Row, ...]:
+        """All other rows, best first."""
+        sign = -1 if self.higher_is_better else 1
+        others = [row for row in self.rows if row.kind != "model" and self.metric in row.metrics]
+        return tuple(sorted(others, key=lambda row: sign * row.metrics[self.metric]))
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run. A file that is not there reads as None or as empty."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not self.path.is_dir():
+            raise DataError(f"report: {self.path} is no folder. Give the folder of a run.")
+
+    @cached_property
+    def config(self) -> DictConfig | None:
+        """The resolved configuration."""
+        file = self.path / "config.yaml"
+        if not file.is_file():
+            return None
+        try:
+            config = OmegaConf.load(file)
+        except YAMLError as error:
+            raise _broken(file, error) from error
+        return config if isinstance(config, DictConfig) else None
+
+    @property
+    def name(self) -> str:
+        """The run's `name` setting, else that of its folder."""
+        name = OmegaConf.select(self.config, "name") if self.config is not None else None
+        return str(name or self.path.resolve().name)
+
+    @cached_property
+    def results(self) -> Results | None:
+        """The result table."""
+        content = self._json("results.json")
+        if content is None:
+            return None
+        try:
+            return _results(content)
+        except (KeyError, TypeError) as error:
+            raise _broken(self.path / "results.json", error) from error
+
+    @cached_property
+    def environment(self) -> dict[str, Any] | None:
+        """Versions, device and data hashes."""
+        return self._json("environment.json")
+
+    @cached_property
+    def performance(self) -> dict[str, Any] | None:
+        """Throughput, memory, time and size."""
+        return self._json("performance.json")
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame | None:
+        """What was logged while training; None also where the run ended before its first line."""
+        file = self.path / "metrics.csv"
+        if not file.is_file() or not file.stat().st_size:
+            return None
+        try:
+            return pd.read_csv(file)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise _broken(file, error) from error
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame | None:
+        """The model's own predictions on the evaluated split."""
+        file = self.path / "predictions.parquet"
+        return _parquet(file) if file.is_file() else None
+
+    @cached_property
+    def baseline_predictions(self) -> dict[str, pd.DataFrame]:
+        """The same table from each baseline, by its name in the result table."""
+        files = sorted(self.path.glob(f"{_BASELINE_PREFIX}*.parquet"))
+        keys = [file.stem.removeprefix(_BASELINE_PREFIX) for file in files]
+        names = self._baseline_names()
+        return {
+            names.get(key, key.replace("_", " ")): _parquet(file)
+            for key, file in zip(keys, files, strict=True)
+        }
+
+    @cached_property
+    def generated(self) -> list[str]:
+        """Sequences the model generated."""
+        return _fasta(self.path / "generated.fa")
+
+    @cached_property
+    def reference(self) -> list[str]:
+        """Real sequence to hold the generated against."""
+        return _fasta(self.path / "reference.fa")
+
+    @property
+    def model_name(self) -> str:
+        """What tables and legends call the model."""
+        model = self.results.model if self.results else None
+        return model.name if model else "model"
+
+    def _baseline_names(self) -> dict[str, str]:
+        """Key in the config to name in the result table; both are written in one order."""
+        keys = list((OmegaConf.select(self.config, "baselines") if self.config is not None else None) or {})
+        rows = [row for row in self.results.rows if row.kind != "model"] if self.results else []
+        return {key: row.name for key, row in zip(keys, rows, strict=True)} if len(keys) == len(rows) else {}
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        file = self.path / name
+        if not file.is_file():
+            return None
+        try:
+            content = json.loads(file.read_text())
+        except ValueError as error:
+            raise _broken(file, error) from error
+        if not isinstance(content, dict):
+            raise _broken(file, f"an object was wanted, a {type(content).__name__} is there")
+        return content
+
+
+def _results(content: dict[str, Any]) -> Results:
+    return Results(
+        problem=content["problem"],
+        split=content["split"],
+        metric=content["metric"],
+        higher_is_better=content["higher_is_better"],
+        rows=tuple(_row(row) for row in content["rows"]),
+        leak_free_rows=tuple(_row(row) for row in content.get("leak_free_rows") or ()),
+    )
+
+
+def _row(content: dict[str, Any]) -> Row:
+    metrics = {name: _defined(value) for name, value in content["metrics"].items()}
+    versus = content.get("versus_model")
+    if versus is not None:
+        versus = Estimate(**versus | {end: _defined(versus[end]) for end in ("mean", "low", "high")})
+    return Row(content["name"], content["kind"], metrics, versus)
+
+
+def _defined(value: float | None) -> float:
+    """JSON has no NaN: what is undefined is null there."""
+    return math.nan if value is None else float(value)
+
+
+def _parquet(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise _broken(file, error) from error
+
+
+def _fasta(file: Path) -> list[str]:
+    if not file.is_file():
+        return []
+    with file.open() as handle:
+        return [sequence for _, sequence in SimpleFastaParser(handle) if sequence]
+
+
+def _broken(file: Path, why: object) -> DataError:
+    return DataError(
+        f"report: {file} cannot be read: {why}. Write the run's results again, or remove this file."
+    )

@@ -1,0 +1,62 @@
+"""All plots of a run, each from the files that are there."""
+
+from __future__ import annotations
+
+import matplotlib
+
+from genoseq.report.folder import RunFolder
+from genoseq.report.plots.classification import class_names, classification_plots
+from genoseq.report.plots.comparison import difference_plot
+from genoseq.report.plots.composition import composition_plots
+from genoseq.report.plots.curves import learning_curves
+from genoseq.report.plots.language_model import bits_along
+from genoseq.report.plots.regression import regression_plot
+from genoseq.report.style import MATPLOTLIB, Plot
+
+__all__ = ["plots_of"]
+
+
+def plots_of(run: RunFolder) -> dict[str, list[Plot]]:
+    """`comparison`, `predictions`, `composition` and `curves`, each with its plots, maybe none."""
+    with matplotlib.rc_context(MATPLOTLIB):
+        return {
+            "comparison": _comparison(run),
+            "predictions": _predictions(run),
+            "composition": _composition(run),
+            "curves": _curves(run),
+        }
+
+
+def _comparison(run: RunFolder) -> list[Plot]:
+    plot = difference_plot(run.results) if run.results else None
+    return [plot] if plot else []
+
+
+def _curves(run: RunFolder) -> list[Plot]:
+    if run.metrics is None:
+        return []
+    return learning_curves(run.metrics, run.results.problem if run.results else None)
+
+
+def _composition(run: RunFolder) -> list[Plot]:
+    return composition_plots(run.generated, run.reference) if run.generated and run.reference else []
+
+
+def _predictions(run: RunFolder) -> list[Plot]:
+    """What the table's columns allow: tiles of bits, class probabilities, or plain numbers."""
+    table = run.predictions
+    if table is None or table.empty:
+        return []
+    if "bits" in table:
+        return bits_along(table, run.baseline_predictions, run.model_name)
+    if class_names(table):
+        return classification_plots(table, run.baseline_predictions, run.model_name)
+    if {"label", "prediction"} <= set(table.columns) and table[["label", "prediction"]].dtypes.map(
+        _numeric
+    ).all():
+        return [regression_plot(table)]
+    return []
+
+
+def _numeric(dtype: object) -> bool:
+    return getattr(dtype, "kind", "O") in "fiu"

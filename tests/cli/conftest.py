@@ -1,0 +1,76 @@
+"""A tiny verb and its config, so that the grammar is tested without a model."""
+
+import sys
+import types
+
+import pytest
+from omegaconf import OmegaConf
+
+from genoseq.cli import main
+from genoseq.cli.verbs import VERBS, Verb
+
+TINY = """\
+# A tiny verb for the tests.
+#
+#   genoseq tiny out=FILE
+
+defaults:
+  - flavour: sweet
+  - _self_
+
+out: ???        # where to
+prompt: null
+chromosomes: []
+size: 3
+"""
+
+
+@pytest.fixture
+def tiny_configs(tmp_path):
+    """A folder of configs with the verbs `tiny` and, making a run folder, `runner`."""
+    folder = tmp_path / "configs"
+    (folder / "flavour").mkdir(parents=True)
+    (folder / "tiny.yaml").write_text(TINY)
+    (folder / "runner.yaml").write_text(TINY + "run_dir: runs/x\n")
+    (folder / "flavour" / "sweet.yaml").write_text("sugar: 1\n")
+    (folder / "flavour" / "salty.yaml").write_text("salt: 1\n")
+    return folder
+
+
+@pytest.fixture
+def tiny(tiny_configs, tmp_path, monkeypatch):
+    """`tiny(*arguments, verb="tiny")` runs the verb in its own folder: (settings, sys.argv) of each job."""
+    monkeypatch.chdir(tmp_path)
+    jobs = []
+
+    def run(config):
+        jobs.append((OmegaConf.to_container(config, resolve=True), list(sys.argv)))
+
+    monkeypatch.setitem(sys.modules, "tiny_module", types.SimpleNamespace(run=run))
+    monkeypatch.setitem(VERBS, "tiny", Verb("tiny", "a tiny verb", "tiny_module"))
+    monkeypatch.setitem(VERBS, "runner", Verb("runner", "a tiny verb", "tiny_module", run_folder="run_dir"))
+
+    def call(*arguments, verb="tiny"):
+        jobs.clear()
+        main([verb, *arguments, "--config-dir", str(tiny_configs)])
+        return list(jobs)
+
+    return call
+
+
+@pytest.fixture
+def mistake(capsys):
+    """`mistake(function, *arguments)`: the one message that a mistaken command line ends with."""
+
+    def call(function, *arguments, **options):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            function(*arguments, **options)
+        assert ended.value.code == 2
+        captured = capsys.readouterr()
+        assert captured.err.startswith("genoseq: ")
+        assert "Traceback" not in captured.err
+        assert "Error executing job" not in captured.err
+        return captured.err
+
+    return call

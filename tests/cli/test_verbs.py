@@ -1,0 +1,197 @@
+"""Each verb from its command line to its file."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from genoseq.cli import main
+from genoseq.data.fasta import Fasta
+from genoseq.models import HyenaDNA, LanguageModelHead, SequenceHead, SequenceModel, load
+from genoseq.tokenizers import CharacterTokenizer
+
+
+def saved(folder, head, **preprocessing):
+    torch.manual_seed(0)
+    backbone = HyenaDNA(d_model=16, num_layers=2, l_max=256, filter_order=8, initializer_range=0.3)
+    model = SequenceModel(backbone, head(backbone), CharacterTokenizer(), preprocessing)
+    return model.save(folder)
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("run=3,a(b)"), LanguageModelHead)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    def head(backbone):
+        return SequenceHead(backbone, num_outputs=2)
+
+    described = {"problem": "single_label", "classes": ["no", "yes"], "strand": "unstranded"}
+    return saved(tmp_path_factory.mktemp("classifier"), head, **described)
+
+
+@pytest.fixture
+def sequences(tmp_path):
+    path = tmp_path / "a,b=1.fa"
+    path.write_text(">second half\nACGTNACGT\n>first\nggatta\n>third\nACG\n")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield
+    assert list(folder.iterdir()) == []
+
+
+def test_generate(language_model, tmp_path):
+    out = tmp_path / "new,1.fa"
+    settings = [f"out={out}", "prompt=ACGTN", "num_sequences=3", "length=50"]
+    main(["generate", f"checkpoint={language_model}", *settings])
+    fasta = Fasta(out)
+    assert fasta.names == ("generated_0", "generated_1", "generated_2")
+    expected = load(language_model).generate("ACGTN", length=50, num_sequences=3)
+    assert [fasta.fetch(name, 0, 50) for name in fasta.names] == expected
+
+
+def test_embed_to_parquet(language_model, sequences, tmp_path):
+    out = tmp_path / "x.parquet"
+    main(
+        [
+            "embed",
+            f"checkpoint={language_model}",
+            f"input={sequences}",
+            f"out={out}",
+            "layer=1",
+            "batch_size=2",
+        ]
+    )
+    table = pd.read_parquet(out)
+    assert table["name"].tolist() == ["second", "first", "third"]
+    expected = load(language_model).embed(["ACGTNACGT", "GGATTA", "ACG"], layer=1)
+    np.testing.assert_allclose(np.stack(table["embedding"].tolist()), expected.numpy(), atol=1e-5)
+
+
+def test_embed_intervals_to_npz(language_model, tiny_fasta, tmp_path):
+    bed = tmp_path / "peaks.bed"
+    bed.write_text("chr2\t10\t40\tpeak\t0\t-\nchr1\t0\t100\n")
+    out = tmp_path / "x.npz"
+    settings = [f"fasta={tiny_fasta}", f"bed={bed}", f"out={out}", "pooling=max"]
+    main(["embed", f"checkpoint={language_model}", *settings])
+    with np.load(out) as archive:
+        assert archive["names"].tolist() == ["peak", "chr1:0-100(.)"]
+        assert archive["embeddings"].shape == (2, 16)
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".csv", ".parquet"])
+def test_predict(classifier, tmp_path, ending):
+    table = tmp_path / "x.tsv"
+    table.write_text("id\tseq\nb\tACGTACGT\na\tGGGTTT\n")
+    out = tmp_path / f"out{ending}"
+    columns = ["sequence_column=seq", "name_column=id", "both_strands=true"]
+    main(["predict", f"checkpoint={classifier}", f"input={table}", f"out={out}", *columns])
+    readers = {".tsv": pd.read_table, ".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    predictions = readers[ending](out)
+    assert predictions.columns.tolist() == ["name", "prediction", "probability_no", "probability_yes"]
+    assert predictions["name"].tolist() == ["b", "a"]
+
+
+@pytest.mark.parametrize("layout", ["original", "hf"])
+def test_convert_there_and_back(language_model, tmp_path, layout):
+    there, back = tmp_path / "there", tmp_path / "back=1"
+    main(["convert", f"checkpoint={language_model}", f"out={there}", f"layout={layout}"])
+    main(["convert", f"checkpoint={there}", f"out={back}"])
+    before, after = load(language_model).state_dict(), load(back).state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_evaluate_a_language_model(language_model, tiny_fasta, tmp_path, capsys):
+    data = ["data=genome", f"data.fasta={tiny_fasta}", "data.length=128", "global_batch_size=4"]
+    metrics, tiles = tmp_path / "x.json", tmp_path / "x.parquet"
+    for out in (metrics, tiles):
+        main(["evaluate", f"checkpoint={language_model}", *data, "split=validation", f"out={out}"])
+    assert "bits per base" in capsys.readouterr().out
+    values = json.loads(metrics.read_text())["rows"][0]["metrics"]
+    table = pd.read_parquet(tiles)
+    assert values["bits_per_base"] == pytest.approx(table["bits"].sum() / table["num_bases"].sum())
+    assert table["num_bases"].sum() == pytest.approx(0.1 * 8000, abs=2)
+
+
+def test_evaluate_beside_a_baseline(language_model, tiny_fasta, tmp_path, capsys):
+    data = ["data=genome", f"data.fasta={tiny_fasta}", "data.length=128", "split=validation"]
+    markov = "baselines={m: {_target_: genoseq.baselines.StaticMarkov, max_order: 2}}"
+    out = tmp_path / "x.json"
+    main(["evaluate", f"checkpoint={language_model}", *data, f"+{markov}", f"out={out}"])
+    model, baseline = json.loads(out.read_text())["rows"]
+    assert baseline["name"].startswith("static Markov")
+    difference = model["metrics"]["bits_per_base"] - baseline["metrics"]["bits_per_base"]
+    assert baseline["versus_model"]["mean"] == pytest.approx(difference)
+    assert f"{difference:+.3f}" in capsys.readouterr().out
+
+
+def test_evaluate_a_classifier(classifier, tmp_path):
+    generator = np.random.default_rng(5)
+    for name, rows in (("train", 40), ("test", 12)):
+        sequences = ["".join(generator.choice(list("ACGT"), size=80)) for _ in range(rows)]
+        table = pd.DataFrame({"sequence": sequences, "label": ["no", "yes"] * (rows // 2)})
+        table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False)
+    data = ["data=labelled", f"data.train={tmp_path / 'train.tsv'}", f"data.test={tmp_path / 'test.tsv'}"]
+    out, again = tmp_path / "x.tsv", tmp_path / "y.tsv"
+    strands = ["data.strand=unstranded", "both_strands=true"]
+    main(["evaluate", f"checkpoint={classifier}", *data, *strands, f"out={out}"])
+    arguments = [f"input={tmp_path / 'test.tsv'}", "both_strands=true", f"out={again}"]
+    main(["predict", f"checkpoint={classifier}", *arguments])
+    evaluated, predicted = pd.read_table(out), pd.read_table(again)
+    assert evaluated["label"].tolist() == ["no", "yes"] * 6
+    assert evaluated["prediction"].tolist() == predicted["prediction"].tolist()
+    np.testing.assert_allclose(evaluated["probability_yes"], predicted["probability_yes"], atol=1e-5)
+
+
+def test_data_of_another_kind_are_refused(classifier, tiny_fasta, mistake):
+    data = ["data=genome", f"data.fasta={tiny_fasta}", "data.length=128"]
+    message = mistake(main, ["evaluate", f"checkpoint={classifier}", *data])
+    assert "language_model" in message
+    assert "single_label" in message
+
+
+def test_info(capsys, tmp_path):
+    out = tmp_path / "info.json"
+    main(["info", f"out={out}"])
+    page = capsys.readouterr().out
+    for text in ("versions", torch.__version__, "cpu", "fft_conv", "reference"):
+        assert text in page
+    assert json.loads(out.read_text())["operators"]["fft_conv"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "expected"),
+    [
+        ("embed", ["out=x.txt"], ".parquet or .npz"),
+        ("embed", ["out=nowhere/x.npz"], "nowhere"),
+        ("embed", ["out={out}", "device=cuda:7"], "device=cuda:7"),
+        ("embed", ["out={out}", "input=no.fa"], "no.fa"),
+        ("embed", ["out={out}", "layer=9"], "layer=9"),
+        ("predict", ["out=x.tsv"], "Fine-tune"),
+        ("predict", ["out=x.tsv", "checkpoint=nowhere"], "nowhere"),
+        ("generate", ["out=x.fa", "length=9999"], "256"),
+        ("generate", ["out=x.fa", "prompt=ACGX"], "X"),
+        ("convert", ["out=x", "layout=other"], "other"),
+        ("evaluate", ["out=x.txt"], ".json"),
+        ("evaluate", ["split=tset"], "split=tset"),
+    ],
+)
+def test_mistakes_leave_nothing(language_model, sequences, tmp_path, mistake, verb, arguments, expected):
+    given = {"checkpoint": f"checkpoint={language_model}"}
+    if verb in ("embed", "predict"):
+        given["input"] = f"input={sequences}"
+    given |= {text.partition("=")[0]: text.format(out=tmp_path / "x.npz") for text in arguments}
+    before = sorted(tmp_path.iterdir())
+    assert expected in mistake(main, [verb, *given.values()])
+    assert sorted(tmp_path.iterdir()) == before

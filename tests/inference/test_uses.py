@@ -1,0 +1,136 @@
+"""Embedding, predicting and generating: in order, whatever the batches are."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from genoseq.errors import ConfigError, DeviceError
+from genoseq.inference import Record, embed, generate, predict
+from genoseq.inference.devices import explain_full_memory, pick_device
+from genoseq.models.heads import TokenHead
+from genoseq.sequence import reverse_complement
+
+GENERATOR = np.random.default_rng(3)
+RECORDS = [
+    Record(f"name {index}", "".join(GENERATOR.choice(list("ACGT"), size=size)))
+    for index, size in enumerate((30, 7, 63, 1, 20))
+]
+
+
+def joined(tables):
+    return pd.concat(tables, ignore_index=True)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "first", "last"])
+@pytest.mark.parametrize("layer", [-1, 0, 2, 3])
+def test_embeddings_are_those_of_each_sequence_alone(language_model, pooling, layer):
+    table = joined(embed(language_model, RECORDS, layer=layer, pooling=pooling, batch_size=2))
+    assert table["name"].tolist() == [record.name for record in RECORDS]
+    for record, vector in zip(RECORDS, table["embedding"], strict=True):
+        alone = language_model.embed(record.sequence, layer=layer, pooling=pooling)
+        np.testing.assert_allclose(vector, alone[0].numpy(), atol=1e-5)
+
+
+def test_embedding_reads_no_further_than_asked(language_model):
+    def endless():
+        yield from RECORDS[:2]
+        raise AssertionError("read ahead")
+
+    assert len(next(embed(language_model, endless(), batch_size=2))) == 2
+
+
+@pytest.mark.parametrize(("setting", "value"), [("layer", 4), ("layer", -5), ("pooling", "attention")])
+def test_embedding_settings(language_model, setting, value):
+    with pytest.raises(ConfigError, match=f"{setting}={value!r}"):
+        list(embed(language_model, RECORDS, **{setting: value}))
+
+
+def test_classes_have_names_and_probabilities(labelled_model):
+    model = labelled_model(problem="single_label", num_outputs=3, classes=["x", "y", "z"])
+    table = joined(predict(model, RECORDS, batch_size=2))
+    assert table.columns.tolist() == ["name", "prediction", "probability_x", "probability_y", "probability_z"]
+    probabilities = table.filter(like="probability").to_numpy()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert table["prediction"].tolist() == np.array(["x", "y", "z"])[probabilities.argmax(axis=1)].tolist()
+    alone = joined(predict(model, RECORDS, batch_size=1))
+    np.testing.assert_allclose(alone.filter(like="probability").to_numpy(), probabilities, atol=1e-5)
+
+
+def test_both_strands_are_averaged(labelled_model):
+    model = labelled_model(problem="single_label", num_outputs=2)
+    turned = [Record(name, reverse_complement(sequence)) for name, sequence in RECORDS]
+    first, second, both = (
+        joined(predict(model, records, both_strands=strands)).filter(like="probability").to_numpy()
+        for records, strands in ((RECORDS, False), (turned, False), (RECORDS, True))
+    )
+    np.testing.assert_allclose(both, (first + second) / 2, atol=1e-6)
+    assert np.abs(first - second).max() > 1e-4
+
+
+def test_stranded_labels_are_not_averaged(labelled_model):
+    model = labelled_model(problem="single_label", num_outputs=2, strand="stranded")
+    with pytest.raises(ConfigError, match="stranded"):
+        list(predict(model, RECORDS, both_strands=True))
+
+
+def test_several_labels_and_numbers(labelled_model):
+    labels = joined(
+        predict(labelled_model(problem="multi_label", num_outputs=2, classes=["p", "q"]), RECORDS)
+    )
+    assert labels.columns.tolist() == [
+        "name",
+        "prediction_p",
+        "prediction_q",
+        "probability_p",
+        "probability_q",
+    ]
+    assert (labels["prediction_p"] == (labels["probability_p"] > 0.5)).all()
+    model = labelled_model(problem="regression", num_outputs=1)
+    numbers = joined(predict(model, RECORDS))
+    expected = model(torch.from_numpy(model.tokenizer.encode(RECORDS[0].sequence))[None]).logits
+    assert numbers["prediction"][0] == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_token_heads_give_a_row_a_letter(labelled_model):
+    model = labelled_model(TokenHead, problem="single_label", num_outputs=2)
+    table = joined(predict(model, RECORDS, batch_size=2))
+    assert len(table) == sum(len(record.sequence) for record in RECORDS)
+    for record in RECORDS:
+        rows = table[table["name"] == record.name]
+        assert rows["position"].tolist() == list(range(len(record.sequence)))
+        ids = torch.from_numpy(model.tokenizer.encode(record.sequence))[None]
+        expected = model(ids).logits[0, :-1].softmax(dim=-1).detach().numpy()
+        np.testing.assert_allclose(rows.filter(like="probability").to_numpy(), expected, atol=1e-5)
+
+
+def test_a_language_model_predicts_no_labels(language_model):
+    with pytest.raises(ConfigError, match="Fine-tune"):
+        list(predict(language_model, RECORDS))
+
+
+def test_generation_does_not_depend_on_batches(language_model):
+    settings = {"length": 40, "num_sequences": 5, "prompt": "ACGT", "seed": 3}
+    one, many = (list(generate(language_model, batch_size=size, **settings)) for size in (1, 3))
+    assert one == many
+    assert [record.name for record in one] == [f"generated_{index}" for index in range(5)]
+    assert all(len(record.sequence) == 40 and record.sequence.startswith("ACGT") for record in one)
+    assert len({record.sequence for record in one}) == 5
+    with pytest.raises(ConfigError, match="num_sequences=0"):
+        list(generate(language_model, length=10, num_sequences=0))
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta", "cpu:3"])
+def test_devices_that_are_not_there(name):
+    with pytest.raises(DeviceError, match=name):
+        pick_device(name)
+
+
+def test_devices_that_are_there():
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+
+
+def test_full_memory_is_advice():
+    with pytest.raises(DeviceError, match="Lower batch_size"), explain_full_memory(8):
+        raise torch.OutOfMemoryError
