@@ -8,6 +8,11 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+import torch
+
+# Read when a kernel is decorated: without a GPU, the tests run Triton kernels through its interpreter.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # A busy machine must not fail a property test, and a failure must come back with the same example.
 hypothesis.settings.register_profile("genoseq", deadline=None, derandomize=True)

@@ -6,6 +6,7 @@ benchmark never measures something else than it says.
 
 from __future__ import annotations
 
+import os
 from typing import Literal, get_args
 
 import torch
@@ -42,3 +43,13 @@ def choose_backend(
             f"shape {tuple(like.shape)}; available here: {', '.join(available)}."
         )
     return requested
+
+
+def triton_runs(like: torch.Tensor) -> bool:
+    """Whether Triton kernels can run on this tensor: on a CUDA device of Ampere or later, or interpreted.
+
+    Triton's interpreter runs kernels on the CPU where `TRITON_INTERPRET=1` stood before they were decorated.
+    """
+    if like.device.type == "cuda":
+        return torch.cuda.get_device_capability(like.device) >= (8, 0)
+    return like.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
