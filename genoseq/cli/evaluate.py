@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 
-from genoseq.cli.models import open_model
+from genoseq.cli.models import open_models
 from genoseq.cli.tables import interval_text
 from genoseq.data.datamodule import SequenceDataModule, Split
 from genoseq.errors import ConfigError
@@ -26,6 +26,7 @@ from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.outputs import atomic_file, open_table
 from genoseq.inference.records import require_tokenizer
 from genoseq.models.base import SequenceModel
+from genoseq.models.ensemble import Ensemble
 from genoseq.models.heads import LanguageModelHead
 from genoseq.training.results import baseline_predictions, compare, describe_rows
 
@@ -38,20 +39,25 @@ _TABLES = (".parquet", ".tsv", ".csv")
 def run(config: DictConfig) -> None:
     """Print the metrics, and write `out` as `configs/evaluate.yaml` describes it."""
     _require_format(config.out)
-    model = open_model(config)
+    model = open_models(config)
     datamodule = _open_data(config, model)
     table = describe_rows(_predict(config, model, datamodule), datamodule, config.split)
     fitted = baseline_predictions(config.baselines, datamodule, config.split)
     results = compare(
         getattr(datamodule, "problem", _LANGUAGE_MODEL),
         config.split,
-        type(model.backbone).__name__,
+        _name(model),
         table,
         {name: rows for _, name, rows in fitted},
     )
     _print(config, results, len(table))
     if config.out is not None:
         _write(config, results, table)
+
+
+def _name(model: SequenceModel) -> str:
+    backbone = type(model.backbone).__name__
+    return f"{backbone}, {len(model.members)} averaged" if isinstance(model, Ensemble) else backbone
 
 
 class _OneSplit(LightningDataModule):
@@ -114,7 +120,7 @@ def _task(config: DictConfig, model: SequenceModel) -> Any:
 
 
 def _print(config: DictConfig, results: dict[str, Any], num_rows: int) -> None:
-    table = Table(title=f"{config.checkpoint}: {config.split}, {num_rows:,} examples")
+    table = Table(title=f"{_checkpoints(config)}: {config.split}, {num_rows:,} examples")
     table.add_column("")
     names = list(results["rows"][0]["metrics"])
     for name in names:
@@ -128,6 +134,11 @@ def _print(config: DictConfig, results: dict[str, Any], num_rows: int) -> None:
     Console(highlight=False, soft_wrap=True).print(table)
 
 
+def _checkpoints(config: DictConfig) -> Any:
+    """What was named, a text or a list of them."""
+    return config.checkpoint if isinstance(config.checkpoint, str) else list(config.checkpoint)
+
+
 def _require_format(out: str | None) -> None:
     endings = (".json", *_TABLES)
     if out is not None and Path(out).suffix.lower() not in endings:
@@ -137,7 +148,7 @@ def _require_format(out: str | None) -> None:
 def _write(config: DictConfig, results: dict[str, Any], table: pd.DataFrame) -> None:
     if config.out.lower().endswith(".json"):
         with atomic_file(config.out) as path:
-            path.write_text(json.dumps({"checkpoint": config.checkpoint, **results}, indent=2) + "\n")
+            path.write_text(json.dumps({"checkpoint": _checkpoints(config), **results}, indent=2) + "\n")
         return
     with open_table(config.out, formats=_TABLES) as writer:
         writer.write(table)

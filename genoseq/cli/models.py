@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
+from genoseq.errors import ConfigError
 from genoseq.inference import Record, read_records
 from genoseq.inference.devices import pick_device
 from genoseq.models.base import SequenceModel
+from genoseq.models.ensemble import Ensemble
 from genoseq.models.hub import load
 from genoseq.paths import locate
 
@@ -18,10 +20,32 @@ def open_model(config: DictConfig) -> SequenceModel:
 
     Raises:
         CheckpointError: it cannot be read.
+        ConfigError: several checkpoints are named.
         DeviceError: the device is not there.
     """
+    if isinstance(config.checkpoint, ListConfig):
+        raise ConfigError(
+            f"checkpoint={list(config.checkpoint)}: only evaluate and predict take several; give one."
+        )
     device = pick_device(config.device)
     return load(locate(config.checkpoint), device=str(device))
+
+
+def open_models(config: DictConfig) -> SequenceModel:
+    """The same, or the ensemble of the checkpoints that a list names.
+
+    Raises:
+        CheckpointError: one cannot be read, or they predict different things.
+        ConfigError: the list is empty.
+        DeviceError: the device is not there.
+    """
+    if not isinstance(config.checkpoint, ListConfig):
+        return open_model(config)
+    if not config.checkpoint:
+        raise ConfigError("checkpoint=[] names none: give a model folder, or several.")
+    device = pick_device(config.device)
+    members = [load(locate(path), device=str(device)) for path in config.checkpoint]
+    return Ensemble(members) if len(members) > 1 else members[0]
 
 
 def open_records(config: DictConfig) -> Iterator[Record]:

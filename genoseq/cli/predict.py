@@ -6,7 +6,7 @@ import logging
 
 from omegaconf import DictConfig
 
-from genoseq.cli.models import open_model, open_records
+from genoseq.cli.models import open_models, open_records
 from genoseq.cli.progress import counted
 from genoseq.inference import predict
 from genoseq.inference.outputs import open_table
@@ -18,7 +18,7 @@ def run(config: DictConfig) -> None:
     """Write `out` as `configs/predict.yaml` describes it."""
     with open_table(config.out, formats=(".parquet", ".tsv", ".csv")) as table:
         records = counted(open_records(config), what="sequences")
-        model = open_model(config)
+        model = open_models(config)
         for rows in predict(model, records, both_strands=config.both_strands, batch_size=config.batch_size):
             table.write(rows)
     log.info("predictions in %s", config.out)

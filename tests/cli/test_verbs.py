@@ -136,6 +136,20 @@ def test_evaluate_beside_a_baseline(language_model, tiny_fasta, tmp_path, capsys
     assert f"{difference:+.3f}" in capsys.readouterr().out
 
 
+def test_evaluate_several_as_one(language_model, tiny_fasta, tmp_path):
+    data = ["data=genome", f"data.fasta={tiny_fasta}", "data.length=128", "split=validation"]
+    alone, together = tmp_path / "x.json", tmp_path / "y.json"
+    main(["evaluate", f"checkpoint={language_model}", *data, f"out={alone}"])
+    # A path with a comma in it is one path only in quotes.
+    twice = f"checkpoint=['{language_model}','{language_model}']"
+    main(["evaluate", twice, *data, f"out={together}"])
+    one, both = (json.loads(path.read_text()) for path in (alone, together))
+    assert both["checkpoint"] == [str(language_model)] * 2
+    assert both["rows"][0]["name"] == "HyenaDNA, 2 averaged"
+    bits = [results["rows"][0]["metrics"]["bits_per_base"] for results in (one, both)]
+    assert bits[0] == pytest.approx(bits[1], abs=1e-6)
+
+
 def test_evaluate_a_classifier(classifier, tmp_path):
     generator = np.random.default_rng(5)
     for name, rows in (("train", 40), ("test", 12)):
@@ -182,6 +196,8 @@ def test_info(capsys, tmp_path):
         ("predict", ["out=x.tsv", "checkpoint=nowhere"], "nowhere"),
         ("generate", ["out=x.fa", "length=9999"], "256"),
         ("generate", ["out=x.fa", "prompt=ACGX"], "X"),
+        ("generate", ["out=x.fa", "checkpoint=[a,b]"], "give one"),
+        ("evaluate", ["checkpoint=[]"], "names none"),
         ("convert", ["out=x", "layout=other"], "other"),
         ("evaluate", ["out=x.txt"], ".json"),
         ("evaluate", ["split=tset"], "split=tset"),
