@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from torch import nn
 
 from genoseq.errors import CheckpointError, require_choice
 from genoseq.models import hyenadna_layouts
@@ -24,6 +23,7 @@ from genoseq.models.base import SequenceModel
 from genoseq.models.card import model_card
 from genoseq.models.heads import HEADS
 from genoseq.models.hyenadna import HyenaDNA
+from genoseq.models.layouts import HeadChoice, OfficialLayout
 from genoseq.models.strict import load_strictly, unique_state
 from genoseq.models.tensor_files import (
     find_weights,
@@ -38,7 +38,6 @@ from genoseq.tokenizers import CharacterTokenizer, Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
 Layout = Literal["genoseq", "original", "hf"]
-HeadChoice = Literal["language_model", "sequence"]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _HUB_FILES = ("*.json", "*.safetensors", "*.bin", "*.ckpt")
@@ -50,17 +49,32 @@ class Family:
 
     Attributes:
         backbone: its class.
-        default_tokenizer: for checkpoints that hold none.
+        layouts: the official ones, told apart by their `recognises`.
+        default_tokenizer: for checkpoints that hold none; of the backbone, since a family may have models of
+            many vocabularies.
         derivable: whether a name of the state dict is a buffer that the constructor makes from its arguments.
     """
 
     backbone: type[Backbone]
-    default_tokenizer: Callable[[], Tokenizer | None]
-    derivable: re.Pattern[str]
+    layouts: tuple[OfficialLayout, ...]
+    default_tokenizer: Callable[[Backbone], Tokenizer | None]
+    derivable: re.Pattern[str] | None = None
 
 
+def _characters(backbone: Backbone) -> Tokenizer | None:
+    """Single nucleotides, where the vocabulary is of their size; None for one of text."""
+    tokenizer = CharacterTokenizer()
+    return tokenizer if tokenizer.vocab_size <= backbone.vocab_size <= 2 * tokenizer.vocab_size else None
+
+
+# One row a model type. A new family: its class, the layouts of its own `*_layouts.py`, its tokenizer.
 FAMILIES: dict[str, Family] = {
-    "hyenadna": Family(HyenaDNA, CharacterTokenizer, re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$")),
+    "hyenadna": Family(
+        HyenaDNA,
+        hyenadna_layouts.LAYOUTS,
+        _characters,
+        re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$"),
+    ),
 }
 
 
@@ -93,8 +107,7 @@ def load(
     if "format_version" in config:
         model = _from_genoseq(folder, config)
     else:
-        model = _from_official(config, tensors, family, head)
-        tensors = _without_other_heads(model, hyenadna_layouts.to_our_names(tensors))
+        model, tensors = _from_official(config, tensors, family, head)
     _fill(model, tensors, source=str(weights))
     return model.to(device).eval()
 
@@ -137,7 +150,7 @@ def export(model: SequenceModel, folder: str | os.PathLike[str], *, layout: Layo
     Args:
         model: what to write.
         folder: where to; made if it is not there.
-        layout: `genoseq`, `original` (config.json and weights.ckpt of the first release) or `hf`
+        layout: `genoseq`, `original` (config.json and weights as the authors released them) or `hf`
             (config.json and model.safetensors for transformers).
 
     Raises:
@@ -147,19 +160,17 @@ def export(model: SequenceModel, folder: str | os.PathLike[str], *, layout: Layo
     require_choice("layout", layout, get_args(Layout))
     if layout == "genoseq":
         return save(model, folder)
-    if not isinstance(model.backbone, HyenaDNA):
-        raise CheckpointError(
-            f"the {layout} layout is HyenaDNA's; this is a {type(model.backbone).__name__}."
-        )
-    tensors = hyenadna_layouts.to_official_names(model, layout)
+    chosen = [known for known in _family(model.backbone.model_type).layouts if known.name == layout]
+    if not chosen:
+        raise CheckpointError(f"{type(model.backbone).__name__} was never released in a layout {layout!r}.")
+    files = chosen[0].write(model)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if layout == "original":
-        write_state_dict(folder / "weights.ckpt", tensors)
-        write_json(folder / "config.json", hyenadna_layouts.config_for_original(model.backbone.arguments))
+    if chosen[0].pickled:
+        write_state_dict(folder / "weights.ckpt", files.tensors)
     else:
-        write_safetensors(folder / "model.safetensors", tensors)
-        write_json(folder / "config.json", hyenadna_layouts.config_for_hf(model))
+        write_safetensors(folder / "model.safetensors", files.tensors)
+    write_json(folder / "config.json", files.config)
     return folder
 
 
@@ -214,28 +225,31 @@ def _from_official(
     tensors: Mapping[str, torch.Tensor],
     family: str | None,
     head: HeadChoice | None,
-) -> SequenceModel:
-    if family is not None:
-        _family(family)
-    preprocessing: dict[str, Any] = {}
-    if hyenadna_layouts.is_original(config):
-        arguments = hyenadna_layouts.arguments_from_original(config)
-        head_type, head_arguments = "language_model", {"tied": True}
-    elif hyenadna_layouts.is_hf(config):
-        arguments = hyenadna_layouts.arguments_from_hf(config)
-        head_type, head_arguments = hyenadna_layouts.head_from_hf(config, tensors, head)
-        classes = hyenadna_layouts.classes_from_hf(config, head_arguments.get("num_outputs", 0))
-        preprocessing = {"classes": classes} if classes else {}
-    else:
+) -> tuple[SequenceModel, dict[str, torch.Tensor]]:
+    families = FAMILIES if family is None else {str(family): _family(family)}
+    found = [
+        (known, layout)
+        for known in families.values()
+        for layout in known.layouts
+        if layout.recognises(config)
+    ]
+    if not found:
         raise CheckpointError(
             f"config.json (keys {', '.join(sorted(config))}) is of no layout known here: a genoseq folder "
-            f"has format_version; official ones are those of {', '.join(FAMILIES)}."
+            f"has format_version; official ones are those of {', '.join(families)}."
         )
-    known = FAMILIES["hyenadna"]
-    tokenizer = known.default_tokenizer()
-    return _build(
-        known, arguments, head_type, head_arguments, tokenizer=tokenizer, preprocessing=preprocessing
+    known, layout = found[0]
+    official = layout.read(config, tensors, head)
+    model = _build(
+        known,
+        official.arguments,
+        official.head_type,
+        official.head_arguments,
+        tokenizer=None,
+        preprocessing=official.preprocessing,
     )
+    model.tokenizer = known.default_tokenizer(model.backbone)
+    return model, official.tensors
 
 
 def _build(
@@ -267,19 +281,11 @@ def _call(component: type[Any], *args: Any, **arguments: Any) -> Any:
 
 
 def _fill(model: SequenceModel, tensors: Mapping[str, torch.Tensor], *, source: str) -> None:
-    derivable_name = _family(model.backbone.model_type).derivable
+    pattern = _family(model.backbone.model_type).derivable
     learned = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    derivable = {name for name in model.state_dict() if derivable_name.search(name) and name not in learned}
+    buffers = [name for name in model.state_dict() if name not in learned]
+    derivable = [name for name in buffers if pattern is not None and pattern.search(name)]
     load_strictly(model, tensors, source=source, derivable=derivable)
-
-
-def _without_other_heads(model: nn.Module, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """An official file may hold a language model and a classifier: drop the one that was not chosen."""
-    heads = {"head.weight", "head.score.weight"}
-    chosen = heads & set(model.state_dict())
-    if heads <= set(tensors):
-        return {name: tensor for name, tensor in tensors.items() if name not in heads - chosen}
-    return tensors
 
 
 def _family(name: str | None) -> Family:

@@ -15,6 +15,7 @@ import torch
 from genoseq.errors import CheckpointError
 from genoseq.models.base import SequenceModel
 from genoseq.models.heads import LanguageModelHead, SequenceHead
+from genoseq.models.layouts import HeadChoice, OfficialFiles, OfficialLayout, OfficialModel, Tensors
 from genoseq.models.strict import unique_state
 
 _ORIGINAL = {
@@ -234,3 +235,45 @@ def _our_name(name: str) -> str:
 
 def _d_inner(arguments: Mapping[str, Any]) -> int:
     return arguments["d_inner"] or 4 * arguments["d_model"]
+
+
+def _read_original(config: Mapping[str, Any], tensors: Tensors, head: HeadChoice | None) -> OfficialModel:
+    arguments = arguments_from_original(config)
+    return OfficialModel(arguments, "language_model", {"tied": True}, to_our_names(tensors))
+
+
+def _read_hf(config: Mapping[str, Any], tensors: Tensors, head: HeadChoice | None) -> OfficialModel:
+    head_type, head_arguments = head_from_hf(config, tensors, head)
+    classes = classes_from_hf(config, head_arguments.get("num_outputs", 0))
+    return OfficialModel(
+        arguments_from_hf(config),
+        head_type,
+        head_arguments,
+        _without_other_head(to_our_names(tensors), head_type),
+        {"classes": classes} if classes else {},
+    )
+
+
+def _write_original(model: SequenceModel) -> OfficialFiles:
+    tensors = to_official_names(model, "original")
+    return OfficialFiles(config_for_original(model.backbone.arguments), tensors)
+
+
+def _write_hf(model: SequenceModel) -> OfficialFiles:
+    return OfficialFiles(config_for_hf(model), to_official_names(model, "hf"))
+
+
+def _without_other_head(tensors: dict[str, torch.Tensor], head_type: str) -> dict[str, torch.Tensor]:
+    """A file may hold a language model and a classifier: drop the one that was not chosen."""
+    names = {"language_model": "head.weight", "sequence": "head.score.weight"}
+    if set(names.values()) <= set(tensors):
+        return {
+            name: x for name, x in tensors.items() if name == names[head_type] or name not in names.values()
+        }
+    return tensors
+
+
+LAYOUTS = (
+    OfficialLayout("original", is_original, _read_original, _write_original, pickled=True),
+    OfficialLayout("hf", is_hf, _read_hf, _write_hf),
+)

@@ -33,10 +33,21 @@ class Unpacking(NamedTuple):
 
 def plan_unpacking(segment_ids: torch.Tensor) -> Unpacking:
     """Neighbours of one id, (B, L), are one sequence; a row's end always ends one."""
-    starts = torch.ones_like(segment_ids, dtype=torch.bool)
-    starts[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
+    starts = _starts(segment_ids)
     run = starts.flatten().cumsum(0) - 1
     index = torch.arange(run.numel(), device=run.device)
     offset = index - index[starts.flatten()][run]
     length = int(offset.max()) + 1
     return Unpacking(run * length + offset, rows=int(run[-1]) + 1, length=length)
+
+
+def run_ids(segment_ids: torch.Tensor) -> torch.Tensor:
+    """Numbers (B, L) int32 of the sequences of each row, from zero: an id that comes again gets another."""
+    return (_starts(segment_ids).cumsum(1) - 1).to(torch.int32)
+
+
+def _starts(segment_ids: torch.Tensor) -> torch.Tensor:
+    """Where a sequence begins, (B, L) bool."""
+    starts = torch.ones_like(segment_ids, dtype=torch.bool)
+    starts[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
+    return starts
