@@ -2,5 +2,13 @@
 
 from genoseq_kernels.dispatch import Backend, BackendUnavailable
 from genoseq_kernels.fft_conv import fft_conv, filter_spectrum
+from genoseq_kernels.selective_scan import selective_scan, selective_state_update
 
-__all__ = ["Backend", "BackendUnavailable", "fft_conv", "filter_spectrum"]
+__all__ = [
+    "Backend",
+    "BackendUnavailable",
+    "fft_conv",
+    "filter_spectrum",
+    "selective_scan",
+    "selective_state_update",
+]
