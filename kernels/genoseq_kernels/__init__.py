@@ -1,14 +1,19 @@
 """Operators that sequence models are made of, each with a plain-torch reference and a choice of backends."""
 
+from genoseq_kernels.causal_conv1d import causal_conv1d, causal_conv1d_update
 from genoseq_kernels.dispatch import Backend, BackendUnavailable
 from genoseq_kernels.fft_conv import fft_conv, filter_spectrum
 from genoseq_kernels.selective_scan import selective_scan, selective_state_update
+from genoseq_kernels.ssd import ssd
 
 __all__ = [
     "Backend",
     "BackendUnavailable",
+    "causal_conv1d",
+    "causal_conv1d_update",
     "fft_conv",
     "filter_spectrum",
     "selective_scan",
     "selective_state_update",
+    "ssd",
 ]
