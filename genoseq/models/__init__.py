@@ -5,6 +5,7 @@ from genoseq.models.base import ModelOutput, SequenceModel
 from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHead
 from genoseq.models.hub import export, load, load_backbone, save
 from genoseq.models.hyenadna import HyenaDNA
+from genoseq.models.mamba import Mamba, Mamba2
 
 __all__ = [
     "Backbone",
@@ -12,6 +13,8 @@ __all__ = [
     "Head",
     "HyenaDNA",
     "LanguageModelHead",
+    "Mamba",
+    "Mamba2",
     "ModelOutput",
     "SequenceHead",
     "SequenceModel",

@@ -24,6 +24,8 @@ from genoseq.models.card import model_card
 from genoseq.models.heads import HEADS
 from genoseq.models.hyenadna import HyenaDNA
 from genoseq.models.layouts import HeadChoice, OfficialLayout
+from genoseq.models.mamba import Mamba, Mamba2
+from genoseq.models.mamba_layouts import MAMBA2_LAYOUTS, MAMBA_LAYOUTS
 from genoseq.models.strict import load_strictly, unique_state
 from genoseq.models.tensor_files import (
     find_weights,
@@ -75,6 +77,8 @@ FAMILIES: dict[str, Family] = {
         _characters,
         re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$"),
     ),
+    "mamba": Family(Mamba, MAMBA_LAYOUTS, _characters),
+    "mamba2": Family(Mamba2, MAMBA2_LAYOUTS, _characters),
 }
 
 

@@ -3,6 +3,24 @@
 from genoseq.nn.blocks import Mlp, PreNormBlock
 from genoseq.nn.hyena import HyenaMixer, HyenaState
 from genoseq.nn.hyena_filter import HyenaFilter
+from genoseq.nn.mamba import MambaMixer, MambaState
+from genoseq.nn.mamba2 import Mamba2Mixer, Mamba2State
 from genoseq.nn.mixer import Mixer, MixerContext
+from genoseq.nn.residual import ResidualBlock, make_norm, normed
 
-__all__ = ["HyenaFilter", "HyenaMixer", "HyenaState", "Mixer", "MixerContext", "Mlp", "PreNormBlock"]
+__all__ = [
+    "HyenaFilter",
+    "HyenaMixer",
+    "HyenaState",
+    "Mamba2Mixer",
+    "Mamba2State",
+    "MambaMixer",
+    "MambaState",
+    "Mixer",
+    "MixerContext",
+    "Mlp",
+    "PreNormBlock",
+    "ResidualBlock",
+    "make_norm",
+    "normed",
+]

@@ -1,0 +1,67 @@
+"""Residual blocks of one norm a layer, as Mamba and its hybrids have them, and their norms."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from genoseq.errors import require_choice
+from genoseq.nn.mixer import Mixer, MixerContext
+
+Norm = Literal["rms", "layer"]
+
+
+def make_norm(kind: Norm, width: int, *, epsilon: float) -> nn.RMSNorm | nn.LayerNorm:
+    """A norm over the last axis.
+
+    Raises:
+        ConfigError: the kind is none of `Norm`.
+    """
+    require_choice("norm", kind, get_args(Norm))
+    return (nn.RMSNorm if kind == "rms" else nn.LayerNorm)(width, eps=epsilon)
+
+
+def normed(norm: nn.RMSNorm | nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
+    """Norm of the residual stream, in the dtype of the norm's weight."""
+    assert norm.weight is not None
+    return norm(x.to(norm.weight.dtype))
+
+
+class ResidualBlock(nn.Module):
+    """x + mixer(norm(x)), then x + mlp(norm2(x)) where there is an MLP.
+
+    The residual stream is float32 (float64 in a float64 model), whatever the layers run in.
+
+    Args:
+        mixer: of width D.
+        norm: of width D.
+        mlp, norm2: both, or neither.
+    """
+
+    def __init__(
+        self, mixer: Mixer, norm: nn.Module, mlp: nn.Module | None = None, norm2: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        assert (mlp is None) == (norm2 is None)
+        self.mixer = mixer
+        self.norm = norm
+        self.mlp = mlp
+        self.norm2 = norm2
+
+    def forward(
+        self, x: torch.Tensor, context: MixerContext | None = None, *, state: Any = None
+    ) -> torch.Tensor:
+        """(B, L, D) to (B, L, D); a `state` is carried on in place."""
+        return self._feed_forward(x + self.mixer(normed(self.norm, x), context, state=state))
+
+    def step(self, x: torch.Tensor, state: Any) -> torch.Tensor:
+        """One position, (B, D) to (B, D); the `state` is carried on in place."""
+        return self._feed_forward(x + self.mixer.step(normed(self.norm, x), state)[0])
+
+    def _feed_forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.mlp is None:
+            return x
+        assert self.norm2 is not None
+        return x + self.mlp(normed(self.norm2, x))
