@@ -22,7 +22,8 @@ from genoseq.tokenizers import Tokenizer
 @dataclass
 class ModelOutput:
     """Attributes:
-    logits: what the head gives: (B, L, V) of the next token, (B, num_outputs) or (B, L, num_outputs).
+    logits: what the head gives: (B, L, V) of the next token, (B, num_outputs) or (B, L, num_outputs); empty
+        where the loss alone was asked for.
     last_hidden_state: (B, L, D).
     hidden_states: the embeddings, the output of every block, and `last_hidden_state`; None unless asked for.
     loss: () where labels were given.
@@ -79,6 +80,7 @@ class SequenceModel(nn.Module):
         labels: torch.Tensor | None = None,
         segment_ids: torch.Tensor | None = None,
         output_hidden_states: bool = False,
+        loss_only: bool = False,
     ) -> ModelOutput:
         """Predictions for a batch, and their loss.
 
@@ -90,6 +92,7 @@ class SequenceModel(nn.Module):
                 ids.
             segment_ids: (B, L); neighbours of one id are one sequence, apart from the others in its row.
             output_hidden_states: also give the hidden states of every layer.
+            loss_only: with labels, spare the memory of the predictions: `logits` is empty.
 
         Raises:
             SequenceError: a sequence is longer than the backbone's `l_max`.
@@ -98,9 +101,14 @@ class SequenceModel(nn.Module):
         hidden: BackboneOutput = self.backbone(
             input_ids, mask, segment_ids=segment_ids, output_hidden_states=output_hidden_states
         )
-        logits = self.head(hidden.last_hidden_state, mask)
+        last = hidden.last_hidden_state
+        if loss_only:
+            assert labels is not None, "there is no loss without labels"
+            loss = self.head.hidden_loss(last, labels, mask=mask, segment_ids=segment_ids)
+            return ModelOutput(last.new_empty(0), last, hidden.hidden_states, loss)
+        logits = self.head(last, mask)
         loss = None if labels is None else self.head.loss(logits, labels, mask=mask, segment_ids=segment_ids)
-        return ModelOutput(logits, hidden.last_hidden_state, hidden.hidden_states, loss)
+        return ModelOutput(logits, last, hidden.hidden_states, loss)
 
     def generate(
         self,

@@ -10,10 +10,19 @@ from torch import nn
 
 from genoseq.errors import ConfigError, require_choice
 from genoseq.models.backbone import Backbone
-from genoseq.nn.losses import Problem, next_token_loss, problem_loss, require_problem
+from genoseq.nn.losses import (
+    Problem,
+    next_token_loss,
+    problem_loss,
+    require_problem,
+    tiled_next_token_loss,
+)
+from genoseq.nn.tiling import require_tile
 
 PlainPooling = Literal["mean", "max", "first", "last"]
 Pooling = Literal[PlainPooling, "attention"]
+
+_LOSS_TILE = 65536
 
 
 class Head(nn.Module, ABC):
@@ -42,6 +51,17 @@ class Head(nn.Module, ABC):
     ) -> torch.Tensor:
         """Mean loss () of predictions."""
 
+    def hidden_loss(
+        self,
+        hidden: torch.Tensor,
+        labels: torch.Tensor,
+        *,
+        mask: torch.Tensor | None = None,
+        segment_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """`loss` of the predictions from hidden states (B, L, D), where nobody wants the predictions."""
+        return self.loss(self(hidden, mask), labels, mask=mask, segment_ids=segment_ids)
+
 
 class LanguageModelHead(Head):
     """Logits (B, L, V) of the next token of a causal backbone.
@@ -49,14 +69,21 @@ class LanguageModelHead(Head):
     Args:
         backbone: what it stands on.
         tied: share the weight of the backbone's embedding, as the original release does.
+        loss_tile: positions whose logits are held at once where the loss alone is wanted; None for all. The
+            loss is the same up to rounding.
+
+    Raises:
+        ConfigError: a tile of no position.
     """
 
     head_type: ClassVar[str] = "language_model"
 
-    def __init__(self, backbone: Backbone, *, tied: bool = True) -> None:
+    def __init__(self, backbone: Backbone, *, tied: bool = True, loss_tile: int | None = _LOSS_TILE) -> None:
         super().__init__()
-        self.arguments = {"tied": tied}
+        require_tile("loss_tile", loss_tile)
+        self.arguments = {"tied": tied, "loss_tile": loss_tile}
         self.tied = tied
+        self.loss_tile = loss_tile
         if tied:
             self.weight = backbone.input_embedding.weight
         else:
@@ -77,6 +104,18 @@ class LanguageModelHead(Head):
         """Next-token cross-entropy in nats; labels (B, L) are the tokens themselves, -100 where none
         counts."""
         return next_token_loss(logits, labels, mask, segment_ids)
+
+    def hidden_loss(
+        self,
+        hidden: torch.Tensor,
+        labels: torch.Tensor,
+        *,
+        mask: torch.Tensor | None = None,
+        segment_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        if self.loss_tile is None or hidden.shape[1] <= self.loss_tile:
+            return super().hidden_loss(hidden, labels, mask=mask, segment_ids=segment_ids)
+        return tiled_next_token_loss(hidden, self.weight, labels, mask, segment_ids, tile=self.loss_tile)
 
 
 class SequenceHead(Head):

@@ -13,11 +13,12 @@ from typing import ClassVar, cast
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from genoseq.errors import ConfigError
 from genoseq.models.backbone import BackboneOutput, StreamingBackbone
 from genoseq.nn import HyenaMixer, HyenaState, MixerContext, Mlp, PreNormBlock
+from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
+from genoseq.nn.tiling import require_tile
 
 
 class HyenaDNA(StreamingBackbone):
@@ -48,7 +49,10 @@ class HyenaDNA(StreamingBackbone):
         rescale_residual_init: divide it by sqrt(2 num_layers) for the layers that write to the residual
             stream.
         activation_checkpointing: compute blocks again in the backward pass instead of keeping what they hold:
-            less memory, more time, the same numbers.
+            less memory, more time, the same numbers. `offload` also keeps the blocks' inputs in the host's
+            memory instead of the GPU's.
+        sequence_tile: positions for which MLPs, projections and filters are computed at once, and again in
+            the backward pass; None for all. Less memory, more time, the same numbers up to rounding.
 
     Raises:
         ConfigError: an argument is outside its range.
@@ -83,11 +87,14 @@ class HyenaDNA(StreamingBackbone):
         layer_norm_epsilon: float = 1e-5,
         initializer_range: float = 0.02,
         rescale_residual_init: bool = True,
-        activation_checkpointing: bool = False,
+        activation_checkpointing: Checkpointing = False,
+        sequence_tile: int | None = None,
     ) -> None:
         # Before any other local name is bound, these are exactly the arguments.
         arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         _check_arguments(order=order, emb_dim=emb_dim, l_max=l_max, short_filter_order=short_filter_order)
+        require_checkpointing(activation_checkpointing)
+        require_tile("sequence_tile", sequence_tile)
         super().__init__()
         self.arguments = arguments
         self.d_model = d_model
@@ -116,11 +123,13 @@ class HyenaDNA(StreamingBackbone):
                     short_filter_order=short_filter_order,
                     dropout=mixer_dropout,
                     filter_options=filter_options,
+                    sequence_tile=sequence_tile,
                 ),
                 Mlp(d_model=d_model, d_inner=d_inner or 4 * d_model),
                 d_model=d_model,
                 dropout=resid_dropout,
                 layer_norm_epsilon=layer_norm_epsilon,
+                sequence_tile=sequence_tile,
             )
             for _ in range(num_layers)
         )
@@ -145,12 +154,9 @@ class HyenaDNA(StreamingBackbone):
             mask=None if attention_mask is None else attention_mask.bool(), segment_ids=segment_ids
         )
         x = self._embed(input_ids)
-        kept = [x]
+        kept = [x] if output_hidden_states else []
         for layer in self._blocks:
-            if self.activation_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(layer, x, context, use_reentrant=False)
-            else:
-                x = layer(x, context)
+            x = checkpointed(self.activation_checkpointing, layer, x, context)
             if output_hidden_states:
                 kept.append(x)
         last = self._final_norm(x)

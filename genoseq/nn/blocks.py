@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from genoseq.nn.mixer import Mixer, MixerContext
+from genoseq.nn.tiling import tiled
 
 
 class Mlp(nn.Module):
@@ -33,10 +34,18 @@ class PreNormBlock(nn.Module):
         mlp: of width `d_model`.
         dropout: of what is added to the residual stream.
         layer_norm_epsilon: of both norms.
+        sequence_tile: positions that the MLP sees at once; None for all.
     """
 
     def __init__(
-        self, mixer: Mixer, mlp: nn.Module, *, d_model: int, dropout: float, layer_norm_epsilon: float
+        self,
+        mixer: Mixer,
+        mlp: nn.Module,
+        *,
+        d_model: int,
+        dropout: float,
+        layer_norm_epsilon: float,
+        sequence_tile: int | None = None,
     ) -> None:
         super().__init__()
         self.mixer = mixer
@@ -44,18 +53,23 @@ class PreNormBlock(nn.Module):
         self.mlp = mlp
         self.norm2 = nn.LayerNorm(d_model, eps=layer_norm_epsilon)
         self.dropout = nn.Dropout(dropout)
+        self.sequence_tile = sequence_tile
 
     def forward(
         self, x: torch.Tensor, context: MixerContext | None = None, *, state: Any = None
     ) -> torch.Tensor:
         """(B, L, D) to (B, L, D); a `state` is carried on in place."""
         x = x + self.dropout(self.mixer(self._norm(self.norm1, x), context, state=state))
-        return x + self.dropout(self.mlp(self._norm(self.norm2, x)))
+        learned = [*self.norm2.parameters(), *self.mlp.parameters()]
+        return x + self.dropout(tiled(self._feed_forward, x, learned, tile=self.sequence_tile))
 
     def step(self, x: torch.Tensor, state: Any) -> torch.Tensor:
         """One position, (B, D) to (B, D); the `state` is carried on in place."""
         x = x + self.dropout(self.mixer.step(self._norm(self.norm1, x), state)[0])
         return x + self.dropout(self.mlp(self._norm(self.norm2, x)))
+
+    def _feed_forward(self, x: torch.Tensor, places: slice) -> torch.Tensor:
+        return self.mlp(self._norm(self.norm2, x))
 
     @staticmethod
     def _norm(norm: nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from genoseq.nn.hyena_filter import HyenaFilter
 from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.packing import plan_unpacking
 from genoseq.nn.short_conv import short_conv
+from genoseq.nn.tiling import in_autocast_dtype, tiled
 from genoseq_kernels import fft_conv
 
 
@@ -50,7 +51,8 @@ class HyenaMixer(Mixer):
         order: number of gates, `order` - 1 of them before a long convolution.
         short_filter_order: taps of the short filter.
         dropout: of the long convolutions' input.
-        filter_options: keyword arguments of `HyenaFilter`, `channels` and `l_max` aside.
+        filter_options: keyword arguments of `HyenaFilter`, `channels`, `l_max` and `sequence_tile` aside.
+        sequence_tile: positions whose projections, and taps of the filters, are made at once; None for all.
     """
 
     causal: ClassVar[bool] = True
@@ -65,6 +67,7 @@ class HyenaMixer(Mixer):
         short_filter_order: int,
         dropout: float,
         filter_options: dict[str, Any],
+        sequence_tile: int | None = None,
     ) -> None:
         super().__init__()
         self.d_model = d_model
@@ -74,7 +77,10 @@ class HyenaMixer(Mixer):
         self.in_proj = nn.Linear(d_model, width)
         self.out_proj = nn.Linear(d_model, d_model)
         self.short_filter = nn.Conv1d(width, width, short_filter_order, groups=width)
-        self.filter_fn = HyenaFilter(channels=d_model * (order - 1), l_max=l_max, **filter_options)
+        self.filter_fn = HyenaFilter(
+            channels=d_model * (order - 1), l_max=l_max, sequence_tile=sequence_tile, **filter_options
+        )
+        self.sequence_tile = sequence_tile
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -131,8 +137,7 @@ class HyenaMixer(Mixer):
     def _forward_whole(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         length = x.shape[1]
         taps = length if length <= self.l_max else self._real_length(mask, length)
-        projected = _masked(self._project(x), mask)
-        *gates, value = self._split(_masked(self._short(projected), mask))
+        *gates, value = self._split(self._mix_nearby(x, mask))
         filters = self.filter_fn(taps).view(self.order - 1, self.d_model, taps)
         skips = self.filter_fn.bias.view(self.order - 1, self.d_model)
         for index in range(self.order - 1):
@@ -181,6 +186,17 @@ class HyenaMixer(Mixer):
         whole = torch.cat([history[..., :start], value], dim=-1)
         history[..., start:end] = value.detach()
         return fft_conv(whole, filters[..., -end:].flip(-1))[..., start:]
+
+    def _mix_nearby(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Projections after the short convolution, (B, (order + 1) D, L)."""
+
+        def function(part: torch.Tensor, places: slice) -> torch.Tensor:
+            real = None if mask is None else mask[:, places]
+            return _masked(self._short(_masked(self._project(part), real)), real)
+
+        learned = [*self.in_proj.parameters(), *self.short_filter.parameters()]
+        reach = self.short_filter.weight.shape[-1] - 1
+        return tiled(function, in_autocast_dtype(x), learned, tile=self.sequence_tile, reach=reach, axis=2)
 
     def _project(self, x: torch.Tensor) -> torch.Tensor:
         """(B, L, D) to (B, (order + 1) D, L): the product itself turns the layout, with no copy after it."""

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import nn
 
+from genoseq.nn.tiling import tiled
+
 _FAST_DECAY, _SLOW_DECAY, _DECAY_TARGET, _SHIFT = 0.3, 1.5, 1e-2, 0.05
 
 
@@ -87,6 +89,7 @@ class HyenaFilter(nn.Module):
         position_lr: learning rate of the positional embedding; 0 keeps it fixed.
         filter_lr, filter_weight_decay: what the optimiser uses for the network's parameters, carried in their
             `_optim`; None for the optimiser's own learning rate.
+        sequence_tile: taps that are made at once; None for all.
     """
 
     def __init__(
@@ -102,9 +105,11 @@ class HyenaFilter(nn.Module):
         position_lr: float,
         filter_lr: float | None,
         filter_weight_decay: float,
+        sequence_tile: int | None = None,
     ) -> None:
         super().__init__()
         self.l_max = l_max
+        self.sequence_tile = sequence_tile
         self.bias = nn.Parameter(torch.randn(channels))
         self.pos_emb = PositionalEmbedding(emb_dim=emb_dim, l_max=l_max, learning_rate=position_lr)
         sine = Sine(width=width, frequency=activation_freq, learned=train_freq)
@@ -119,10 +124,16 @@ class HyenaFilter(nn.Module):
     def forward(self, length: int) -> torch.Tensor:
         """The first `length` taps, (channels, length); autocast does not reach them."""
         assert length <= self.l_max
-        z, t = self.pos_emb.z[:, :length], self.pos_emb.t[:, :length]
+        z = self.pos_emb.z[:, :length]
+        learned = self.implicit_filter.parameters()
+        taps = tiled(self._taps, z, learned, tile=self.sequence_tile, axis=2)
+        return taps[0].contiguous()
+
+    def _taps(self, z: torch.Tensor, places: slice) -> torch.Tensor:
+        """(1, l, emb_dim) at some places, to (1, channels, l)."""
         with torch.autocast(device_type=z.device.type, enabled=False):
-            taps = self.implicit_filter(z.to(self.bias.dtype)) * self.modulation(t)
-        return taps[0].T.contiguous()
+            taps = self.implicit_filter(z.to(self.bias.dtype)) * self.modulation(self.pos_emb.t[:, places])
+        return taps.transpose(1, 2)
 
 
 def set_optimizer_options(parameter: nn.Parameter, *, lr: float | None, weight_decay: float) -> None:

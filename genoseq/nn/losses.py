@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from genoseq.errors import require_choice
+from genoseq.nn.tiling import tiled
 
 IGNORED = -100
 Problem = Literal["single_label", "multi_label", "regression"]
@@ -30,12 +31,38 @@ def next_token_loss(
     Returns:
         () float32 or better; 0 where nothing counts.
     """
-    targets = labels[:, 1:]
-    if mask is not None:
-        targets = targets.masked_fill(~(mask[:, 1:] & mask[:, :-1]), IGNORED)
-    if segment_ids is not None:
-        targets = targets.masked_fill(segment_ids[:, 1:] != segment_ids[:, :-1], IGNORED)
-    return _mean_cross_entropy(logits[:, :-1], targets)
+    return _mean_cross_entropy(logits[:, :-1], _next_tokens(labels, mask, segment_ids))
+
+
+def tiled_next_token_loss(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    labels: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    segment_ids: torch.Tensor | None = None,
+    *,
+    tile: int,
+) -> torch.Tensor:
+    """`next_token_loss(hidden @ weight.T, ...)` with the logits of `tile` positions at a time.
+
+    Args:
+        hidden: (B, L, D).
+        weight: (V, D).
+        labels, mask, segment_ids: as for `next_token_loss`.
+        tile: positions.
+
+    Returns:
+        () float32 or better; 0 where nothing counts.
+    """
+    # Nothing follows the last position. To cut it off would copy the gradient of all others.
+    targets = F.pad(_next_tokens(labels, mask, segment_ids), (0, 1), value=IGNORED)
+
+    def function(part: torch.Tensor, places: slice) -> torch.Tensor:
+        logits = _precise(F.linear(part, weight)).transpose(1, 2)
+        return F.cross_entropy(logits, targets[:, places], ignore_index=IGNORED, reduction="none")
+
+    nats = tiled(function, hidden, [weight], tile=tile)
+    return nats.sum() / (targets != IGNORED).sum().clamp_min(1)
 
 
 def problem_loss(problem: Problem, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -71,6 +98,18 @@ def require_problem(problem: str) -> None:
         ConfigError: it is none of `Problem`.
     """
     require_choice("problem", problem, get_args(Problem))
+
+
+def _next_tokens(
+    labels: torch.Tensor, mask: torch.Tensor | None, segment_ids: torch.Tensor | None
+) -> torch.Tensor:
+    """(B, L - 1) what each position but the last has to predict, or `IGNORED`."""
+    targets = labels[:, 1:]
+    if mask is not None:
+        targets = targets.masked_fill(~(mask[:, 1:] & mask[:, :-1]), IGNORED)
+    if segment_ids is not None:
+        targets = targets.masked_fill(segment_ids[:, 1:] != segment_ids[:, :-1], IGNORED)
+    return targets
 
 
 def _mean_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

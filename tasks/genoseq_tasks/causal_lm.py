@@ -43,8 +43,8 @@ class CausalLM(SequenceTask):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Mean cross-entropy of the labelled tokens, in nats."""
-        output = self.model(batch["input_ids"], batch.get("attention_mask"), labels=_labels(batch))
-        return output.loss
+        labels = _labels(batch)
+        return self.model(batch["input_ids"], batch.get("attention_mask"), labels=labels, loss_only=True).loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch."""

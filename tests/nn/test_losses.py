@@ -7,7 +7,13 @@ import torch
 from torch.nn import functional as F
 
 from genoseq.errors import ConfigError
-from genoseq.nn.losses import IGNORED, next_token_loss, problem_loss, require_problem
+from genoseq.nn.losses import (
+    IGNORED,
+    next_token_loss,
+    problem_loss,
+    require_problem,
+    tiled_next_token_loss,
+)
 
 
 def test_next_token_is_shifted_here() -> None:
@@ -68,3 +74,30 @@ def test_half_precision_logits_give_a_precise_loss() -> None:
 def test_unknown_problem() -> None:
     with pytest.raises(ConfigError, match="problem='ranking'"):
         require_problem("ranking")
+
+
+@pytest.mark.parametrize("tile", [1, 2, 5, 996, 997])
+@pytest.mark.parametrize("length", [1, 2, 63, 997])
+def test_tiles_of_the_next_token_loss(length: int, tile: int) -> None:
+    torch.manual_seed(0)
+    hidden = torch.randn(2, length, 3, dtype=torch.double, requires_grad=True)
+    weight = torch.randn(12, 3, dtype=torch.double, requires_grad=True)
+    labels = torch.randint(12, (2, length))
+    labels[0, : length // 3] = IGNORED
+    mask = torch.rand(2, length) < 0.9
+    segments = torch.arange(length).div(50, rounding_mode="floor").expand(2, -1)
+    for options in ((), (mask,), (mask, segments)):
+        plain = next_token_loss(F.linear(hidden, weight), labels, *options)
+        ours = tiled_next_token_loss(hidden, weight, labels, *options, tile=tile)
+        torch.testing.assert_close(ours, plain, rtol=1e-12, atol=1e-12)
+        expected = torch.autograd.grad(plain, [hidden, weight])
+        for a, b in zip(torch.autograd.grad(ours, [hidden, weight]), expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-12)
+
+
+def test_tiles_with_nothing_to_count() -> None:
+    hidden = torch.randn(1, 9, 3, requires_grad=True)
+    loss = tiled_next_token_loss(hidden, torch.randn(5, 3), torch.full((1, 9), IGNORED), tile=4)
+    loss.backward()
+    assert loss == 0
+    assert torch.equal(hidden.grad, torch.zeros(1, 9, 3))
