@@ -2,8 +2,9 @@
 between chunks as a recurrence over their states.
 
 Decays are exponentials of differences of sums of logarithms, masked before the exponential; nothing is
-divided, so that decays which underflow are harmless. Several chunks make a block, done at once; the state
-before each block is all that is kept for the gradient, which makes the rest anew.
+divided, so that decays which underflow are harmless. The sums are float64, since they are larger than the
+differences that matter. Several chunks make a block, done at once; the state before each block is all that
+is kept for the gradient, which makes the rest anew.
 
 Inside, heads are (G, R): R heads read the same B and C, so that products with them are one product for all R.
 A state is (B, G, N, R * P).
@@ -112,9 +113,10 @@ class _Block:
         self.step = time_step(inputs, span.positions, with_slope=True)
         self.dt = self.step.value.reshape(self.flat)
         self.A = inputs.A.to(kept)
-        self.logs = (self.dt * self.A).cumsum(2)
+        self.logs = (self.dt * self.A).double().cumsum(2)
         self.same: torch.Tensor | None = None
-        self.from_before, self.to_end = self.logs.exp(), (self.logs[:, :, -1:] - self.logs).exp()
+        self.from_before = self.logs.exp().to(kept)
+        self.to_end = (self.logs[:, :, -1:] - self.logs).exp().to(kept)
         if run is not None:
             self._forget(run, chunked)
         self.scaled = self.x * self.dt.unsqueeze(-1)
@@ -137,7 +139,7 @@ class _Block:
         hidden = torch.ones(self.span.size, self.span.size, dtype=torch.bool, device=logs.device).triu(1)
         if self.same is not None:
             hidden = (hidden | ~self.same).unsqueeze(2)
-        between = logs.unsqueeze(-1) - logs.unsqueeze(-2)
+        between = (logs.unsqueeze(-1) - logs.unsqueeze(-2)).to(self.x.dtype)
         return between.masked_fill_(hidden, -torch.inf).exp_().unflatten(2, self.heads)
 
     def similarities(self) -> torch.Tensor:
@@ -307,16 +309,19 @@ def _log_gradients(
 ) -> torch.Tensor:
     """Gradient of dt * A at each position (B, K, Q, H): the share of all that its decay stands between.
 
-    `pairs` is the share of each pair of positions. What begins before the chunk counts at the positions up to
-    its end there, and what goes on after the chunk from its beginning on.
+    `pairs` is the share of each pair of positions, taken over; no decay stands between a position and itself,
+    whose large shares would only round off the others. What begins before the chunk counts at the positions
+    up to its end there, and what goes on after the chunk from its beginning on.
     """
+    pairs.diagonal(dim1=-2, dim2=-1).zero_()
     begun = (pairs.sum(-1) - pairs.sum(-2)).flatten(2, 3).transpose(2, 3)
     begun = begun + (dy * block.read_states(before)).sum(-1)
     gone = (block.scaled * from_states).sum(-1)
     through = (before * after).unflatten(-1, (-1, block.width)).sum((3, 5)).flatten(2)
     through = (through * block.from_before[:, :, -1]).unsqueeze(2)
-    suffix = begun.flip(2).cumsum(2).flip(2)
-    return suffix + (gone.cumsum(2) - gone) + through
+    suffix = begun.double().flip(2).cumsum(2).flip(2)
+    prefix = gone.double().cumsum(2) - gone
+    return (suffix + prefix + through).to(dy.dtype)
 
 
 def _merged(gradient: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
