@@ -15,9 +15,8 @@ from genoseq.errors import SequenceError
 from genoseq.nn.hyena_filter import HyenaFilter
 from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.packing import plan_unpacking
-from genoseq.nn.short_conv import short_conv
 from genoseq.nn.tiling import in_autocast_dtype, tiled
-from genoseq_kernels import fft_conv
+from genoseq_kernels import causal_conv1d, fft_conv
 
 
 @dataclass
@@ -204,8 +203,7 @@ class HyenaMixer(Mixer):
         return torch.baddbmm(self.in_proj.bias.unsqueeze(-1), weight, x.transpose(1, 2))
 
     def _short(self, projected: torch.Tensor) -> torch.Tensor:
-        assert self.short_filter.bias is not None
-        return short_conv(projected, self.short_filter.weight, self.short_filter.bias)
+        return causal_conv1d(projected, self.short_filter.weight.squeeze(1), self.short_filter.bias)
 
     def _split(self, mixed: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return mixed.split(self.d_model, dim=1)
