@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from genoseq_kernels.dispatch import Backend, choose_backend
-from genoseq_kernels.selective_scan import operators
+from genoseq_kernels.selective_scan import compiled, operators
 from genoseq_kernels.selective_scan.update import selective_state_update
 
 __all__ = ["selective_scan", "selective_state_update"]
@@ -50,7 +50,7 @@ def selective_scan(
         backend: `auto`, `reference` or `triton`.
 
     Returns:
-        (B, D, L), contiguous, of the dtype of `u`; with `return_last_state` also (B, D, N) of the states' dtype.
+        (B, D, L), contiguous, of the dtype of `u`; with `return_last_state` also the state (B, D, N).
 
     Raises:
         ValueError: shapes that do not fit each other, or a sequence of length zero.
@@ -62,6 +62,8 @@ def selective_scan(
     _check(u, delta, A, {"B": B, "C": C}, {"D": D, "delta_bias": delta_bias})
     _check_optional(u, A, z, initial_state, seq_idx)
     chosen = choose_backend(backend, operator="selective_scan", available=("reference",), like=u)
+    if chosen == "reference" and compiled.runs(u, A, B, C):
+        chosen = "compiled"
     y, last, _ = operators.selective_scan_forward(
         u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx, delta_softplus, chosen
     )
@@ -77,8 +79,8 @@ def _check(
 ) -> None:
     if u.dim() != 3 or delta.shape != u.shape or 0 in u.shape:
         raise ValueError(
-            f"selective_scan: u {tuple(u.shape)} and delta {tuple(delta.shape)}; wanted two (B, D, L), none of "
-            "them zero."
+            f"selective_scan: u {tuple(u.shape)} and delta {tuple(delta.shape)}; wanted two (B, D, L), "
+            "none of them zero."
         )
     if A.dim() != 2 or A.shape[0] != u.shape[1] or A.shape[1] == 0:
         raise ValueError(f"selective_scan: A {tuple(A.shape)}; wanted ({u.shape[1]}, N), a row a channel.")

@@ -107,5 +107,6 @@ def _check_weights(name: str, weights: torch.Tensor, state: torch.Tensor) -> Non
         shape = f"({batch}, G, {num_states}) with G dividing {heads} heads"
     if not fits:
         raise ValueError(
-            f"selective_state_update: {name} {tuple(weights.shape)}; a state {tuple(state.shape)} wants {shape}."
+            f"selective_state_update: {name} {tuple(weights.shape)}; a state {tuple(state.shape)} wants "
+            f"{shape}."
         )
