@@ -1,0 +1,175 @@
+"""Softmax attention under a rule of who sees whom, without a table of all pairs of positions.
+
+Where there is nothing to mask it is torch's `scaled_dot_product_attention` on all at once. Else it goes by
+blocks of queries, over the keys that a block can see; on a GPU, long sequences go through FlexAttention.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch.nn import functional as F
+
+from genoseq.nn.visibility import Places, Visibility, run_starts
+
+_BLOCK = 128
+_MASK_ELEMENTS = 1 << 24
+# Below this many queries a dense mask costs less than what FlexAttention prepares.
+_FLEX_LENGTH = 2048
+
+Backend = Literal["auto", "blocks", "flex"]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Bounds on the keys that each query may see.
+
+    Attributes:
+        first: (Lq,) number of the first key of the chunk; negative where those before the chunk are seen too.
+        end: (Lq,) number behind the last key of the chunk.
+    """
+
+    first: torch.Tensor
+    end: torch.Tensor
+
+
+def attend_whole(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    rule: Visibility,
+    *,
+    runs: torch.Tensor | None = None,
+    slopes: torch.Tensor | None = None,
+    backend: Backend = "auto",
+) -> torch.Tensor:
+    """Attention of whole sequences.
+
+    Args:
+        q: (B, H, L, P).
+        k, v: (B, G, L, P); G divides H.
+        rule: who sees whom within a sequence.
+        runs: (B, L) numbers of the sequences of a row, which rise; padding is a sequence like any other.
+        slopes: (H,) what a position of distance takes off the scores.
+        backend: `auto` takes FlexAttention for long sequences on a GPU, where there is anything to mask.
+
+    Returns:
+        (B, H, L, P).
+    """
+    length = q.shape[2]
+    rule = rule.for_length(length)
+    if rule.window is None and runs is None and slopes is None:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=rule.causal, enable_gqa=True)
+    if backend == "flex" or (backend == "auto" and q.is_cuda and length >= _FLEX_LENGTH):
+        from genoseq.nn.flex import flex_attend
+
+        return flex_attend(q, k, v, rule, runs=runs, slopes=slopes)
+    number = torch.arange(length, device=q.device).unsqueeze(0)
+    starts = torch.zeros_like(number) if runs is None else run_starts(runs)
+    ends = torch.full_like(number, length) if runs is None else length - run_starts(runs.flip(1)).flip(1)
+    places = Places(number - starts, runs)
+    return attend(q, k, v, rule, places, places, _reach(rule, starts.amin(0), ends.amax(0)), slopes=slopes)
+
+
+def attend(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    rule: Visibility,
+    queries: Places,
+    keys: Places,
+    reach: Reach,
+    *,
+    slopes: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Attention of a chunk, block by block.
+
+    Args:
+        q: (B, H, Lq, P).
+        k, v: (B, G, Lk, P): keys from before the chunk, then the Lq of the chunk itself.
+        rule: who sees whom within a sequence; everyone must see itself.
+        queries, keys: where they stand.
+        reach: bounds, so that blocks pass over what they cannot see.
+        slopes: (H,) what a position of distance takes off the scores.
+
+    Returns:
+        (B, H, Lq, P).
+    """
+    before = k.shape[2] - q.shape[2]
+    sinks = _sinks(rule, keys)
+    block = _block(queries, k.shape[2], 1 if slopes is None else q.shape[1])
+    outputs = []
+    for start, first, end in _blocks(reach, block, q.shape[2]):
+        begin = 0 if first < 0 else before + first
+        stop = before + end
+        kept = sinks[sinks < begin] if rule.causal else sinks[(sinks < begin) | (sinks >= stop)]
+        if len(kept):
+            kept = torch.cat([kept, torch.arange(begin, stop, device=k.device)])
+            seen_k, seen_v, seen = k[:, :, kept], v[:, :, kept], keys.chosen(kept)
+        else:
+            seen_k, seen_v, seen = k[:, :, begin:stop], v[:, :, begin:stop], keys.part(begin, stop)
+        asking = queries.part(start, start + block)
+        mask = score_mask(rule, asking, seen, slopes, q.dtype)
+        outputs.append(masked_attention(q[:, :, start : start + block], seen_k, seen_v, mask))
+    return torch.cat(outputs, dim=2)
+
+
+def score_mask(
+    rule: Visibility, queries: Places, keys: Places, slopes: torch.Tensor | None, dtype: torch.dtype
+) -> torch.Tensor:
+    """What torch's attention takes as mask: (R, 1, Lq, Lk) bool, or (R, H, Lq, Lk) of `dtype`."""
+    seen = rule.mask(queries, keys).unsqueeze(1)
+    if slopes is None:
+        return seen
+    distance = (queries.index.unsqueeze(-1) - keys.index.unsqueeze(-2)).abs().unsqueeze(1)
+    return (-slopes[:, None, None] * distance).masked_fill(~seen, -torch.inf).to(dtype)
+
+
+def masked_attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None
+) -> torch.Tensor:
+    """torch's attention of queries that see all keys, but for the mask."""
+    groups = q.shape[1] // k.shape[1]
+    if q.is_cuda and mask is not None and groups > 1:
+        # Of the fused CUDA kernels, those that take a mask want as many heads of keys as of queries.
+        k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=k.shape[1] != q.shape[1])
+
+
+def chunk_reach(rule: Visibility, length: int, *, padded: bool, device: torch.device) -> Reach:
+    """What a chunk of a causal stream reaches; padding in it makes places and numbers differ."""
+    number = torch.arange(length, device=device)
+    if padded or rule.window is None:
+        return Reach(torch.full_like(number, -1), number + 1)
+    return Reach(number - rule.window + 1, number + 1)
+
+
+def _reach(rule: Visibility, starts: torch.Tensor, ends: torch.Tensor) -> Reach:
+    number = torch.arange(len(starts), device=starts.device)
+    if rule.window is not None:
+        starts = torch.maximum(starts, number - rule.window + 1)
+        ends = torch.minimum(ends, number + rule.window)
+    return Reach(starts, torch.minimum(ends, number + 1) if rule.causal else ends)
+
+
+def _blocks(reach: Reach, block: int, length: int) -> list[tuple[int, int, int]]:
+    """First query, first key and end of keys of every block."""
+    starts = torch.arange(0, length, block, device=reach.first.device)
+    lasts = (starts + block - 1).clamp(max=length - 1)
+    bounds = torch.stack([starts, reach.first[starts], reach.end[lasts]], dim=1).tolist()
+    return [(start, first, end) for start, first, end in bounds]
+
+
+def _sinks(rule: Visibility, keys: Places) -> torch.Tensor:
+    """Numbers of the keys that are seen from beyond the window, in one row or more."""
+    if rule.window is None or not rule.num_sinks:
+        return keys.index.new_empty(0)
+    return (keys.index < rule.num_sinks).any(0).nonzero().squeeze(1)
+
+
+def _block(queries: Places, num_keys: int, num_heads: int) -> int:
+    """Queries of a block: as many as `_BLOCK`, where their mask is not too large."""
+    row = queries.index.shape[0] * num_heads * num_keys
+    return max(16, min(_BLOCK, _MASK_ELEMENTS // row))
