@@ -2,22 +2,29 @@
 
 from genoseq.models.backbone import Backbone, BackboneOutput, StreamingBackbone
 from genoseq.models.base import ModelOutput, SequenceModel
+from genoseq.models.caduceus import Caduceus
 from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHead
 from genoseq.models.hub import export, load, load_backbone, save
+from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
 from genoseq.models.mamba import Mamba, Mamba2
+from genoseq.models.strand_heads import MaskedLanguageModelHead, StrandSequenceHead
 
 __all__ = [
     "Backbone",
     "BackboneOutput",
+    "Caduceus",
     "Head",
+    "HybriDNA",
     "HyenaDNA",
     "LanguageModelHead",
     "Mamba",
     "Mamba2",
+    "MaskedLanguageModelHead",
     "ModelOutput",
     "SequenceHead",
     "SequenceModel",
+    "StrandSequenceHead",
     "StreamingBackbone",
     "TokenHead",
     "export",

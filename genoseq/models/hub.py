@@ -17,15 +17,19 @@ from typing import Any, Literal, get_args
 import torch
 
 from genoseq.errors import CheckpointError, require_choice
-from genoseq.models import hyenadna_layouts
+from genoseq.models import hybridna_layouts, hyenadna_layouts
 from genoseq.models.backbone import Backbone
 from genoseq.models.base import SequenceModel
+from genoseq.models.caduceus import Caduceus
+from genoseq.models.caduceus_layouts import CADUCEUS_LAYOUTS
 from genoseq.models.card import model_card
 from genoseq.models.heads import HEADS
+from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
 from genoseq.models.layouts import HeadChoice, OfficialLayout
 from genoseq.models.mamba import Mamba, Mamba2
 from genoseq.models.mamba_layouts import MAMBA2_LAYOUTS, MAMBA_LAYOUTS
+from genoseq.models.strand_heads import STRAND_HEADS
 from genoseq.models.strict import load_strictly, unique_state
 from genoseq.models.tensor_files import (
     find_weights,
@@ -79,6 +83,14 @@ FAMILIES: dict[str, Family] = {
     ),
     "mamba": Family(Mamba, MAMBA_LAYOUTS, _characters),
     "mamba2": Family(Mamba2, MAMBA2_LAYOUTS, _characters),
+    "hybridna": Family(
+        HybriDNA,
+        hybridna_layouts.LAYOUTS,
+        _characters,
+        # The filters of its Hyena layers, where there are any.
+        re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$"),
+    ),
+    "caduceus": Family(Caduceus, CADUCEUS_LAYOUTS, _characters),
 }
 
 
@@ -265,12 +277,13 @@ def _build(
     tokenizer: Tokenizer | None,
     preprocessing: dict[str, Any],
 ) -> SequenceModel:
-    if head_type not in HEADS:
-        raise CheckpointError(f"config.json: head type {head_type!r}; known are {', '.join(HEADS)}.")
+    heads = HEADS | STRAND_HEADS
+    if head_type not in heads:
+        raise CheckpointError(f"config.json: head type {head_type!r}; known are {', '.join(heads)}.")
     # First values are drawn only to be overwritten: the caller's random numbers must not notice.
     with torch.random.fork_rng(devices=[]):
         backbone = _call(family.backbone, **arguments)
-        head = _call(HEADS[head_type], backbone, **head_arguments)
+        head = _call(heads[head_type], backbone, **head_arguments)
     return SequenceModel(backbone, head, tokenizer, preprocessing)
 
 

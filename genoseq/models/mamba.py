@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from genoseq.models.residual_stack import ResidualStack, initialize
+from genoseq.nn.checkpointing import Checkpointing
 from genoseq.nn.mamba import MambaMixer
 from genoseq.nn.mamba2 import Mamba2Mixer
 from genoseq.nn.residual import Norm, ResidualBlock, make_norm
@@ -36,7 +37,7 @@ class Mamba(ResidualStack):
         initializer_range: standard deviation of the first embeddings.
         rescale_residual_init: divide the first weights that write to the residual stream by sqrt(num_layers).
         activation_checkpointing: compute blocks again in the backward pass instead of keeping what they hold:
-            less memory, more time, the same numbers.
+            less memory, more time, the same numbers. `offload` keeps their inputs in the host's memory.
 
     Raises:
         ConfigError: an argument is outside its range.
@@ -65,7 +66,7 @@ class Mamba(ResidualStack):
         norm_epsilon: float = 1e-5,
         initializer_range: float = 0.02,
         rescale_residual_init: bool = True,
-        activation_checkpointing: bool = False,
+        activation_checkpointing: Checkpointing = False,
     ) -> None:
         # Before any other local name is bound, these are exactly the arguments.
         arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
@@ -124,7 +125,7 @@ class Mamba2(ResidualStack):
         initializer_range: standard deviation of the first embeddings.
         rescale_residual_init: divide the first weights that write to the residual stream by sqrt(num_layers).
         activation_checkpointing: compute blocks again in the backward pass instead of keeping what they hold:
-            less memory, more time, the same numbers.
+            less memory, more time, the same numbers. `offload` keeps their inputs in the host's memory.
 
     Raises:
         ConfigError: an argument is outside its range, or widths do not divide.
@@ -155,7 +156,7 @@ class Mamba2(ResidualStack):
         norm_epsilon: float = 1e-5,
         initializer_range: float = 0.02,
         rescale_residual_init: bool = True,
-        activation_checkpointing: bool = False,
+        activation_checkpointing: Checkpointing = False,
     ) -> None:
         # Before any other local name is bound, these are exactly the arguments.
         arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}

@@ -157,7 +157,8 @@ def _read_hf(model_type: str, config: Mapping[str, Any], tensors: Tensors) -> Of
     width = arguments["d_model"] * arguments.get("expand", 2)
     if given.get("intermediate_size", width) != width:
         raise CheckpointError(
-            f"config.json: intermediate_size={given['intermediate_size']}; wanted expand * hidden_size = {width}."
+            f"config.json: intermediate_size={given['intermediate_size']}; "
+            f"wanted expand * hidden_size = {width}."
         )
     if model_type == "mamba":
         arguments["dt_rank"] = (

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from genoseq.errors import SequenceError
 from genoseq.models.backbone import BackboneOutput, StreamingBackbone
 from genoseq.nn import MixerContext
+from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
 from genoseq.nn.residual import Norm, ResidualBlock, make_norm, normed
 
 
@@ -29,7 +29,10 @@ class ResidualStack(StreamingBackbone):
         pad_vocab_size_multiple: the embedding's rows are rounded up to a multiple of this.
         norm: kind of the last norm.
         norm_epsilon: of the last norm.
-        activation_checkpointing: compute blocks again in the backward pass instead of keeping what they hold.
+        activation_checkpointing: see `genoseq.nn.checkpointing.checkpointed`.
+
+    Raises:
+        ConfigError: no such norm or checkpointing.
     """
 
     causal: ClassVar[bool] = True
@@ -43,9 +46,10 @@ class ResidualStack(StreamingBackbone):
         pad_vocab_size_multiple: int,
         norm: Norm,
         norm_epsilon: float,
-        activation_checkpointing: bool,
+        activation_checkpointing: Checkpointing,
     ) -> None:
         super().__init__()
+        require_checkpointing(activation_checkpointing)
         self.d_model = d_model
         self.num_layers = len(blocks)
         self.vocab_size = math.ceil(vocab_size / pad_vocab_size_multiple) * pad_vocab_size_multiple
@@ -76,10 +80,7 @@ class ResidualStack(StreamingBackbone):
         x = self._embed(input_ids)
         kept = [x]
         for block in self.blocks:
-            if self.activation_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, context, use_reentrant=False)
-            else:
-                x = block(x, context)
+            x = checkpointed(self.activation_checkpointing, block, x, context)
             if output_hidden_states:
                 kept.append(x)
         last = normed(self.norm_f, x)

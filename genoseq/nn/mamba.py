@@ -17,7 +17,7 @@ from torch import nn
 from genoseq.nn.hyena_filter import set_optimizer_options
 from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.packing import plan_unpacking
-from genoseq.nn.recurrence import first_time_step_bias, next_tail, precise, require_rows
+from genoseq.nn.recurrence import fill_time_step_bias, next_tail, precise, require_rows
 from genoseq_kernels import causal_conv1d, causal_conv1d_update, selective_scan, selective_state_update
 
 # softplus(this + any bias) is exactly zero: a state does not move at padding.
@@ -81,15 +81,22 @@ class MambaMixer(Mixer):
         self.conv1d = nn.Conv1d(self.d_inner, self.d_inner, d_conv, groups=self.d_inner, bias=conv_bias)
         self.x_proj = nn.Linear(self.d_inner, self.dt_rank + 2 * d_state, bias=False)
         self.dt_proj = nn.Linear(self.dt_rank, self.d_inner)
-        self.A_log = nn.Parameter(torch.arange(1.0, d_state + 1).log().repeat(self.d_inner, 1))
-        self.D = nn.Parameter(torch.ones(self.d_inner))
+        self.A_log = nn.Parameter(torch.empty(self.d_inner, d_state))
+        self.D = nn.Parameter(torch.empty(self.d_inner))
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)
-        nn.init.uniform_(self.dt_proj.weight, -dt_scale * self.dt_rank**-0.5, dt_scale * self.dt_rank**-0.5)
-        with torch.no_grad():
-            steps = first_time_step_bias(self.d_inner, low=dt_min, high=dt_max, floor=dt_init_floor)
-            self.dt_proj.bias.copy_(steps)
+        self._first_steps = {"low": dt_min, "high": dt_max, "floor": dt_init_floor}
+        self._dt_bound = dt_scale * self.dt_rank**-0.5
+        self.reset_parameters()
         for parameter in (self.A_log, self.D, self.dt_proj.bias):
             set_optimizer_options(parameter, lr=None, weight_decay=0.0)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """First values of decays, skips and time steps, as in the official release."""
+        self.A_log.copy_(torch.arange(1.0, self.d_state + 1, device=self.A_log.device).log())
+        self.D.fill_(1)
+        self.dt_proj.weight.uniform_(-self._dt_bound, self._dt_bound)
+        fill_time_step_bias(self.dt_proj.bias, **self._first_steps)
 
     def forward(
         self,

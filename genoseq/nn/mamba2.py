@@ -18,7 +18,7 @@ from genoseq.errors import ConfigError
 from genoseq.nn.hyena_filter import set_optimizer_options
 from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.packing import run_ids
-from genoseq.nn.recurrence import first_time_step_bias, next_tail, precise, require_rows
+from genoseq.nn.recurrence import fill_time_step_bias, next_tail, precise, require_rows
 from genoseq_kernels import causal_conv1d, causal_conv1d_update, selective_state_update, ssd
 
 _LEAST_DECAY, _MOST_DECAY = 1.0, 16.0
@@ -53,6 +53,10 @@ class GatedRMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
         self.groups = groups
         self.epsilon = epsilon
+
+    def reset_parameters(self) -> None:
+        """Weights of one."""
+        nn.init.ones_(self.weight)
 
     def forward(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """x and z (..., width) to (..., width) of the dtype of `x`."""
@@ -116,14 +120,22 @@ class Mamba2Mixer(Mixer):
         width = self.d_inner + 2 * ngroups * d_state
         self.in_proj = nn.Linear(d_model, self.d_inner + width + self.num_heads, bias=bias)
         self.conv1d = nn.Conv1d(width, width, d_conv, groups=width, bias=conv_bias)
-        steps = first_time_step_bias(self.num_heads, low=dt_min, high=dt_max, floor=dt_init_floor)
-        self.dt_bias = nn.Parameter(steps)
-        self.A_log = nn.Parameter(torch.empty(self.num_heads).uniform_(_LEAST_DECAY, _MOST_DECAY).log())
-        self.D = nn.Parameter(torch.ones(self.num_heads))
+        self.dt_bias = nn.Parameter(torch.empty(self.num_heads))
+        self.A_log = nn.Parameter(torch.empty(self.num_heads))
+        self.D = nn.Parameter(torch.empty(self.num_heads))
         self.norm = GatedRMSNorm(width=self.d_inner, groups=ngroups, epsilon=norm_epsilon)
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)
+        self._first_steps = {"low": dt_min, "high": dt_max, "floor": dt_init_floor}
+        self.reset_parameters()
         for parameter in (self.A_log, self.D, self.dt_bias):
             set_optimizer_options(parameter, lr=None, weight_decay=0.0)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """First values of decays, skips and time steps, as in the official release."""
+        fill_time_step_bias(self.dt_bias, **self._first_steps)
+        self.A_log.uniform_(_LEAST_DECAY, _MOST_DECAY).log_()
+        self.D.fill_(1)
 
     def forward(
         self,

@@ -9,14 +9,15 @@ import torch
 from genoseq.errors import SequenceError
 
 
-def first_time_step_bias(width: int, *, low: float, high: float, floor: float) -> torch.Tensor:
-    """Biases (width,) whose softplus is log-uniform in [low, high], and at least `floor`.
+@torch.no_grad()
+def fill_time_step_bias(bias: torch.Tensor, *, low: float, high: float, floor: float) -> None:
+    """Draw biases, in place, whose softplus is log-uniform in [low, high], and at least `floor`.
 
     Source: Gu and Dao 2023, "Mamba", section 3.6, and its released code.
     """
-    step = torch.exp(torch.rand(width) * (math.log(high) - math.log(low)) + math.log(low)).clamp(min=floor)
+    step = bias.uniform_(math.log(low), math.log(high)).exp().clamp(min=floor)
     # The inverse of softplus.
-    return step + torch.log(-torch.expm1(-step))
+    bias.copy_(step + torch.log(-torch.expm1(-step)))
 
 
 def precise(x: torch.Tensor) -> torch.Tensor:

@@ -227,8 +227,10 @@ def test_first_weights(shared: Path, entry: str, backbone: Any) -> None:
         error = 5 * std / values.numel() ** 0.5
         assert abs(values.mean() - mean) <= 1.6 * error + 1e-6, name
         assert abs(values.std() - std) <= error + 1e-6, name
-        assert abs(values.min() - low) <= 2 * std + 1e-6, name
-        assert abs(values.max() - high) <= 2 * std + 1e-6, name
+        # The extremes of Mamba-2's few heads say nothing.
+        if values.numel() >= 64:
+            assert abs(values.min() - low) <= 2 * std + 1e-6, name
+            assert abs(values.max() - high) <= 2 * std + 1e-6, name
 
 
 @pytest.mark.parametrize("backbone", [Mamba, Mamba2])

@@ -11,6 +11,7 @@ import torch
 
 from genoseq.errors import SequenceError
 from genoseq.nn import HyenaMixer, Mamba2Mixer, MambaMixer, Mixer, MixerContext
+from genoseq.nn.bidirectional import BidirectionalMamba
 
 WIDTH, ROOM = 8, 72
 HYENA_FILTER: dict[str, Any] = {
@@ -40,6 +41,11 @@ def mamba2(**arguments: Any) -> Mixer:
     return Mamba2Mixer(d_model=WIDTH, d_state=4, headdim=4, chunk_size=16, **arguments)
 
 
+def bidirectional(combination: Any, *, tied: bool) -> Mixer:
+    options = {"d_state": 4}
+    return BidirectionalMamba(d_model=WIDTH, combination=combination, tied=tied, mamba_options=options)
+
+
 @dataclass(frozen=True)
 class Case:
     """Attributes:
@@ -58,6 +64,8 @@ CASES = {
     "mamba_one_tap": Case(lambda: MambaMixer(d_model=WIDTH, d_conv=1, conv_bias=False), fixed_memory=True),
     "mamba2": Case(mamba2, fixed_memory=True),
     "mamba2_groups": Case(lambda: mamba2(ngroups=2, bias=True), fixed_memory=True),
+    "bidirectional": Case(lambda: bidirectional("add", tied=True), fixed_memory=False),
+    "bidirectional_product": Case(lambda: bidirectional("ew_multiply", tied=False), fixed_memory=False),
     "mamba2_limits": Case(lambda: mamba2(dt_limit=(0.01, 0.5)), fixed_memory=True),
 }
 
@@ -144,7 +152,7 @@ def test_packed_with_padding(case: str) -> None:
 
 
 @of_cases()
-def test_what_a_mixer_does_not_claim(case: str) -> None:
+def test_direction_and_state_are_as_claimed(case: str) -> None:
     mixer, x = made(case), values(1, 20)
     changed = x.clone()
     changed[:, 12:] += 1

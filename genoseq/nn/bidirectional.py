@@ -1,0 +1,98 @@
+"""Two Mamba layers over one sequence, in either direction.
+
+Source: Schiff et al. 2024, "Caduceus", section 4.1 (BiMamba), and its released code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, NoReturn, get_args
+
+import torch
+
+from genoseq.errors import SequenceError, require_choice
+from genoseq.nn.mamba import MambaMixer
+from genoseq.nn.mixer import Mixer, MixerContext
+
+Combination = Literal["add", "ew_multiply"]
+
+
+class BidirectionalMamba(Mixer):
+    """A Mamba layer of the sequence, and one of it turned round.
+
+    Args:
+        d_model: D.
+        combination: what becomes of the two outputs: their sum, or their product element by element.
+        tied: share the projections in and out.
+        mamba_options: keyword arguments of `MambaMixer`, `d_model` aside.
+
+    Raises:
+        ConfigError: the combination is none of `Combination`.
+    """
+
+    causal: ClassVar[bool] = False
+    streams: ClassVar[bool] = False
+
+    def __init__(
+        self, *, d_model: int, combination: Combination, tied: bool, mamba_options: dict[str, Any]
+    ) -> None:
+        super().__init__()
+        require_choice("combination", combination, get_args(Combination))
+        self.combination = combination
+        self.mamba_fwd = MambaMixer(d_model=d_model, **mamba_options)
+        self.mamba_rev = MambaMixer(d_model=d_model, **mamba_options)
+        if tied:
+            for name in ("in_proj", "out_proj"):
+                ours, theirs = getattr(self.mamba_rev, name), getattr(self.mamba_fwd, name)
+                ours.weight, ours.bias = theirs.weight, theirs.bias
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        context: MixerContext | None = None,
+        *,
+        state: Any = None,
+        return_state: bool = False,
+    ) -> torch.Tensor:
+        """See `Mixer.forward`.
+
+        Raises:
+            SequenceError: a state was given or asked for.
+        """
+        if state is not None or return_state:
+            _refuse()
+        context = context or MixerContext()
+        y = self.mamba_fwd(x, context)
+        other = self.mamba_rev(x.flip(1), turned(context)).flip(1)
+        return y + other if self.combination == "add" else y * other
+
+    def step(self, x: torch.Tensor, state: Any) -> NoReturn:
+        """Raises SequenceError."""
+        _refuse()
+
+    def init_state(
+        self, batch_size: int, *, max_length: int, device: torch.device | str, dtype: torch.dtype
+    ) -> NoReturn:
+        """Raises SequenceError."""
+        _refuse()
+
+
+def turned(context: MixerContext) -> MixerContext:
+    """The context of the sequences turned round.
+
+    Raises:
+        SequenceError: positions or time steps were given, which have a direction.
+    """
+    if context.positions is not None or context.time_step is not None:
+        raise SequenceError("a mixer of both directions takes neither positions nor time steps.")
+    return replace(
+        context,
+        mask=None if context.mask is None else context.mask.flip(1),
+        segment_ids=None if context.segment_ids is None else context.segment_ids.flip(1),
+    )
+
+
+def _refuse() -> NoReturn:
+    raise SequenceError(
+        "a mixer of both directions has no state: give it the whole sequence, or overlapping windows."
+    )
