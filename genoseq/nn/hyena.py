@@ -13,6 +13,7 @@ from torch import nn
 
 from genoseq.errors import SequenceError
 from genoseq.nn.hyena_filter import HyenaFilter
+from genoseq.nn.lazy_conv import LazyConv
 from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.packing import plan_unpacking
 from genoseq.nn.tiling import in_autocast_dtype, tiled
@@ -26,19 +27,17 @@ class HyenaState:
     Attributes:
         position: number of positions seen.
         tail: (B, (order + 1) D, K - 1) the last projections, which the short filter still reaches.
-        history: (order - 1, B, D, max_length) inputs of the long convolutions.
-        filters: (order - 1, D, max_length) their taps, reversed: the last is lag zero.
+        convolutions: order - 1 long convolutions; `LazyConv` says what they hold and what a step costs.
     """
 
     position: int
     tail: torch.Tensor
-    history: torch.Tensor
-    filters: torch.Tensor
+    convolutions: list[LazyConv]
 
     @property
     def max_length(self) -> int:
         """Number of positions there is room for."""
-        return self.history.shape[-1]
+        return self.convolutions[0].max_length
 
 
 class HyenaMixer(Mixer):
@@ -121,16 +120,12 @@ class HyenaMixer(Mixer):
         if max_length > self.l_max:
             raise _too_long(max_length, self.l_max)
         width, taps = self.short_filter.weight.shape[0], self.short_filter.weight.shape[-1]
-        convolutions = self.order - 1
         with torch.no_grad():
-            filters = self.filter_fn(max_length).flip(-1).view(convolutions, self.d_model, max_length)
+            filters = self.filter_fn(max_length).split(self.d_model)
         return HyenaState(
             position=0,
             tail=torch.zeros(batch_size, width, taps - 1, device=device, dtype=dtype),
-            history=torch.zeros(
-                convolutions, batch_size, self.d_model, max_length, device=device, dtype=dtype
-            ),
-            filters=filters,
+            convolutions=[LazyConv(taps, batch_size=batch_size, max_length=max_length) for taps in filters],
         )
 
     def _forward_whole(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -170,21 +165,9 @@ class HyenaMixer(Mixer):
         skips = self.filter_fn.bias.view(self.order - 1, self.d_model)
         for index in range(self.order - 1):
             value = self.dropout(value * gates[-1 - index])
-            value = self._convolve_with_past(value, index, state) + skips[index].unsqueeze(-1) * value
+            value = _convolve_next(state.convolutions[index], value) + skips[index].unsqueeze(-1) * value
         state.position += length
         return self.out_proj((value * gates[0]).transpose(1, 2))
-
-    def _convolve_with_past(self, value: torch.Tensor, index: int, state: HyenaState) -> torch.Tensor:
-        start, end = state.position, state.position + value.shape[-1]
-        history, filters = state.history[index], state.filters[index]
-        if value.shape[-1] == 1:
-            history[..., start:end] = value.detach()
-            return torch.einsum(
-                "bdl,dl->bd", history[..., :end], filters[..., -end:].to(value.dtype)
-            ).unsqueeze(-1)
-        whole = torch.cat([history[..., :start], value], dim=-1)
-        history[..., start:end] = value.detach()
-        return fft_conv(whole, filters[..., -end:].flip(-1))[..., start:]
 
     def _mix_nearby(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Projections after the short convolution, (B, (order + 1) D, L)."""
@@ -219,6 +202,13 @@ class HyenaMixer(Mixer):
         if longest > self.l_max:
             raise _too_long(longest, self.l_max)
         return self.l_max
+
+
+def _convolve_next(convolution: LazyConv, value: torch.Tensor) -> torch.Tensor:
+    """(B, D, l) to (B, D, l); no gradient passes through a single position."""
+    if value.shape[-1] == 1:
+        return convolution.step(value.squeeze(-1)).unsqueeze(-1)
+    return convolution.chunk(value)
 
 
 def _masked(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
