@@ -53,6 +53,9 @@ class HyenaDNA(StreamingBackbone):
             memory instead of the GPU's.
         sequence_tile: positions for which MLPs, projections and filters are computed at once, and again in
             the backward pass; None for all. Less memory, more time, the same numbers up to rounding.
+        extended_l_max: the most tokens a sequence may have, where that is more than `l_max`: filters keep the
+            positions they were trained at and end after `l_max` taps, a token sees that many before it.
+        max_taps: end the filters after that many taps; None for all `l_max`.
 
     Raises:
         ConfigError: an argument is outside its range.
@@ -89,18 +92,21 @@ class HyenaDNA(StreamingBackbone):
         rescale_residual_init: bool = True,
         activation_checkpointing: Checkpointing = False,
         sequence_tile: int | None = None,
+        extended_l_max: int | None = None,
+        max_taps: int | None = None,
     ) -> None:
         # Before any other local name is bound, these are exactly the arguments.
         arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         _check_arguments(order=order, emb_dim=emb_dim, l_max=l_max, short_filter_order=short_filter_order)
         require_checkpointing(activation_checkpointing)
         require_tile("sequence_tile", sequence_tile)
+        _check_reach(l_max, extended_l_max, max_taps)
         super().__init__()
         self.arguments = arguments
         self.d_model = d_model
         self.num_layers = num_layers
         self.vocab_size = math.ceil(vocab_size / pad_vocab_size_multiple) * pad_vocab_size_multiple
-        self.l_max = l_max
+        self.l_max = extended_l_max or l_max
         self.activation_checkpointing = activation_checkpointing
         self.embeddings = nn.ModuleDict({"word_embeddings": nn.Embedding(self.vocab_size, d_model)})
         self.dropout = nn.Dropout(embed_dropout)
@@ -124,6 +130,8 @@ class HyenaDNA(StreamingBackbone):
                     dropout=mixer_dropout,
                     filter_options=filter_options,
                     sequence_tile=sequence_tile,
+                    extended_l_max=extended_l_max,
+                    max_taps=max_taps,
                 ),
                 Mlp(d_model=d_model, d_inner=d_inner or 4 * d_model),
                 d_model=d_model,
@@ -135,6 +143,22 @@ class HyenaDNA(StreamingBackbone):
         )
         self.ln_f = nn.LayerNorm(d_model, eps=layer_norm_epsilon)
         self._initialize(initializer_range, rescale_residual_init)
+
+    def extend(self, l_max: int) -> None:
+        """Take sequences of up to `l_max` tokens, as if `extended_l_max` had been given.
+
+        A model that was trained on shorter sequences then reads longer ones: no token sees more tokens
+        before it than in training. (FlashFFTConv calls it extension by partial convolutions.)
+
+        Raises:
+            ConfigError: it is less than the length of the filters.
+
+        Source: Fu et al. 2023, "FlashFFTConv", section 3.3.
+        """
+        _check_reach(self.arguments["l_max"], l_max, None)
+        self.l_max = self.arguments["extended_l_max"] = l_max
+        for layer in self._blocks:
+            layer.mixer.l_max = l_max
 
     @property
     def input_embedding(self) -> nn.Embedding:
@@ -219,3 +243,10 @@ def _check_arguments(*, order: int, emb_dim: int, l_max: int, short_filter_order
         raise ConfigError(f"l_max={l_max}: a model wants room for 2 tokens or more.")
     if short_filter_order < 1:
         raise ConfigError(f"short_filter_order={short_filter_order}: a filter has 1 tap or more.")
+
+
+def _check_reach(l_max: int, extended_l_max: int | None, max_taps: int | None) -> None:
+    if extended_l_max is not None and extended_l_max < l_max:
+        raise ConfigError(f"extended_l_max={extended_l_max} is less than l_max={l_max}: leave it out.")
+    if max_taps is not None and not 1 <= max_taps <= l_max:
+        raise ConfigError(f"max_taps={max_taps}: give 1 to l_max={l_max}, or leave it out for all.")

@@ -194,8 +194,9 @@ def to_official_names(model: SequenceModel, layout: str) -> dict[str, torch.Tens
     """Tensors of a model by the names of a release.
 
     Raises:
-        CheckpointError: the release has no such head.
+        CheckpointError: the release has no such head, or knows no filters that end early.
     """
+    _require_whole_filters(model.backbone.arguments)
     head = model.head
     classifier = isinstance(head, SequenceHead) and head.pooling == "last" and head.score.bias is None
     tied = isinstance(head, LanguageModelHead) and head.tied
@@ -224,6 +225,14 @@ def to_official_names(model: SequenceModel, layout: str) -> dict[str, torch.Tens
         # transformers leaves the head untied: a tied one becomes two equal tensors.
         tensors["lm_head.weight"] = tensors.pop("head.weight", model.backbone.input_embedding.weight).clone()
     return tensors
+
+
+def _require_whole_filters(arguments: Mapping[str, Any]) -> None:
+    if (arguments.get("max_taps") or arguments["l_max"]) < arguments["l_max"]:
+        raise CheckpointError(
+            f"max_taps={arguments['max_taps']}: the released models would read this with filters of all "
+            f"l_max={arguments['l_max']} taps, another function. Use layout=genoseq."
+        )
 
 
 def _our_name(name: str) -> str:

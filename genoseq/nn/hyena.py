@@ -51,6 +51,9 @@ class HyenaMixer(Mixer):
         dropout: of the long convolutions' input.
         filter_options: keyword arguments of `HyenaFilter`, `channels`, `l_max` and `sequence_tile` aside.
         sequence_tile: positions whose projections, and taps of the filters, are made at once; None for all.
+        extended_l_max: the longest sequence, where that is more than `l_max`: the filters then end after the
+            `l_max` taps that they have.
+        max_taps: taps that the filters end after; None for `l_max`.
     """
 
     causal: ClassVar[bool] = True
@@ -66,10 +69,13 @@ class HyenaMixer(Mixer):
         dropout: float,
         filter_options: dict[str, Any],
         sequence_tile: int | None = None,
+        extended_l_max: int | None = None,
+        max_taps: int | None = None,
     ) -> None:
         super().__init__()
         self.d_model = d_model
-        self.l_max = l_max
+        self.l_max = extended_l_max or l_max
+        self.max_taps = min(max_taps or l_max, l_max)
         self.order = order
         width = d_model * (order + 1)
         self.in_proj = nn.Linear(d_model, width)
@@ -92,8 +98,8 @@ class HyenaMixer(Mixer):
         """See `Mixer.forward`.
 
         Raises:
-            SequenceError: the sequence, its padding aside, is longer than `l_max`, or than the state has
-                room for.
+            SequenceError: the sequence, its padding aside, is longer than the longest there may be, or than
+                the state has room for.
         """
         context = context or MixerContext()
         if context.segment_ids is not None:
@@ -115,13 +121,13 @@ class HyenaMixer(Mixer):
         """See `Mixer.init_state`.
 
         Raises:
-            SequenceError: `max_length` is beyond `l_max`.
+            SequenceError: `max_length` is beyond the longest sequence there may be.
         """
         if max_length > self.l_max:
             raise _too_long(max_length, self.l_max)
         width, taps = self.short_filter.weight.shape[0], self.short_filter.weight.shape[-1]
         with torch.no_grad():
-            filters = self.filter_fn(max_length).split(self.d_model)
+            filters = self.filter_fn(min(max_length, self.max_taps)).split(self.d_model)
         return HyenaState(
             position=0,
             tail=torch.zeros(batch_size, width, taps - 1, device=device, dtype=dtype),
@@ -130,7 +136,8 @@ class HyenaMixer(Mixer):
 
     def _forward_whole(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         length = x.shape[1]
-        taps = length if length <= self.l_max else self._real_length(mask, length)
+        longest = length if length <= self.l_max else self._real_length(mask, length)
+        taps = min(longest, self.max_taps)
         *gates, value = self._split(self._mix_nearby(x, mask))
         filters = self.filter_fn(taps).view(self.order - 1, self.d_model, taps)
         skips = self.filter_fn.bias.view(self.order - 1, self.d_model)
@@ -219,5 +226,5 @@ def _masked(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
 def _too_long(length: int, l_max: int) -> SequenceError:
     return SequenceError(
         f"a sequence of {length:,} tokens is longer than this model's l_max={l_max:,}: "
-        "cut it into windows, or take a model with a larger l_max."
+        "cut it into windows, take a model with a larger l_max, or give this one an extended_l_max."
     )
