@@ -1,0 +1,164 @@
+"""Prediction of hidden bases from everything around them.
+
+Source: Devlin et al. 2019, "BERT", section 3.1 (15 %, of which 80 % hidden, 10 % exchanged, 10 % kept).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from genoseq.data.loading import IGNORED_LABEL
+from genoseq.errors import ConfigError
+from genoseq.models import SequenceModel
+from genoseq.training.metrics import BitsPerBase
+from genoseq_tasks.base import Batch, SequenceTask
+
+# Apart from the random numbers that the data draw from (seed, epoch, index).
+_STREAM = 0x4D4C4D
+_MASK_TOKEN = "[MASK]"
+
+
+class Corrupted(NamedTuple):
+    """Attributes:
+    input_ids: (B, L) with bases hidden or exchanged.
+    labels: (B, L) the true tokens at the chosen places, -100 elsewhere.
+    """
+
+    input_ids: torch.Tensor
+    labels: torch.Tensor
+
+
+class MaskedLM(SequenceTask):
+    """Learn to tell hidden bases; measured in bits per hidden base.
+
+    Which bases of an example are chosen is a function of (seed, epoch, index) and of the example alone: not
+    of the batch, its padding or the device. Chosen are A, C, G and T at positions that the batch labels.
+    Evaluation hides every chosen base, the same ones each time: one that was kept would give itself away.
+
+    Args:
+        model, optimizer, schedule, seed: as for every task.
+        chosen_fraction: of the bases, those that count.
+        hidden_fraction: of the chosen ones, those that become [MASK] in training.
+        exchanged_fraction: of the chosen ones, those that become any of the four bases; the rest is kept.
+
+    Raises:
+        ConfigError: a fraction outside its range, a head that predicts something else, or a tokenizer
+            without [MASK].
+    """
+
+    def __init__(
+        self,
+        *,
+        model: SequenceModel,
+        optimizer: Callable[..., Optimizer],
+        schedule: Callable[..., LRScheduler],
+        seed: int,
+        chosen_fraction: float = 0.15,
+        hidden_fraction: float = 0.8,
+        exchanged_fraction: float = 0.1,
+    ) -> None:
+        super().__init__(model=model, optimizer=optimizer, schedule=schedule, seed=seed)
+        _check(model, chosen_fraction, hidden_fraction, exchanged_fraction)
+        assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
+        self.chosen_fraction = chosen_fraction
+        self.hidden_fraction = hidden_fraction
+        self.exchanged_fraction = exchanged_fraction
+        self.mask_id = model.tokenizer.token_id(_MASK_TOKEN)
+        self.bits_per_base = BitsPerBase()
+        self.register_buffer("base_ids", torch.from_numpy(model.tokenizer.base_ids), persistent=False)
+        self.base_ids: torch.Tensor
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Mean cross-entropy of the chosen bases, in nats."""
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        corrupted = self.corrupt(batch, epoch=self.global_step // datamodule.steps_per_epoch)
+        return self.model(
+            corrupted.input_ids, batch.get("attention_mask"), labels=corrupted.labels, loss_only=True
+        ).loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure a batch."""
+        self._score(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure a batch, and keep a row a tile: `index`, `num_bases` (hidden ones), `bits` (their sum)."""
+        nats, bases = self._score(batch)
+        rows = pd.DataFrame(
+            {
+                "index": batch["index"].cpu().numpy(),
+                "num_bases": bases.cpu().numpy(),
+                "bits": (nats / math.log(2)).cpu().numpy(),
+            }
+        )
+        self._test_rows.append(rows[batch["counted"].cpu().numpy()])
+
+    def compute_metrics(self) -> dict[str, torch.Tensor]:
+        """`loss` (nats per hidden base), `bits_per_base` and `perplexity`."""
+        bits = self.bits_per_base.compute()
+        self.bits_per_base.reset()
+        return {"loss": bits * math.log(2), "bits_per_base": bits, "perplexity": 2**bits}
+
+    def corrupt(self, batch: Batch, *, epoch: int) -> Corrupted:
+        """Choose bases of a batch, and hide or exchange them as in training."""
+        ids = batch["input_ids"]
+        chosen, fate, substitute = self._draw(batch, epoch)
+        hidden = chosen & (fate < self.hidden_fraction)
+        exchanged = chosen & ~hidden & (fate < self.hidden_fraction + self.exchanged_fraction)
+        corrupted = ids.masked_fill(hidden, self.mask_id)
+        corrupted = torch.where(exchanged, self.base_ids[(substitute * len(self.base_ids)).long()], corrupted)
+        return Corrupted(corrupted, ids.where(chosen, IGNORED_LABEL))
+
+    def _draw(self, batch: Batch, epoch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The chosen places (B, L) bool, and two random numbers in [0, 1) for each place, (B, L)."""
+        ids = batch["input_ids"]
+        bases = torch.isin(ids, self.base_ids)
+        if "attention_mask" in batch:
+            bases &= batch["attention_mask"]
+        numbers = [
+            np.random.default_rng([self._seed, _STREAM, epoch, index]).random((ids.shape[1], 3), np.float32)
+            for index in batch["index"].tolist()
+        ]
+        # A base has the numbers of its rank among the bases of its row, wherever padding has moved it.
+        rank = (bases.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, 3)
+        choice, fate, substitute = (
+            torch.from_numpy(np.stack(numbers)).to(ids.device).gather(1, rank).unbind(-1)
+        )
+        chosen = bases & (choice < self.chosen_fraction)
+        if "labels" in batch:
+            chosen &= batch["labels"] != IGNORED_LABEL
+        return chosen, fate, substitute
+
+    def _score(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sums of -ln p over the hidden bases of each row, (B,) float64, and their numbers, (B,)."""
+        chosen, _, _ = self._draw(batch, epoch=0)
+        chosen &= batch["counted"][:, None]
+        ids = batch["input_ids"]
+        logits = self.model(ids.masked_fill(chosen, self.mask_id), batch.get("attention_mask")).logits
+        targets = ids.where(chosen, IGNORED_LABEL)
+        nats = functional.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none")
+        sums, bases = nats.double().sum(dim=1), chosen.sum(dim=1)
+        self.bits_per_base.update(sums, bases)
+        return sums, bases
+
+
+def _check(model: SequenceModel, chosen: float, hidden: float, exchanged: float) -> None:
+    if model.head.head_type != "masked_language_model":
+        raise ConfigError(
+            f"task=masked_lm predicts hidden bases, head.head_type={model.head.head_type!r} something else: "
+            "give head=masked_language_model."
+        )
+    if not 0 < chosen <= 1:
+        raise ConfigError(f"chosen_fraction={chosen}: give a share above 0, at most 1.")
+    if hidden < 0 or exchanged < 0 or hidden + exchanged > 1:
+        raise ConfigError(
+            f"hidden_fraction={hidden}, exchanged_fraction={exchanged}: neither below 0, together at most 1."
+        )
