@@ -47,5 +47,5 @@ def alibi_slopes(num_heads: int, *, device: torch.device | str, dtype: torch.dty
     """
     below = 1 << (num_heads.bit_length() - 1)
     even = torch.arange(1, below + 1, device=device, dtype=dtype) * (8 / below)
-    between = torch.arange(1, 2 * (num_heads - below), 2, device=device, dtype=dtype) * (4 / below)
+    between = (torch.arange(num_heads - below, device=device, dtype=dtype) * 2 + 1) * (4 / below)
     return torch.exp2(-torch.cat([even, between]))

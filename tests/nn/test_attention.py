@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.nn import attend as attend_module
 from genoseq.nn.attend import attend_whole
 from genoseq.nn.attention import Attention, BidirectionalAttention
 from genoseq.nn.mixer import MixerContext
+from genoseq.nn.rotary import alibi_slopes
 from genoseq.nn.visibility import Visibility
 
 WINDOWS = [(None, 0), (1, 0), (7, 0), (7, 3), (40, 0), (3, 50)]
@@ -31,7 +34,16 @@ VARIANTS = [
     )
     for (window, sinks), groups, position in itertools.product(WINDOWS, GROUPS, POSITIONS)
 ]
-PRECISIONS = {torch.float64: {}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
+PRECISIONS: dict[torch.dtype, dict[str, float]] = {
+    torch.float64: {},
+    torch.float32: {"rtol": 1e-4, "atol": 1e-5},
+}
+# All of them in float64, and every third in float32 too.
+CASES = [
+    pytest.param(*variant.values, dtype, id=f"{variant.id}-{str(dtype).removeprefix('torch.')}")
+    for dtype, variants in ((torch.float64, VARIANTS), (torch.float32, VARIANTS[::3]))
+    for variant in variants
+]
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +94,30 @@ def added(mixer: Attention, head: int, length: int) -> torch.Tensor:
     return torch.tensor(table, dtype=torch.float64)
 
 
+@pytest.mark.parametrize(
+    ("heads", "exponents"),
+    [
+        (1, [8]),
+        (2, [4, 8]),
+        (3, [4, 8, 2]),
+        (8, [1, 2, 3, 4, 5, 6, 7, 8]),
+        (12, [1, 2, 3, 4, 5, 6, 7, 8, 0.5, 1.5, 2.5, 3.5]),
+    ],
+)
+def test_slopes_of_alibi(heads: int, exponents: list[float]) -> None:
+    slopes = alibi_slopes(heads, device="cpu", dtype=torch.float64)
+    torch.testing.assert_close(slopes, 2.0 ** -torch.tensor(exponents, dtype=torch.float64))
+
+
+def test_alibi_of_dnabert2(shared: Path) -> None:
+    tensors = load_file(shared / "golden" / "dnabert2" / "cases.safetensors")
+    expected = tensors["op/alibi"][0]
+    number = torch.arange(12)
+    slopes = alibi_slopes(6, device="cpu", dtype=torch.float32)
+    distance = (number[:, None] - number).abs()
+    torch.testing.assert_close(-slopes[:, None, None] * distance, expected)
+
+
 def rotated(mixer: Attention, x: torch.Tensor) -> torch.Tensor:
     """As multiplication of complex numbers."""
     width = mixer.rotary_dim
@@ -121,9 +157,8 @@ def test_definition_at_other_lengths(options: dict[str, Any], length: int) -> No
     torch.testing.assert_close(mixer(x), by_definition(mixer, x))
 
 
-@pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("kind", [Attention, BidirectionalAttention])
-@pytest.mark.parametrize("options", VARIANTS)
+@pytest.mark.parametrize(("options", "dtype"), CASES)
 def test_padding_changes_nothing(options: dict[str, Any], kind: type[Attention], dtype: torch.dtype) -> None:
     mixer = make(options, kind=kind, dtype=dtype)
     x = inputs(2, 26, dtype=dtype)
@@ -137,9 +172,8 @@ def test_padding_changes_nothing(options: dict[str, Any], kind: type[Attention],
     torch.testing.assert_close(y[1, 1:18], mixer(x[1:, 1:18])[0], **PRECISIONS[dtype])
 
 
-@pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("kind", [Attention, BidirectionalAttention])
-@pytest.mark.parametrize("options", VARIANTS)
+@pytest.mark.parametrize(("options", "dtype"), CASES)
 def test_packed_equals_separate(options: dict[str, Any], kind: type[Attention], dtype: torch.dtype) -> None:
     mixer = make(options, kind=kind, dtype=dtype)
     x = inputs(2, 30, dtype=dtype)
@@ -155,8 +189,7 @@ def test_packed_equals_separate(options: dict[str, Any], kind: type[Attention], 
             torch.testing.assert_close(output[:real], mixer(part[None, :real])[0], **PRECISIONS[dtype])
 
 
-@pytest.mark.parametrize("dtype", PRECISIONS)
-@pytest.mark.parametrize("options", VARIANTS)
+@pytest.mark.parametrize(("options", "dtype"), CASES)
 def test_chunks_equal_the_whole(options: dict[str, Any], dtype: torch.dtype) -> None:
     mixer = make(options, dtype=dtype)
     x = inputs(2, 50, dtype=dtype)
@@ -167,8 +200,7 @@ def test_chunks_equal_the_whole(options: dict[str, Any], dtype: torch.dtype) -> 
         torch.testing.assert_close(torch.cat(parts, dim=1), expected, **PRECISIONS[dtype])
 
 
-@pytest.mark.parametrize("dtype", PRECISIONS)
-@pytest.mark.parametrize("options", VARIANTS)
+@pytest.mark.parametrize(("options", "dtype"), CASES)
 def test_steps_equal_forward(options: dict[str, Any], dtype: torch.dtype) -> None:
     mixer = make(options, dtype=dtype)
     x = inputs(2, 30, dtype=dtype)
@@ -177,8 +209,7 @@ def test_steps_equal_forward(options: dict[str, Any], dtype: torch.dtype) -> Non
     torch.testing.assert_close(torch.stack(steps, dim=1), mixer(x), **PRECISIONS[dtype])
 
 
-@pytest.mark.parametrize("dtype", PRECISIONS)
-@pytest.mark.parametrize("options", VARIANTS)
+@pytest.mark.parametrize(("options", "dtype"), CASES)
 def test_state_after_padding(options: dict[str, Any], dtype: torch.dtype) -> None:
     mixer = make(options, dtype=dtype)
     x = inputs(2, 40, dtype=dtype)

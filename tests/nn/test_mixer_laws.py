@@ -11,6 +11,7 @@ import torch
 
 from genoseq.errors import SequenceError
 from genoseq.nn import HyenaMixer, Mamba2Mixer, MambaMixer, Mixer, MixerContext
+from genoseq.nn.attention import Attention, BidirectionalAttention
 from genoseq.nn.bidirectional import BidirectionalMamba
 
 WIDTH, ROOM = 8, 72
@@ -67,6 +68,18 @@ CASES = {
     "bidirectional": Case(lambda: bidirectional("add", tied=True), fixed_memory=False),
     "bidirectional_product": Case(lambda: bidirectional("ew_multiply", tied=False), fixed_memory=False),
     "mamba2_limits": Case(lambda: mamba2(dt_limit=(0.01, 0.5)), fixed_memory=True),
+    "attention": Case(lambda: Attention(d_model=WIDTH, num_heads=4, num_kv_heads=2), fixed_memory=False),
+    "attention_rotary": Case(
+        lambda: Attention(d_model=WIDTH, num_heads=2, position="rotary"), fixed_memory=False
+    ),
+    "attention_window": Case(lambda: Attention(d_model=WIDTH, num_heads=2, window=7), fixed_memory=True),
+    "attention_sinks": Case(
+        lambda: Attention(d_model=WIDTH, num_heads=4, window=7, num_sinks=3, position="alibi"),
+        fixed_memory=True,
+    ),
+    "attention_both_sides": Case(
+        lambda: BidirectionalAttention(d_model=WIDTH, num_heads=2, window=9), fixed_memory=False
+    ),
 }
 
 
