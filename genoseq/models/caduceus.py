@@ -21,6 +21,7 @@ from genoseq.models.residual_stack import as_mask, initialize, require_tokens
 from genoseq.nn import MixerContext
 from genoseq.nn.bidirectional import BidirectionalMamba, Combination, turned
 from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
+from genoseq.nn.materialize import reset_children
 from genoseq.nn.residual import Norm, make_norm
 from genoseq.nn.strands import StrandEmbedding, StrandWise, on_strands, swap_strands, turn
 from genoseq.tokenizers import CharacterTokenizer
@@ -167,7 +168,19 @@ class Caduceus(Backbone):
         )
         last: nn.Module = make_norm(norm, d_model, epsilon=norm_epsilon)
         self.norm_f = StrandWise(last) if shared and not fused_add_norm else last
-        initialize(self, std=initializer_range, residuals=num_layers if rescale_residual_init else None)
+        self._initialize()
+
+    def reset_parameters(self) -> None:
+        """Draw the first values anew, as after `torch.device("meta")` and `to_empty`."""
+        reset_children(self)
+        self.complement.copy_(_complement(self.arguments["complement_map"], self.vocab_size))
+        if isinstance(words := self.embeddings["word_embeddings"], StrandEmbedding):
+            words.complement_map.copy_(self.complement)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        residuals = self.num_layers if self.arguments["rescale_residual_init"] else None
+        initialize(self, std=self.arguments["initializer_range"], residuals=residuals)
 
     @property
     def input_embedding(self) -> nn.Embedding:

@@ -13,10 +13,22 @@ from genoseq.models.residual_stack import ResidualStack, initialize
 from genoseq.nn.checkpointing import Checkpointing
 from genoseq.nn.mamba import MambaMixer
 from genoseq.nn.mamba2 import Mamba2Mixer
+from genoseq.nn.materialize import reset_children
 from genoseq.nn.residual import Norm, ResidualBlock, make_norm
 
 
-class Mamba(ResidualStack):
+class _MambaStack(ResidualStack):
+    def reset_parameters(self) -> None:
+        """Draw the first values anew, as after `torch.device("meta")` and `to_empty`."""
+        reset_children(self)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        residuals = self.num_layers if self.arguments["rescale_residual_init"] else None
+        initialize(self, std=self.arguments["initializer_range"], residuals=residuals)
+
+
+class Mamba(_MambaStack):
     """The published function.
 
     Args:
@@ -99,10 +111,10 @@ class Mamba(ResidualStack):
             activation_checkpointing=activation_checkpointing,
         )
         self.arguments = arguments
-        initialize(self, std=initializer_range, residuals=num_layers if rescale_residual_init else None)
+        self._initialize()
 
 
-class Mamba2(ResidualStack):
+class Mamba2(_MambaStack):
     """The published function.
 
     Args:
@@ -191,4 +203,4 @@ class Mamba2(ResidualStack):
             activation_checkpointing=activation_checkpointing,
         )
         self.arguments = arguments | {"dt_limit": list(dt_limit)}
-        initialize(self, std=initializer_range, residuals=num_layers if rescale_residual_init else None)
+        self._initialize()

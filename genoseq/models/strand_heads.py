@@ -45,8 +45,10 @@ class MaskedLanguageModelHead(Head):
         else:
             self.weight = nn.Parameter(torch.empty_like(table))
             nn.init.normal_(self.weight, std=0.02)
-        two_strands = isinstance(backbone, Caduceus) and backbone.two_strands
-        self.register_buffer("complement", backbone.complement if two_strands else None, persistent=False)
+        complement = None
+        if isinstance(backbone, Caduceus) and backbone.two_strands:
+            complement = backbone.complement
+        self.register_buffer("complement", complement, persistent=False)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         if self.complement is None:

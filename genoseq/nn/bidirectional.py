@@ -41,10 +41,16 @@ class BidirectionalMamba(Mixer):
         self.combination = combination
         self.mamba_fwd = MambaMixer(d_model=d_model, **mamba_options)
         self.mamba_rev = MambaMixer(d_model=d_model, **mamba_options)
-        if tied:
-            for name in ("in_proj", "out_proj"):
-                ours, theirs = getattr(self.mamba_rev, name), getattr(self.mamba_fwd, name)
-                ours.weight, ours.bias = theirs.weight, theirs.bias
+        self.tied = tied
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Tie the projections, also after each was given memory; the rest is the layers' own."""
+        if not self.tied:
+            return
+        for name in ("in_proj", "out_proj"):
+            ours, theirs = getattr(self.mamba_rev, name), getattr(self.mamba_fwd, name)
+            ours.weight, ours.bias = theirs.weight, theirs.bias
 
     def forward(
         self,

@@ -185,9 +185,11 @@ class MambaMixer(Mixer):
             initial_state=None if state is None else state.ssm,
         )
         if state is not None:
+            assert isinstance(y, tuple)
             y, last = y
             state.ssm = last.detach()
             state.position += x.shape[1]
+        assert isinstance(y, torch.Tensor)
         return self.out_proj(y.transpose(1, 2))
 
     def _convolve(self, u: torch.Tensor, mask: torch.Tensor | None, state: MambaState | None) -> torch.Tensor:

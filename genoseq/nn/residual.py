@@ -11,9 +11,10 @@ from genoseq.errors import require_choice
 from genoseq.nn.mixer import Mixer, MixerContext
 
 Norm = Literal["rms", "layer"]
+NormLayer = nn.RMSNorm | nn.LayerNorm
 
 
-def make_norm(kind: Norm, width: int, *, epsilon: float) -> nn.RMSNorm | nn.LayerNorm:
+def make_norm(kind: Norm, width: int, *, epsilon: float) -> NormLayer:
     """A norm over the last axis.
 
     Raises:
@@ -23,7 +24,7 @@ def make_norm(kind: Norm, width: int, *, epsilon: float) -> nn.RMSNorm | nn.Laye
     return (nn.RMSNorm if kind == "rms" else nn.LayerNorm)(width, eps=epsilon)
 
 
-def normed(norm: nn.RMSNorm | nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
+def normed(norm: NormLayer, x: torch.Tensor) -> torch.Tensor:
     """Norm of the residual stream, in the dtype of the norm's weight."""
     assert norm.weight is not None
     return norm(x.to(norm.weight.dtype))
@@ -41,7 +42,7 @@ class ResidualBlock(nn.Module):
     """
 
     def __init__(
-        self, mixer: Mixer, norm: nn.Module, mlp: nn.Module | None = None, norm2: nn.Module | None = None
+        self, mixer: Mixer, norm: NormLayer, mlp: nn.Module | None = None, norm2: NormLayer | None = None
     ) -> None:
         super().__init__()
         assert (mlp is None) == (norm2 is None)

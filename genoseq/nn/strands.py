@@ -62,6 +62,9 @@ class StrandEmbedding(nn.Module):
         self.embedding = nn.Embedding(num_embeddings, width)
         self.register_buffer("complement_map", complement_map.clone())
 
+    def reset_parameters(self) -> None:
+        """Nothing: the complement follows from the model's arguments, which makes it again."""
+
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
         other = self.embedding(self.complement_map[input_ids.flip(1)])
         return torch.cat([self.embedding(input_ids), turn(other)], dim=-1)
