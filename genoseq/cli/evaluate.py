@@ -28,6 +28,7 @@ from genoseq.inference.records import require_tokenizer
 from genoseq.models.base import SequenceModel
 from genoseq.models.ensemble import Ensemble
 from genoseq.models.heads import LanguageModelHead
+from genoseq.models.strand_heads import MaskedLanguageModelHead
 from genoseq.training.results import baseline_predictions, compare, describe_rows
 
 _LANGUAGE_MODEL = "language_model"
@@ -115,6 +116,8 @@ def _task(config: DictConfig, model: SequenceModel) -> Any:
     training = {"optimizer": partial(torch.optim.SGD, lr=0.0), "schedule": torch.optim.lr_scheduler.LambdaLR}
     if isinstance(model.head, LanguageModelHead):
         return instantiate(config.tasks.language_model)(model=model, **training)
+    if isinstance(model.head, MaskedLanguageModelHead):
+        return instantiate(config.tasks.masked)(model=model, **training)
     labelled = instantiate(config.tasks.labelled, both_strands=config.both_strands)
     return labelled(model=model, **training)
 

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from genoseq.data.loading import IGNORED_LABEL
+from genoseq.errors import ConfigError
 from genoseq.models import SequenceModel
 from genoseq.training.metrics import BitsPerBase
 from genoseq_tasks.base import Batch, SequenceTask
@@ -25,6 +26,9 @@ class CausalLM(SequenceTask):
 
     Args:
         model, optimizer, schedule, seed: as for every task.
+
+    Raises:
+        ConfigError: the model sees later tokens, and would only have to copy them.
     """
 
     def __init__(
@@ -36,6 +40,11 @@ class CausalLM(SequenceTask):
         seed: int,
     ) -> None:
         super().__init__(model=model, optimizer=optimizer, schedule=schedule, seed=seed)
+        if not model.backbone.causal:
+            raise ConfigError(
+                f"task=causal_lm predicts the next token, which a {type(model.backbone).__name__} sees: give "
+                "task=masked_lm head=masked_language_model."
+            )
         assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
         self.bits_per_base = BitsPerBase()
         self.register_buffer("base_ids", torch.from_numpy(model.tokenizer.base_ids), persistent=False)

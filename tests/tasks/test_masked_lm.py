@@ -15,7 +15,7 @@ from genoseq.errors import ConfigError
 from genoseq.models import Caduceus, LanguageModelHead, MaskedLanguageModelHead, SequenceModel
 from genoseq.tokenizers import CharacterTokenizer
 from genoseq.training import constant_warmup
-from genoseq_tasks import MaskedLM
+from genoseq_tasks import CausalLM, MaskedLM
 
 MASK, PAD, N = 3, 4, 11
 
@@ -164,6 +164,13 @@ def test_hidden_bases_are_learnt() -> None:
     assert list(rows["index"]) == list(range(21))
     total = rows["bits"].sum() / rows["num_bases"].sum()
     assert total == pytest.approx(metrics["test/bits_per_base"], rel=1e-5)
+
+
+def test_the_next_token_is_no_task_for_both_directions() -> None:
+    backbone = Caduceus(d_model=16, num_layers=1, symmetry="none")
+    model = SequenceModel(backbone, LanguageModelHead(backbone), CharacterTokenizer())
+    with pytest.raises(ConfigError, match="task=masked_lm head=masked_language_model"):
+        CausalLM(model=model, optimizer=torch.optim.AdamW, schedule=constant_warmup, seed=0)
 
 
 @pytest.mark.parametrize(
