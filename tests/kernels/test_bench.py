@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,3 +88,13 @@ def test_every_contestant_has_a_row(harness: ModuleType, tmp_path: Path) -> None
 
 def test_a_script_does_not_hide_the_peer_of_its_name(harness: ModuleType) -> None:
     assert str(ROOT / "kernels/bench") not in sys.path
+
+
+def test_a_table_from_the_command_line(tmp_path: Path) -> None:
+    script = ROOT / "kernels/bench/causal_conv1d.py"
+    command = [sys.executable, script, "--size", "tiny", "--contestants", "reference", "--out", tmp_path]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == (tmp_path / "causal_conv1d.md").read_text()
+    rows = json.loads((tmp_path / "causal_conv1d.json").read_text())["rows"]
+    assert [row["contestant"] for row in rows] == ["floor", "genoseq reference"] * 2
+    assert all(row["error"] < 1e-6 for row in rows if row["contestant"] != "floor")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from genoseq_kernels.causal_conv1d import operators
-from genoseq_kernels.dispatch import Backend, choose_backend
+from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs
 
 __all__ = ["causal_conv1d", "causal_conv1d_update"]
 
@@ -62,7 +62,7 @@ def causal_conv1d(
         raise ValueError("causal_conv1d: packed sequences (seq_idx) take and return no states.")
     if final_states_out is not None and not return_final_states:
         raise ValueError("causal_conv1d: final_states_out is for return_final_states=True.")
-    chosen = choose_backend(backend, operator="causal_conv1d", available=("reference",), like=x)
+    chosen = choose_backend(backend, operator="causal_conv1d", available=_available(x, weight), like=x)
     y, final = operators.causal_conv1d_forward(
         x, weight, bias, seq_idx, initial_states, silu, return_final_states, chosen
     )
@@ -110,12 +110,20 @@ def causal_conv1d_update(
     positions = x.unsqueeze(-1) if x.dim() == 2 else x
     _check(positions, weight, bias, None, None)
     _check_state(positions, conv_state, weight, cache_seqlens, conv_state_indices)
-    chosen = choose_backend(backend, operator="causal_conv1d_update", available=("reference",), like=x)
+    chosen = choose_backend(backend, operator="causal_conv1d_update", available=_available(x, weight), like=x)
     with torch.no_grad():
         y = operators.causal_conv1d_step(
             positions, conv_state, weight, bias, silu, cache_seqlens, conv_state_indices, chosen
         )
     return y.view(x.shape)
+
+
+def _available(x: torch.Tensor, weight: torch.Tensor) -> tuple[str, ...]:
+    if not triton_runs(x):
+        return ("reference",)
+    from genoseq_kernels.causal_conv1d import triton_impl  # needs Triton, which not every machine has
+
+    return ("reference", "triton") if triton_impl.supports(x, weight) else ("reference",)
 
 
 def _is_silu(activation: str | None) -> bool:

@@ -14,6 +14,14 @@ from genoseq_kernels.causal_conv1d import reference
 _NUM_INPUTS = 8
 
 
+def _implementation(backend: str) -> Any:
+    if backend == "reference":
+        return reference
+    from genoseq_kernels.causal_conv1d import triton_impl  # imported where Triton is wanted, not before
+
+    return triton_impl
+
+
 @torch.library.custom_op("genoseq::causal_conv1d", mutates_args=())
 def causal_conv1d_forward(
     x: torch.Tensor,
@@ -26,7 +34,7 @@ def causal_conv1d_forward(
     backend: str,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """See `genoseq_kernels.causal_conv1d`; the second result is the final states."""
-    y = reference.forward(x, weight, bias, seq_idx, initial_states, silu)
+    y = _implementation(backend).forward(x, weight, bias, seq_idx, initial_states, silu)
     if not return_final_states:
         return y, x.new_empty(0)
     return y, reference.final_states(x, initial_states, weight.shape[1])
@@ -61,7 +69,7 @@ def causal_conv1d_backward(
     backend: str,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gradients of x, weight, bias, initial_states; `grad_final_states` is empty where there were none."""
-    gradients = reference.backward(grad, x, weight, bias, seq_idx, initial_states, silu)
+    gradients = _implementation(backend).backward(grad, x, weight, bias, seq_idx, initial_states, silu)
     if grad_final_states.numel():
         reference.add_final_states_gradient(gradients, grad_final_states)
     return (
@@ -127,7 +135,9 @@ def causal_conv1d_step(
     backend: str,
 ) -> torch.Tensor:
     """See `genoseq_kernels.causal_conv1d_update`; x (B, D, L)."""
-    return reference.update(x, conv_state, weight, bias, silu, cache_seqlens, conv_state_indices)
+    return _implementation(backend).update(
+        x, conv_state, weight, bias, silu, cache_seqlens, conv_state_indices
+    )
 
 
 @causal_conv1d_step.register_fake
