@@ -12,7 +12,7 @@ from rich.table import Table
 
 from genoseq.cli.progress import counted
 from genoseq.cli.tables import interval_text
-from genoseq.inference import generate
+from genoseq.inference import describe, generate
 from genoseq.inference.devices import pick_device
 from genoseq.inference.outputs import atomic_file, write_fasta
 from genoseq.models.hub import load
@@ -62,9 +62,10 @@ def _write_real_sequence(settings: DictConfig, folder: Path) -> None:
 
 def _generate(config: DictConfig, folder: Path) -> None:
     model = load(folder, device=str(pick_device(config.device)))
-    records = generate(model, length=config.length, num_sequences=config.num_sequences, seed=config.seed)
+    results = generate(model, length=config.length, num_sequences=config.num_sequences, seed=config.seed)
+    results = counted(results, what="sequences", total=config.num_sequences)
     with atomic_file(str(folder / "generated.fa")) as path:
-        write_fasta(path, counted(records, what="sequences", total=config.num_sequences))
+        write_fasta(path, (describe(index, result) for index, result in enumerate(results)))
 
 
 def _table(*runs: RunResult) -> Table:

@@ -8,25 +8,39 @@ from omegaconf import DictConfig
 
 from genoseq.cli.models import open_model
 from genoseq.cli.progress import counted
-from genoseq.inference import generate
+from genoseq.inference import describe, generate
 from genoseq.inference.outputs import atomic_file, write_fasta
+from genoseq.models.sampling import Sampling
 
 log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig) -> None:
-    """Write `out` as `configs/generate.yaml` describes it."""
+    """Write `out` as `configs/generate.yaml` describes it, each sequence as soon as it is done."""
     with atomic_file(config.out) as path:
-        records = generate(
+        results = generate(
             open_model(config),
             prompt=config.prompt,
             num_sequences=config.num_sequences,
             length=config.length,
-            temperature=config.temperature,
-            top_k=config.top_k,
-            top_p=config.top_p,
+            sampling=_sampling(config),
             seed=config.seed,
             batch_size=config.batch_size,
         )
-        write_fasta(path, counted(records, what="sequences", total=config.num_sequences))
+        results = counted(results, what="sequences", total=config.num_sequences)
+        write_fasta(path, (describe(index, result) for index, result in enumerate(results)))
     log.info("%s sequences in %s", config.num_sequences, config.out)
+
+
+def _sampling(config: DictConfig) -> Sampling:
+    return Sampling(
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+        min_p=config.min_p,
+        no_repeat_ngram_size=config.no_repeat_ngram_size,
+        repetition_penalty=config.repetition_penalty,
+        repetition_ngram_size=config.repetition_ngram_size,
+        repetition_window=config.repetition_window,
+        stop_tokens=tuple(config.stop_tokens),
+    )

@@ -8,6 +8,8 @@ from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.records import Record, batches
 from genoseq.models.base import SequenceModel
+from genoseq.models.generation import GeneratedSequence
+from genoseq.models.sampling import Sampling
 
 
 def generate(
@@ -16,13 +18,11 @@ def generate(
     length: int,
     num_sequences: int = 1,
     prompt: str | None = None,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
+    sampling: Sampling = Sampling(),  # noqa: B008 - frozen
     seed: int = 0,
     batch_size: int = 16,
-) -> Iterator[Record]:
-    """Draw sequences, `batch_size` at a time, named `generated_0`, `generated_1`, ...
+) -> Iterator[GeneratedSequence]:
+    """Draw sequences, `batch_size` at a time, each given as soon as its batch is done.
 
     Sequence i depends on the model, the settings, the seed and i, not on `batch_size` or `num_sequences`.
 
@@ -30,7 +30,8 @@ def generate(
         model: a causal language model with a tokenizer of single nucleotides.
         length: bases of each sequence, the prompt included.
         num_sequences: how many.
-        prompt, temperature, top_k, top_p: see `genoseq.models.generation`.
+        prompt: letters that every sequence starts with.
+        sampling: how bases are drawn.
         seed: of the draws.
         batch_size: sequences at a time.
 
@@ -43,15 +44,24 @@ def generate(
         raise ConfigError(f"num_sequences={num_sequences} has to be at least 1.")
     for indices in batches(range(num_sequences), batch_size):
         with explain_full_memory(len(indices)):
-            sequences = model.generate(
+            results = model.sample(
                 prompt,
                 length=length,
                 num_sequences=len(indices),
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
+                sampling=sampling,
                 seed=seed,
                 first_index=indices[0],
             )
-        for index, sequence in zip(indices, sequences, strict=True):
-            yield Record(f"generated_{index}", sequence)
+        yield from results
+
+
+def describe(index: int, result: GeneratedSequence) -> Record:
+    """Sequence number `index` as FASTA has it: called `generated_0`, `generated_1`, ..., its length and what
+    the model makes of it behind the name."""
+    words = [f"generated_{index}", f"length={len(result.sequence)}"]
+    if result.num_generated:
+        words.append(f"log_likelihood={result.log_likelihood:.4f}")
+        words.append(f"bits_per_base={result.bits_per_base:.4f}")
+    if result.stopped:
+        words.append("stopped")
+    return Record(" ".join(words), result.sequence)

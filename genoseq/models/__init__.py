@@ -3,17 +3,20 @@
 from genoseq.models.backbone import Backbone, BackboneOutput, StreamingBackbone
 from genoseq.models.base import ModelOutput, SequenceModel
 from genoseq.models.caduceus import Caduceus
+from genoseq.models.generation import GeneratedSequence
 from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHead
 from genoseq.models.hub import export, load, load_backbone, save
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
 from genoseq.models.mamba import Mamba, Mamba2
+from genoseq.models.sampling import Sampling
 from genoseq.models.strand_heads import MaskedLanguageModelHead, StrandSequenceHead
 
 __all__ = [
     "Backbone",
     "BackboneOutput",
     "Caduceus",
+    "GeneratedSequence",
     "Head",
     "HybriDNA",
     "HyenaDNA",
@@ -22,6 +25,7 @@ __all__ = [
     "Mamba2",
     "MaskedLanguageModelHead",
     "ModelOutput",
+    "Sampling",
     "SequenceHead",
     "SequenceModel",
     "StrandSequenceHead",

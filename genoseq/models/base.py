@@ -15,7 +15,9 @@ from torch import nn
 from genoseq.errors import ConfigError
 from genoseq.models import embedding, generation, likelihood
 from genoseq.models.backbone import Backbone, BackboneOutput
+from genoseq.models.generation import GeneratedSequence
 from genoseq.models.heads import Head, PlainPooling
+from genoseq.models.sampling import Sampling
 from genoseq.tokenizers import Tokenizer
 
 
@@ -119,18 +121,39 @@ class SequenceModel(nn.Module):
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
+        min_p: float | None = None,
         seed: int = 0,
         first_index: int = 0,
     ) -> list[str]:
-        """New sequences; see `genoseq.models.generation.generate`."""
+        """New sequences; `sample` has more settings, and gives log-likelihoods too."""
+        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+        results = self.sample(
+            prompt,
+            length=length,
+            num_sequences=num_sequences,
+            sampling=sampling,
+            seed=seed,
+            first_index=first_index,
+        )
+        return [result.sequence for result in results]
+
+    def sample(
+        self,
+        prompt: str | None = None,
+        *,
+        length: int,
+        num_sequences: int = 1,
+        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+        seed: int = 0,
+        first_index: int = 0,
+    ) -> list[GeneratedSequence]:
+        """New sequences with their log-likelihoods; see `genoseq.models.generation.generate`."""
         return generation.generate(
             self,
             prompt,
             length=length,
             num_sequences=num_sequences,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
+            sampling=sampling,
             seed=seed,
             first_index=first_index,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +11,43 @@ import torch
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.models.backbone import StreamingBackbone
 from genoseq.models.modes import evaluating
+from genoseq.models.repetition import RepetitionControl
+from genoseq.models.sampling import Sampling, choose
 from genoseq.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from genoseq.models.base import SequenceModel
+
+
+@dataclass(frozen=True)
+class GeneratedSequence:
+    """Attributes:
+    sequence: the letters, the prompt included.
+    log_probs: (N,) float32, a number a letter: the model's own natural log-probability of it given those
+        before, over the tokenizer's vocabulary, whatever the settings of the draws; NaN where the letter was
+        not the model's choice: in the prompt, and at a first base that nothing comes before.
+    stopped: whether a stop token ended it before its length.
+    """
+
+    sequence: str
+    log_probs: np.ndarray
+    stopped: bool = False
+
+    @property
+    def log_likelihood(self) -> float:
+        """Natural logarithm of the probability of all that was generated."""
+        return float(np.nansum(self.log_probs, dtype=np.float64))
+
+    @property
+    def num_generated(self) -> int:
+        """How many bases were the model's choice."""
+        return int((~np.isnan(self.log_probs)).sum())
+
+    @property
+    def bits_per_base(self) -> float:
+        """Mean over the bases that were the model's choice, NaN without any; 2 is a guess among four."""
+        count = self.num_generated
+        return float(-self.log_likelihood / np.log(2) / count) if count else float("nan")
 
 
 @torch.inference_mode()
@@ -24,12 +57,10 @@ def generate(
     *,
     length: int,
     num_sequences: int = 1,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
+    sampling: Sampling = Sampling(),  # noqa: B008 - frozen
     seed: int = 0,
     first_index: int = 0,
-) -> list[str]:
+) -> list[GeneratedSequence]:
     """Sequences of A, C, G and T that start with a prompt.
 
     Sequence i is drawn with random numbers of (seed, first_index + i) alone, so that batches of any size
@@ -38,16 +69,11 @@ def generate(
     Args:
         model: a causal language model with a tokenizer of single nucleotides.
         prompt: letters that every sequence starts with; without one the first base is drawn evenly.
-        length: bases of each sequence, the prompt included.
+        length: bases of each sequence, the prompt included; fewer where a stop token ends it.
         num_sequences: how many.
-        temperature: below 1 the likely bases more often, above 1 less; 0 always the likeliest.
-        top_k: draw only from the k likeliest bases.
-        top_p: draw only from the fewest likeliest bases that have this probability together.
+        sampling: how bases are drawn.
         seed: of the random numbers.
         first_index: number of the first sequence.
-
-    Returns:
-        `num_sequences` texts of `length` letters.
 
     Raises:
         ConfigError: the model is no causal language model, or a setting is outside its range.
@@ -58,97 +84,122 @@ def generate(
     backbone = model.backbone
     if not isinstance(backbone, StreamingBackbone):
         raise ConfigError(f"generation needs a backbone with a state; {type(backbone).__name__} has none.")
-    _check(length, num_sequences, temperature, top_k, top_p)
-    numbers = [np.random.default_rng([seed, first_index + i]).random(length) for i in range(num_sequences)]
-    uniforms = torch.from_numpy(np.stack(numbers)).to(model.device)
-    base_ids = torch.from_numpy(tokenizer.base_ids).to(model.device)
+    if length < 1 or num_sequences < 1:
+        raise ConfigError(f"length={length}, num_sequences={num_sequences}: both are 1 or more.")
     given = np.concatenate([tokenizer.prefix_ids, tokenizer.encode(prompt or "", add_special_tokens=False)])
     wanted = length + len(tokenizer.prefix_ids)
     if len(given) > wanted:
         raise SequenceError(
             f"the prompt has {len(prompt or ''):,} bases, more than length={length:,}: raise it."
         )
+    numbers = [np.random.default_rng([seed, first_index + i]).random(length) for i in range(num_sequences)]
+    uniforms = torch.from_numpy(np.stack(numbers)).to(model.device)
     if len(given):
         tokens = torch.from_numpy(given).to(model.device).expand(num_sequences, -1)
     else:
+        base_ids = torch.from_numpy(tokenizer.base_ids).to(model.device)
         tokens = base_ids[(uniforms[:, :1] * len(base_ids)).long()]
-
-    def draw(hidden: torch.Tensor, position: int) -> torch.Tensor:
-        logits = model.head(hidden)[:, base_ids]
-        # Columns count from the end: special tokens before the sequence use no random numbers.
-        column = uniforms[:, position - wanted]
-        return base_ids[choose(logits, column, temperature=temperature, top_k=top_k, top_p=top_p)]
-
+    drawing = _Drawing(model, tokenizer, sampling, tokens, uniforms, wanted)
     with evaluating(model):
-        tokens = _continue(backbone, tokens, wanted, draw)
-    return [tokenizer.decode(row) for row in tokens]
+        drawing.run(backbone)
+    return drawing.results()
 
 
-def choose(
-    logits: torch.Tensor,
-    uniforms: torch.Tensor,
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-) -> torch.Tensor:
-    """Draw one index a row by inverting the cumulative distribution.
+class _Drawing:
+    """Sequences that are being drawn.
 
     Args:
-        logits: (B, N).
-        uniforms: (B,) in [0, 1).
-        temperature, top_k, top_p: as in `generate`; ties in probability go to the smaller index.
-
-    Returns:
-        (B,) int64.
+        tokens: (B, L) what they start with.
+        uniforms: (B, length) a random number a base.
+        wanted: tokens of a whole sequence.
     """
-    if temperature == 0:
-        return logits.argmax(-1)
-    probabilities = torch.softmax(logits.double() / temperature, dim=-1)
-    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
-    if top_k is not None:
-        ordered[:, top_k:] = 0
-    if top_p is not None:
-        total = ordered.sum(-1, keepdim=True)
-        ordered[ordered.cumsum(-1) - ordered >= top_p * total] = 0
-    cumulative = ordered.cumsum(-1)
-    threshold = uniforms.double().unsqueeze(-1) * cumulative[:, -1:]
-    drawn = (cumulative <= threshold).sum(-1, keepdim=True)
-    # Rounding may push the last threshold onto the total.
-    drawn = torch.minimum(drawn, (ordered > 0).sum(-1, keepdim=True) - 1)
-    return order.gather(-1, drawn).squeeze(-1)
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        tokenizer: Tokenizer,
+        sampling: Sampling,
+        tokens: torch.Tensor,
+        uniforms: torch.Tensor,
+        wanted: int,
+    ) -> None:
+        self.model, self.tokenizer, self.sampling = model, tokenizer, sampling
+        self.given, self.wanted = tokens.shape[1], wanted
+        self.uniforms = uniforms
+        stop = _stop_ids(tokenizer, sampling.stop_tokens)
+        self.stop_ids = torch.tensor(stop, dtype=torch.int64, device=tokens.device)
+        self.candidates = torch.tensor([*tokenizer.base_ids.tolist(), *stop], device=tokens.device)
+        self.columns = list(tokens.unbind(1))
+        self.scores: list[torch.Tensor] = []
+        self.stopped = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+        controlled = sampling.no_repeat_ngram_size is not None or sampling.repetition_penalty != 1
+        letters = tokens[:, len(tokenizer.prefix_ids) :]
+        bases = tokenizer.base_ids.tolist()
+        self.control = RepetitionControl(sampling, letters, bases) if controlled else None
+
+    def run(self, backbone: StreamingBackbone) -> None:
+        """Draw until every sequence is done."""
+        if self.given == self.wanted:
+            return
+        # The last token is drawn, but never read.
+        state = backbone.init_state(len(self.stopped), max_length=self.wanted - 1)
+        self._draw(backbone.forward_chunk(torch.stack(self.columns, dim=1), state)[:, -1])
+        while len(self.columns) < self.wanted and not (len(self.stop_ids) and self.stopped.all()):
+            self._draw(backbone.step(self.columns[-1], state))
+
+    def results(self) -> list[GeneratedSequence]:
+        """The sequences, each up to its stop token."""
+        prefix = len(self.tokenizer.prefix_ids)
+        rows = torch.stack(self.columns, dim=1)
+        unknown = torch.full((len(rows), self.given), torch.nan, device=rows.device)
+        scores = torch.cat([unknown, *(score.unsqueeze(1) for score in self.scores)], dim=1)
+        ends = torch.isin(rows, self.stop_ids)
+        ends[:, : self.given] = False
+        results = []
+        for row, score, end in zip(rows.cpu(), scores.cpu(), ends.cpu(), strict=True):
+            length = int(end.int().argmax()) if end.any() else len(row)
+            text = self.tokenizer.decode(row[prefix:length])
+            results.append(GeneratedSequence(text, score[prefix:length].numpy(), bool(end.any())))
+        return results
+
+    def _draw(self, hidden: torch.Tensor) -> None:
+        """One more token of every sequence from the last hidden states (B, D)."""
+        logits = self.model.head(hidden)
+        options = logits[:, self.candidates]
+        if self.control is not None:
+            options = self.control.adjust(options)
+        # Columns count from the end: special tokens before the sequence use no random numbers.
+        uniforms = self.uniforms[:, len(self.columns) - self.wanted]
+        rules = self.sampling
+        drawn = self.candidates[
+            choose(
+                options,
+                uniforms,
+                temperature=rules.temperature,
+                top_k=rules.top_k,
+                top_p=rules.top_p,
+                min_p=rules.min_p,
+            )
+        ]
+        known = logits[:, : self.tokenizer.vocab_size].float().log_softmax(-1)
+        self.scores.append(known.gather(1, drawn.unsqueeze(1)).squeeze(1))
+        self.columns.append(drawn)
+        self.stopped |= torch.isin(drawn, self.stop_ids)
+        if self.control is not None:
+            self.control.append(drawn)
 
 
-def _continue(
-    backbone: StreamingBackbone,
-    tokens: torch.Tensor,
-    wanted: int,
-    draw: Callable[[torch.Tensor, int], torch.Tensor],
-) -> torch.Tensor:
-    """Tokens (B, L) carried on to `wanted`; `draw` gives those of a position from hidden states (B, D)."""
-    given = tokens.shape[1]
-    if given == wanted:
-        return tokens
-    # The last token is drawn, but never read.
-    state = backbone.init_state(tokens.shape[0], max_length=wanted - 1)
-    drawn = [tokens, draw(backbone.forward_chunk(tokens, state)[:, -1], given).unsqueeze(1)]
-    for position in range(given + 1, wanted):
-        hidden = backbone.step(drawn[-1][:, -1], state)
-        drawn.append(draw(hidden, position).unsqueeze(1))
-    return torch.cat(drawn, dim=1)
+def _stop_ids(tokenizer: Tokenizer, names: tuple[str, ...]) -> list[int]:
+    """Ids of special tokens.
 
-
-def _check(
-    length: int, num_sequences: int, temperature: float, top_k: int | None, top_p: float | None
-) -> None:
-    if length < 1 or num_sequences < 1:
-        raise ConfigError(f"length={length}, num_sequences={num_sequences}: both are 1 or more.")
-    if temperature < 0:
-        raise ConfigError(f"temperature={temperature}: give 0 (always the likeliest) or more.")
-    if top_k is not None and top_k < 1:
-        raise ConfigError(f"top_k={top_k}: give 1 or more, or leave it out.")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ConfigError(f"top_p={top_p}: give a probability above 0, at most 1, or leave it out.")
+    Raises:
+        ConfigError: a name is none of them.
+    """
+    special = {tokenizer.vocabulary[index]: int(index) for index in tokenizer.special_ids}
+    unknown = [name for name in names if name not in special]
+    if unknown:
+        raise ConfigError(f"stop_tokens={list(names)}: {unknown[0]!r} is none of {', '.join(special)}.")
+    return [special[name] for name in names]
 
 
 def require_language_model(model: SequenceModel, purpose: str) -> Tokenizer:

@@ -9,7 +9,7 @@ import torch
 
 from genoseq.cli import main
 from genoseq.data.fasta import Fasta
-from genoseq.models import HyenaDNA, LanguageModelHead, SequenceHead, SequenceModel, load
+from genoseq.models import HyenaDNA, LanguageModelHead, Sampling, SequenceHead, SequenceModel, load
 from genoseq.tokenizers import CharacterTokenizer
 
 
@@ -58,6 +58,27 @@ def test_generate(language_model, tmp_path):
     assert fasta.names == ("generated_0", "generated_1", "generated_2")
     expected = load(language_model).generate("ACGTN", length=50, num_sequences=3)
     assert [fasta.fetch(name, 0, 50) for name in fasta.names] == expected
+    headers = [line for line in out.read_text().splitlines() if line.startswith(">")]
+    assert all(header.split()[1] == "length=50" and "log_likelihood=-" in header for header in headers)
+
+
+def test_generate_with_every_control(language_model, tmp_path):
+    out = tmp_path / "new.fa"
+    controls = {
+        "min_p": 0.01,
+        "no_repeat_ngram_size": 6,
+        "repetition_penalty": 1.5,
+        "repetition_ngram_size": 4,
+        "repetition_window": 30,
+    }
+    settings = [f"{name}={value}" for name, value in controls.items()]
+    settings += ["stop_tokens=['[SEP]']", "length=120", "num_sequences=4", "batch_size=3", f"out={out}"]
+    main(["generate", f"checkpoint={language_model}", *settings])
+    sampling = Sampling(**controls, stop_tokens=("[SEP]",))
+    expected = load(language_model).sample(length=120, num_sequences=4, sampling=sampling)
+    fasta = Fasta(out)
+    lengths = [fasta.lengths[name] for name in fasta.names]
+    assert lengths == [len(result.sequence) for result in expected]
 
 
 def test_embed_to_parquet(language_model, sequences, tmp_path):

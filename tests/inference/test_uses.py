@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genoseq.errors import ConfigError, DeviceError
-from genoseq.inference import Record, embed, generate, predict
+from genoseq.inference import Record, describe, embed, generate, predict
 from genoseq.inference.devices import explain_full_memory, pick_device
 from genoseq.models.heads import TokenHead
 from genoseq.sequence import reverse_complement
@@ -112,12 +112,25 @@ def test_a_language_model_predicts_no_labels(language_model):
 def test_generation_does_not_depend_on_batches(language_model):
     settings = {"length": 40, "num_sequences": 5, "prompt": "ACGT", "seed": 3}
     one, many = (list(generate(language_model, batch_size=size, **settings)) for size in (1, 3))
-    assert one == many
-    assert [record.name for record in one] == [f"generated_{index}" for index in range(5)]
-    assert all(len(record.sequence) == 40 and record.sequence.startswith("ACGT") for record in one)
-    assert len({record.sequence for record in one}) == 5
+    for alone, together in zip(one, many, strict=True):
+        assert alone.sequence == together.sequence
+        np.testing.assert_allclose(alone.log_probs, together.log_probs, atol=1e-5)
+    assert all(len(result.sequence) == 40 and result.sequence.startswith("ACGT") for result in one)
+    assert len({result.sequence for result in one}) == 5
     with pytest.raises(ConfigError, match="num_sequences=0"):
         list(generate(language_model, length=10, num_sequences=0))
+
+
+def test_headers_tell_the_likelihood(language_model):
+    (result,) = generate(language_model, length=30, prompt="ACGTT")
+    record = describe(3, result)
+    expected = language_model.log_prob(result.sequence)["log_prob"][5:].sum()
+    name, length, likelihood, bits = record.name.split()
+    assert (name, length, record.sequence) == ("generated_3", "length=30", result.sequence)
+    assert float(likelihood.removeprefix("log_likelihood=")) == pytest.approx(expected, abs=1e-3)
+    assert float(bits.removeprefix("bits_per_base=")) == pytest.approx(-expected / 25 / np.log(2), abs=1e-3)
+    (given,) = generate(language_model, length=5, prompt="ACGTT")
+    assert describe(0, given).name == "generated_0 length=5"
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta", "cpu:3"])
