@@ -270,3 +270,18 @@ def test_bfloat16_and_autocast(case: str) -> None:
     y = mixer.bfloat16()(x.bfloat16())
     assert y.dtype == torch.bfloat16
     assert (y.double() - expected).abs().max() / expected.abs().max() < 0.1
+
+
+@of_cases(streaming)
+def test_streams_in_bfloat16_and_autocast(case: str) -> None:
+    mixer, x = made(case), values(2, 20)
+    expected = mixer(x).detach()
+    for autocast in (True, False):
+        dtype = torch.float32 if autocast else torch.bfloat16
+        mixer.to(dtype)
+        state = mixer.init_state(2, max_length=ROOM, device="cpu", dtype=dtype)
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            prompt = mixer(x[:, :11].to(dtype), state=state)
+            steps = [mixer.step(column.to(dtype), state)[0] for column in x[:, 11:].unbind(1)]
+        y = torch.cat([prompt, torch.stack(steps, dim=1)], dim=1)
+        assert (y.double() - expected).abs().max() / expected.abs().max() < 0.1
