@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from genoseq.nn.visibility import Visibility, run_starts
+from genoseq.nn.visibility import Visibility, run_starts, sees
 
 _BLOCK = 128
 
@@ -52,8 +52,10 @@ def _distance_penalty(slopes: torch.Tensor) -> Callable[..., torch.Tensor]:
 # Layers and steps ask for the same few.
 @functools.lru_cache(maxsize=4)
 def _plain_mask(rule: Visibility, length: int, device: torch.device) -> BlockMask:
+    within = _on_device(rule, device)
+
     def seen(b: torch.Tensor, h: torch.Tensor, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
-        return rule.within(q, k)
+        return within(q, k)
 
     return _from_blocks(_near_blocks(rule, length, device)[None], length, seen)
 
@@ -62,10 +64,11 @@ def _packed_mask(rule: Visibility, runs: torch.Tensor) -> BlockMask:
     """Runs rise, so that two blocks share one where the ranges of their numbers meet."""
     length = runs.shape[1]
     starts = run_starts(runs)
+    within = _on_device(rule, runs.device)
 
     def seen(b: torch.Tensor, h: torch.Tensor, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         start = starts[b, q]
-        return (start == starts[b, k]) & rule.within(q - start, k - start)
+        return (start == starts[b, k]) & within(q - start, k - start)
 
     # The last block is filled with its last run.
     padding = -length % _BLOCK
@@ -78,6 +81,21 @@ def _packed_mask(rule: Visibility, runs: torch.Tensor) -> BlockMask:
     else:
         near = _near_blocks(rule, length, runs.device)
     return _from_blocks(shared & near, length, seen)
+
+
+def _on_device(rule: Visibility, device: torch.device) -> Callable[..., torch.Tensor]:
+    """`rule.within` for a kernel, which reads the rule's numbers from a tensor.
+
+    Plain numbers would be compiled in, and other ones then compiled as symbols, which on a CPU fails (torch
+    2.13).
+    """
+    causal, bounded = rule.causal, rule.window is not None
+    bounds = torch.tensor([rule.window or 0, rule.num_sinks], device=device)
+
+    def within(q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        return sees(q, k, causal=causal, window=bounds[0] if bounded else None, num_sinks=bounds[1])
+
+    return within
 
 
 def _near_blocks(rule: Visibility, length: int, device: torch.device) -> torch.Tensor:

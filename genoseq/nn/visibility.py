@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
@@ -11,7 +10,8 @@ from genoseq.nn.mixer import MixerContext
 from genoseq.nn.packing import run_ids
 
 
-class Places(NamedTuple):
+@dataclass(frozen=True)
+class Places:
     """Where queries or keys stand; R is the batch size, or 1 where all rows are alike.
 
     Attributes:
@@ -49,10 +49,7 @@ class Visibility:
 
     def within(self, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
         """Whether `query` sees `key`, places of one sequence; bool, broadcast."""
-        seen = key <= query if self.causal else torch.ones_like(key <= query)
-        if self.window is not None:
-            seen = seen & (((query - key).abs() < self.window) | (key < self.num_sinks))
-        return seen
+        return sees(query, key, causal=self.causal, window=self.window, num_sinks=self.num_sinks)
 
     def mask(self, queries: Places, keys: Places) -> torch.Tensor:
         """(R, Lq, Lk) bool: who sees whom."""
@@ -67,6 +64,21 @@ class Visibility:
         if self.window is None or self.window < length:
             return self
         return Visibility(self.causal)
+
+
+def sees(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    *,
+    causal: bool,
+    window: int | torch.Tensor | None,
+    num_sinks: int | torch.Tensor,
+) -> torch.Tensor:
+    """See `Visibility`, whose attributes these are."""
+    seen = key <= query if causal else torch.ones_like(key <= query)
+    if window is not None:
+        seen = seen & (((query - key).abs() < window) | (key < num_sinks))
+    return seen
 
 
 def run_starts(runs: torch.Tensor) -> torch.Tensor:
