@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 
 from genoseq_kernels.dispatch import Backend, choose_backend
-from genoseq_kernels.fft_conv import operators, reference
+from genoseq_kernels.fft_conv import operators
 
 Mode = Literal["causal", "bidirectional", "circular"]
 
@@ -40,8 +40,8 @@ def fft_conv(
         gate_in: (B, D, L), of the dtype of `u`, multiplies the input.
         gate_out: (B, D, L), of the dtype of `u`, multiplies the output.
         mode: `causal`, `bidirectional` or `circular`.
-        spectrum: what `filter_spectrum(k, L, mode=mode)` gave for this very `k`, where a filter serves many
-            calls.
+        spectrum: what `filter_spectrum(k, L, mode=mode, backend=backend)` gave for this very `k`, where a
+            filter serves many calls.
         backend: `auto`, `reference` or `triton`.
 
     Returns:
@@ -54,25 +54,31 @@ def fft_conv(
     Source: Poli et al. 2023, "Hyena Hierarchy", section 3.3 (`fftconv` of the released code).
     """
     _check(u, k, skip, gate_in, gate_out, mode)
+    available = operators.available(u.shape[-1], u, k)
+    chosen = choose_backend(backend, operator="fft_conv", available=available, like=u)
     if spectrum is not None:
-        _check_spectrum(spectrum, u, k, mode)
-    choose_backend(backend, operator="fft_conv", available=("reference",), like=u)
-    return operators.fft_conv_forward(u, k, skip, gate_in, gate_out, spectrum, mode)[0]
+        _check_spectrum(spectrum, u, k, mode, chosen)
+    return operators.fft_conv_forward(u, k, skip, gate_in, gate_out, spectrum, mode, chosen)[0]
 
 
-def filter_spectrum(k: torch.Tensor, length: int, *, mode: Mode = "causal") -> torch.Tensor:
+def filter_spectrum(
+    k: torch.Tensor, length: int, *, mode: Mode = "causal", backend: Backend = "auto"
+) -> torch.Tensor:
     """The transform of filters for sequences of one length, to be reused over calls of `fft_conv`.
 
     Args:
         k: (D, K) filters, K <= length.
         length: L of the sequences.
         mode: as in `fft_conv`.
+        backend: of the calls to come; each has its own layout.
 
     Returns:
-        (D, F) complex, without gradient.
+        (D, F), complex from `reference` and float32 from `triton`, without gradient.
     """
     _check_mode(mode)
-    return reference.spectrum(k.detach(), reference.transform_length(length, k.shape[-1], mode))
+    available = operators.available(length, k)
+    chosen = choose_backend(backend, operator="filter_spectrum", available=available, like=k)
+    return operators.filter_spectrum(k.detach(), length, mode, chosen)
 
 
 def _check(
@@ -104,10 +110,14 @@ def _check_mode(mode: Mode) -> None:
         raise ValueError(f"mode={mode!r}: choose one of {', '.join(get_args(Mode))}.")
 
 
-def _check_spectrum(spectrum: torch.Tensor, u: torch.Tensor, k: torch.Tensor, mode: Mode) -> None:
-    bins = reference.transform_length(u.shape[-1], k.shape[-1], mode) // 2 + 1
-    if spectrum.shape != (k.shape[0], bins):
+def _check_spectrum(
+    spectrum: torch.Tensor, u: torch.Tensor, k: torch.Tensor, mode: Mode, backend: str
+) -> None:
+    shape, is_complex = operators.spectrum_shape(k, u.shape[-1], mode, backend)
+    if (spectrum.shape, spectrum.is_complex(), spectrum.device) != (shape, is_complex, u.device):
         raise ValueError(
-            f"fft_conv: spectrum {tuple(spectrum.shape)}; these lengths and this mode want "
-            f"({k.shape[0]}, {bins}): make it with filter_spectrum(k, L, mode=mode)."
+            f"fft_conv: spectrum {tuple(spectrum.shape)} {spectrum.dtype} on {spectrum.device}; these "
+            f"lengths, this mode and backend {backend!r} want {shape} "
+            f"{'complex' if is_complex else 'float32'} on {u.device}: "
+            "make it with filter_spectrum(k, L, mode=mode, backend=backend)."
         )

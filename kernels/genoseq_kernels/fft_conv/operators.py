@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 
+from genoseq_kernels.dispatch import triton_runs
 from genoseq_kernels.fft_conv import reference
 
-_NUM_INPUTS = 7
+_NUM_INPUTS = 8
+_TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+_TRITON_LENGTH = 2**24
 
 
 @torch.library.custom_op("genoseq::fft_conv", mutates_args=())
@@ -23,9 +26,11 @@ def fft_conv_forward(
     gate_out: torch.Tensor | None,
     spectrum: torch.Tensor | None,
     mode: str,
+    backend: str = "reference",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """See `genoseq_kernels.fft_conv`; the second result is the convolution before `gate_out`, kept for it."""
-    return reference.forward(u, k, skip, gate_in, gate_out, spectrum, mode)
+    forward = _implementation(backend).forward
+    return forward(u, k, skip, gate_in, gate_out, spectrum, mode)
 
 
 @fft_conv_forward.register_fake
@@ -37,6 +42,7 @@ def _(
     gate_out: torch.Tensor | None,
     spectrum: torch.Tensor | None,
     mode: str,
+    backend: str = "reference",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     return _like(u), u.new_empty(0) if gate_out is None else _like(u)
 
@@ -51,9 +57,11 @@ def fft_conv_backward(
     gate_out: torch.Tensor | None,
     convolved: torch.Tensor,
     mode: str,
+    backend: str = "reference",
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gradients of u, k, skip, gate_in, gate_out."""
-    gradients = reference.backward(grad, u, k, skip, gate_in, gate_out, convolved, mode)
+    backward = _implementation(backend).backward
+    gradients = backward(grad, u, k, skip, gate_in, gate_out, convolved, mode)
     return (
         gradients.u,
         gradients.k,
@@ -73,25 +81,57 @@ def _(
     gate_out: torch.Tensor | None,
     convolved: torch.Tensor,
     mode: str,
+    backend: str = "reference",
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     optional = [u.new_empty(0) if x is None else _like(x) for x in (skip, gate_in, gate_out)]
     return _like(u), _like(k), optional[0], optional[1], optional[2]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
-    u, k, skip, gate_in, gate_out, _, mode = inputs
+    u, k, skip, gate_in, gate_out, _, mode, backend = inputs
     ctx.save_for_backward(u, k, skip, gate_in, gate_out, output[1])
-    ctx.mode = mode
+    ctx.mode, ctx.backend = mode, backend
 
 
 def _backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
     *inputs, convolved = ctx.saved_tensors
-    gradients = fft_conv_backward(grad, *inputs, convolved, ctx.mode)
+    gradients = fft_conv_backward(grad, *inputs, convolved, ctx.mode, ctx.backend)
     given = [None if x is None else gradient for x, gradient in zip(inputs, gradients, strict=True)]
     return (*given, *[None] * (_NUM_INPUTS - len(given)))
 
 
 fft_conv_forward.register_autograd(_backward, setup_context=_setup_context)
+
+
+def available(length: int, *tensors: torch.Tensor) -> tuple[str, ...]:
+    """Backends that can convolve these tensors, sequences of this length, the one `auto` takes first."""
+    dtypes = all(x.dtype in _TRITON_DTYPES for x in tensors)
+    fits = dtypes and length <= _TRITON_LENGTH and all(x.numel() > 0 for x in tensors)
+    return ("reference", "triton") if fits and triton_runs(tensors[0]) else ("reference",)
+
+
+def filter_spectrum(k: torch.Tensor, length: int, mode: str, backend: str) -> torch.Tensor:
+    """The backend's spectrum of filters (D, K) for sequences of this length."""
+    if backend == "reference":
+        return reference.spectrum(k, reference.transform_length(length, k.shape[-1], mode))
+    return _implementation(backend).spectrum(k, length, mode)
+
+
+def spectrum_shape(k: torch.Tensor, length: int, mode: str, backend: str) -> tuple[tuple[int, int], bool]:
+    """Shape of what `filter_spectrum` gives, and whether its numbers are complex."""
+    if backend == "reference":
+        bins = reference.transform_length(length, k.shape[-1], mode) // 2 + 1
+        return (k.shape[0], bins), True
+    return (k.shape[0], _implementation(backend).spectrum_size(length)), False
+
+
+def _implementation(backend: str) -> Any:
+    """The module that holds the backend; Triton is imported where it is asked for."""
+    if backend == "reference":
+        return reference
+    from genoseq_kernels.fft_conv import triton_impl
+
+    return triton_impl
 
 
 def _like(x: torch.Tensor) -> torch.Tensor:

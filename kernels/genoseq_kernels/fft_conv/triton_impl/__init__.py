@@ -1,0 +1,107 @@
+"""`fft_conv` by Triton: one complex transform of about the sequence's own length, and no padding to twice it.
+
+Real sequences times w**n, w = exp(i pi / 2N), multiply modulo x**N = i: the real part of a product of two is
+their linear convolution up to N, the imaginary part what is beyond. A filter with taps at lags -N to N - 1 is
+then the complex number f[n] = tap(n) - i tap(n - N), so that the modes differ only in where its taps lie; the
+gradient of the filter is read from the same places.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from genoseq_kernels.fft_conv.reference import Gradients, centre_tap
+from genoseq_kernels.fft_conv.triton_impl import long_launch, short_launch
+from genoseq_kernels.fft_conv.triton_impl.plan import FULL, Plan, configurations, make_plan
+from genoseq_kernels.fft_conv.triton_impl.taps import Taps, dense
+
+
+def forward(
+    u: torch.Tensor,
+    k: torch.Tensor,
+    skip: torch.Tensor | None,
+    gate_in: torch.Tensor | None,
+    gate_out: torch.Tensor | None,
+    spectra: torch.Tensor | None,
+    mode: str,
+    *,
+    plan: Plan | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `reference.forward`; `spectra` (D, F) is what `spectrum` gave, None to make it here."""
+    plan = plan or make_plan(u.shape[-1], configurations(u.dtype)[0])
+    y = torch.empty(u.shape, dtype=u.dtype, device=u.device)
+    convolved = None if gate_out is None else torch.empty_like(y)
+    launch = short_launch if plan.short else long_launch
+    with _device(u):
+        launch.forward(
+            plan,
+            dense(u),
+            Taps.of(k, u.shape[-1], mode),
+            skip,
+            dense(gate_in),
+            dense(gate_out),
+            spectra,
+            y,
+            convolved,
+        )
+    return y, u.new_empty(0) if convolved is None else convolved
+
+
+def backward(
+    grad: torch.Tensor,
+    u: torch.Tensor,
+    k: torch.Tensor,
+    skip: torch.Tensor | None,
+    gate_in: torch.Tensor | None,
+    gate_out: torch.Tensor | None,
+    convolved: torch.Tensor,
+    mode: str,
+    *,
+    plan: Plan | None = None,
+) -> Gradients:
+    """As `reference.backward`; no spectrum is kept from the forward."""
+    plan = plan or make_plan(u.shape[-1], configurations(u.dtype)[0], gradient=True)
+    grad_u = torch.empty(u.shape, dtype=u.dtype, device=u.device)
+    grad_gate_in = None if gate_in is None else torch.empty_like(grad_u)
+    launch = short_launch if plan.short else long_launch
+    with _device(u):
+        grad_k = launch.backward(
+            plan,
+            dense(grad),
+            dense(u),
+            Taps.of(k, u.shape[-1], mode),
+            skip,
+            dense(gate_in),
+            dense(gate_out),
+            grad_u,
+            grad_gate_in,
+        )
+    return Gradients(
+        u=grad_u,
+        k=grad_k,
+        skip=None if skip is None else grad_k[:, centre_tap(k.shape[-1], mode)].to(skip.dtype, copy=True),
+        gate_in=grad_gate_in,
+        gate_out=None if gate_out is None else grad * convolved,
+    )
+
+
+def spectrum(k: torch.Tensor, length: int, mode: str) -> torch.Tensor:
+    """Transforms of filters (D, K) for sequences of one length, any dtype: (D, `spectrum_size`) float32."""
+    plan = make_plan(length, FULL[0])
+    spectra = torch.empty(k.shape[0], plan.spectrum_size, dtype=torch.float32, device=k.device)
+    launch = short_launch if plan.short else long_launch
+    with _device(k):
+        launch.spectrum(plan, Taps.of(k, length, mode), spectra)
+    return spectra
+
+
+def spectrum_size(length: int) -> int:
+    """Numbers in the spectrum of one filter."""
+    return make_plan(length, FULL[0]).spectrum_size
+
+
+def _device(x: torch.Tensor) -> AbstractContextManager[object]:
+    """Triton launches on the current device."""
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()

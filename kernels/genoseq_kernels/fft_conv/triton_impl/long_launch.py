@@ -1,0 +1,205 @@
+"""Launches of the long convolution: three passes, over a few channels at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+
+from genoseq_kernels.fft_conv.triton_impl import long_kernels
+from genoseq_kernels.fft_conv.triton_impl.plan import Plan
+from genoseq_kernels.fft_conv.triton_impl.taps import Taps, strides
+
+SCRATCH_BYTES = 32 * 2**20
+"""What the passes over a few channels write and read again: it should stay in the device's L2 cache."""
+
+
+class _Scratch(NamedTuple):
+    """Complex numbers between the passes, two planes a row, and their scales where they are float16."""
+
+    values: torch.Tensor
+    column_scales: torch.Tensor | None
+    row_scales: torch.Tensor | None
+
+    @classmethod
+    def of(cls, plan: Plan, rows: int, device: torch.device) -> _Scratch:
+        values = torch.empty(rows, 2 * plan.plane, dtype=plan.scratch_dtype, device=device)
+        if values.dtype == torch.float32:
+            return cls(values, None, None)
+        scales = [torch.empty(rows, size, device=device) for size in (plan.columns, plan.blocks * plan.block)]
+        return cls(values, *scales)
+
+
+def forward(
+    plan: Plan,
+    u: torch.Tensor,
+    taps: Taps,
+    skip: torch.Tensor | None,
+    gate_in: torch.Tensor | None,
+    gate_out: torch.Tensor | None,
+    spectra: torch.Tensor | None,
+    y: torch.Tensor,
+    convolved: torch.Tensor | None,
+) -> None:
+    """Fill `y`, and `convolved` with what it is before `gate_out`."""
+    entries, channels, _ = u.shape
+    step = _channels_at_a_time(plan, entries, channels)
+    sequences = _Scratch.of(plan, entries * step, u.device)
+    filters = _Scratch.of(plan, step, u.device) if spectra is None else None
+    made = torch.empty(step, plan.spectrum_size, device=u.device) if spectra is None else None
+    for first, count in _chunks(channels, step):
+        if spectra is not None:
+            local = spectra[first : first + count]
+        else:
+            assert filters is not None
+            assert made is not None
+            local = _filter_spectra(plan, taps, filters, first, count, made)
+        _columns(plan, u, gate_in, sequences, first, count)
+        long_kernels.sequence_rows[(plan.blocks * entries * count,)](
+            *sequences, local, skip, *plan.row_tables(u.device), first, count, plan.blocks, plan.rows,
+            **row_options(plan),
+        )  # fmt: skip
+        _columns_back(plan, sequences, y, gate_out, convolved, None, first, count)
+
+
+def backward(
+    plan: Plan,
+    grad: torch.Tensor,
+    u: torch.Tensor,
+    taps: Taps,
+    skip: torch.Tensor | None,
+    gate_in: torch.Tensor | None,
+    gate_out: torch.Tensor | None,
+    grad_u: torch.Tensor,
+    grad_gate_in: torch.Tensor | None,
+) -> torch.Tensor:
+    """Fill `grad_u` and `grad_gate_in`; the gradient of the taps."""
+    entries, channels, _ = u.shape
+    step = _channels_at_a_time(plan, 2 * entries, channels, spectra=entries + 1)
+    sequences, gradients = (_Scratch.of(plan, entries * step, u.device) for _ in range(2))
+    products = torch.empty(entries * step, plan.spectrum_size, device=u.device)
+    filters = _Scratch.of(plan, step, u.device)
+    made = torch.empty(step, plan.spectrum_size, device=u.device)
+    near, far = taps.gradients(1)
+    for first, count in _chunks(channels, step):
+        local = _filter_spectra(plan, taps, filters, first, count, made)
+        _columns(plan, u, gate_in, sequences, first, count)
+        _columns(plan, grad, gate_out, gradients, first, count)
+        if plan.gradient_in_steps:
+            _rows_forward(plan, sequences, entries * count, products)
+        long_kernels.gradient_rows[(plan.blocks * entries * count,)](
+            None if plan.gradient_in_steps else sequences.values, sequences.column_scales, *gradients,
+            products, local, skip, *plan.row_tables(u.device), first, count, plan.blocks, plan.rows,
+            **row_options(plan),
+        )  # fmt: skip
+        long_kernels.filter_rows_back[(plan.blocks * count,)](
+            products, filters.values, filters.row_scales, *plan.row_tables(u.device), count, entries,
+            plan.blocks, plan.rows, **row_options(plan),
+        )  # fmt: skip
+        _columns_back(plan, gradients, grad_u, gate_in, grad_gate_in, u, first, count)
+        long_kernels.filter_columns_back[(_tiles(plan) * count,)](
+            filters.values, filters.row_scales, near, far, *plan.column_tables(u.device),
+            first, taps.count, taps.centre, taps.wrap, plan.radix, plan.plane, **column_options(plan),
+        )  # fmt: skip
+    return taps.total(near, far)
+
+
+def spectrum(plan: Plan, taps: Taps, spectra: torch.Tensor) -> None:
+    """Fill `spectra`."""
+    step = _channels_at_a_time(plan, 0, taps.channels)
+    filters = _Scratch.of(plan, step, spectra.device)
+    for first, count in _chunks(taps.channels, step):
+        _filter_spectra(plan, taps, filters, first, count, spectra[first : first + count])
+
+
+def _columns(
+    plan: Plan, x: torch.Tensor, gate: torch.Tensor | None, scratch: _Scratch, first: int, count: int
+) -> None:
+    long_kernels.sequence_columns[(_tiles(plan) * x.shape[0] * count,)](
+        x, gate, scratch.values, scratch.column_scales, *plan.column_tables(x.device),
+        *strides(x), *strides(gate), first, count, x.shape[-1], plan.radix, plan.plane,
+        **column_options(plan),
+    )  # fmt: skip
+
+
+def _columns_back(
+    plan: Plan,
+    scratch: _Scratch,
+    target: torch.Tensor,
+    gate: torch.Tensor | None,
+    second: torch.Tensor | None,
+    factor: torch.Tensor | None,
+    first: int,
+    count: int,
+) -> None:
+    entries, channels, length = target.shape
+    factor = None if second is None else factor
+    long_kernels.sequence_columns_back[(_tiles(plan) * entries * count,)](
+        scratch.values, scratch.row_scales, target, gate, second, factor, *plan.column_tables(target.device),
+        *strides(gate), *strides(factor), first, count, channels, length, plan.radix, plan.plane,
+        **column_options(plan),
+    )  # fmt: skip
+
+
+def _filter_spectra(
+    plan: Plan, taps: Taps, scratch: _Scratch, first: int, count: int, spectra: torch.Tensor
+) -> torch.Tensor:
+    """Fill `spectra` with those of `count` filters."""
+    long_kernels.filter_columns[(_tiles(plan) * count,)](
+        taps.k, scratch.values, scratch.column_scales, *plan.column_tables(taps.k.device), taps.k.stride(0),
+        first, taps.count, taps.centre, taps.wrap, plan.radix, plan.plane, WRAPPED=taps.wrap > 0,
+        **column_options(plan),
+    )  # fmt: skip
+    _rows_forward(plan, scratch, count, spectra)
+    return spectra
+
+
+def _rows_forward(plan: Plan, scratch: _Scratch, rows: int, spectra: torch.Tensor) -> None:
+    long_kernels.rows_forward[(plan.blocks * rows,)](
+        scratch.values, scratch.column_scales, spectra, *plan.row_tables(spectra.device), plan.blocks,
+        plan.rows, **row_options(plan),
+    )  # fmt: skip
+
+
+def _channels_at_a_time(plan: Plan, sequences: int, channels: int, *, spectra: int = 1) -> int:
+    """How many channels fit `SCRATCH_BYTES`, at least one: each has sequences, a filter, and spectra."""
+    row = 2 * plan.plane * plan.scratch_dtype.itemsize
+    spectrum = plan.spectrum_size * torch.float32.itemsize
+    return max(1, min(channels, SCRATCH_BYTES // ((sequences + 1) * row + spectra * spectrum)))
+
+
+def _chunks(channels: int, step: int) -> Iterator[tuple[int, int]]:
+    """First channel and number of channels of each chunk."""
+    return ((first, min(step, channels - first)) for first in range(0, channels, step))
+
+
+def _tiles(plan: Plan) -> int:
+    """Tiles of the columns of one row of scratch memory."""
+    return plan.columns // plan.width
+
+
+def column_options(plan: Plan) -> dict[str, Any]:
+    """Constants and launch options of the kernels over columns."""
+    return {
+        "A": plan.pad,
+        "C": plan.width,
+        "B": plan.inner,
+        "COLUMNS": plan.columns,
+        "BLOCK": plan.block,
+        "DOT": plan.dot,
+        "num_warps": plan.column_warps,
+        "num_stages": 1,
+    }
+
+
+def row_options(plan: Plan) -> dict[str, Any]:
+    """Constants and launch options of the kernels over rows."""
+    return {
+        "P": plan.row_radices[0],
+        "BLOCK": plan.block,
+        "Q": plan.row_radices[1],
+        "DOT": plan.dot,
+        "num_warps": plan.row_warps,
+        "num_stages": 1,
+    }

@@ -1,0 +1,233 @@
+"""How a convolution of some length is cut into tiles, and the tables its transforms use."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+
+MAX_LENGTH = 32 * 2**19
+MAX_SHORT_LENGTH = 32 * 2**7
+
+_LONG_RADICES = {
+    9: (1, 16, 32),
+    10: (1, 32, 32),
+    11: (1, 32, 64),
+    12: (16, 16, 16),
+    13: (16, 16, 32),
+    14: (16, 32, 32),
+    15: (32, 32, 32),
+    16: (32, 32, 64),
+    17: (64, 32, 64),
+    18: (64, 64, 64),
+    19: (64, 64, 128),
+}
+"""Radices (B, P, Q) whose product is 2**exponent; the last radix, A, is any number up to 32."""
+
+
+class Tile(NamedTuple):
+    """Size of what one program works on.
+
+    Attributes:
+        points: complex numbers.
+        warps: of the program; more where a transform does not fit the points.
+    """
+
+    points: int
+    warps: int
+
+
+class Configuration(NamedTuple):
+    """What may be tuned.
+
+    Attributes:
+        dot: how products are formed: `tf32x3` for float32; `fp16` or `tf32` for 16-bit types.
+        columns: tile of the first and last pass.
+        rows: tile of the second pass, and of short lengths.
+        gradient_rows: the same in the backward, which holds more of them at a time.
+    """
+
+    dot: str
+    columns: Tile
+    rows: Tile
+    gradient_rows: Tile
+
+
+FULL = (
+    Configuration("tf32x3", Tile(4096, 8), Tile(2048, 8), Tile(2048, 8)),
+    Configuration("tf32x3", Tile(8192, 16), Tile(4096, 16), Tile(2048, 16)),
+)
+HALF = (
+    Configuration("fp16", Tile(8192, 16), Tile(4096, 8), Tile(4096, 8)),
+    Configuration("fp16", Tile(4096, 8), Tile(2048, 4), Tile(2048, 8)),
+    Configuration("tf32", Tile(4096, 8), Tile(2048, 8), Tile(2048, 8)),
+)
+
+
+def configurations(dtype: torch.dtype) -> tuple[Configuration, ...]:
+    """All that a dtype may run with, the one to take first."""
+    return FULL if dtype == torch.float32 else HALF
+
+
+class Plan(NamedTuple):
+    """A transform of `points` >= L complex numbers, points = radix * inner * columns.
+
+    Position n stands at (n // columns, n % columns). Up to `MAX_SHORT_LENGTH` there is one column, and one
+    kernel does everything. Else a first pass transforms columns in tiles (pad, width, inner), where the radix
+    is padded by zeros; its frequencies are rows, which a second pass transforms `block` at a time, in tiles
+    (P, block, Q).
+
+    Attributes:
+        dot: how products are formed.
+        radix: A, any number up to `pad`.
+        pad: the power of two at or above it, at least 16.
+        inner: B.
+        width: columns, or for short lengths channels, of a tile of the first pass.
+        column_warps: of its programs.
+        row_radices: (P, Q), columns = P * Q; (1, 1) for short lengths.
+        block: rows of a tile of the second pass.
+        row_warps: of its programs.
+    """
+
+    dot: str
+    radix: int
+    pad: int
+    inner: int
+    width: int
+    column_warps: int
+    row_radices: tuple[int, int]
+    block: int
+    row_warps: int
+
+    @property
+    def columns(self) -> int:
+        return self.row_radices[0] * self.row_radices[1]
+
+    @property
+    def points(self) -> int:
+        return self.radix * self.inner * self.columns
+
+    @property
+    def short(self) -> bool:
+        return self.columns == 1
+
+    @property
+    def rows(self) -> int:
+        return self.radix * self.inner
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.rows // self.block)
+
+    @property
+    def spectrum_size(self) -> int:
+        """Numbers in one filter's spectrum: two planes, the same for every configuration."""
+        return 2 * self.pad * self.inner if self.short else 2 * self.points
+
+    @property
+    def plane(self) -> int:
+        """Numbers in a plane of a row of scratch memory."""
+        return self.blocks * self.block * self.columns
+
+    @property
+    def gradient_in_steps(self) -> bool:
+        """Whether a program has registers for one transform at a time only, as with float32 products."""
+        return self.dot == "tf32x3"
+
+    @property
+    def scratch_dtype(self) -> torch.dtype:
+        return torch.float32 if self.dot == "tf32x3" else torch.float16
+
+    def column_tables(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return _tables(self.radix, self.pad, self.inner, True, self._table_dtype, device)
+
+    def row_tables(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return _tables(*self.row_radices[:1] * 2, self.row_radices[1], False, self._table_dtype, device)
+
+    @property
+    def _table_dtype(self) -> torch.dtype:
+        return torch.float16 if self.dot == "fp16" else torch.float32
+
+
+@lru_cache(maxsize=1024)
+def make_plan(length: int, configuration: Configuration, *, gradient: bool = False) -> Plan:
+    """The smallest transform of at least `length` <= `MAX_LENGTH` points, forward or for the gradient."""
+    assert 1 <= length <= MAX_LENGTH
+    if length > MAX_SHORT_LENGTH:
+        return long_plan(length, max(9, _exponent(length)), configuration, gradient=gradient)
+    tile = configuration.gradient_rows if gradient else configuration.rows
+    exponent = max(4, _exponent(length))
+    radix = -(-length // 2**exponent)
+    pad = max(16, _power_of_two(radix))
+    width = max(1, tile.points // (pad * 2**exponent))
+    return Plan(
+        dot=configuration.dot,
+        radix=radix,
+        pad=pad,
+        inner=2**exponent,
+        width=width,
+        column_warps=_warps(tile, width * pad * 2**exponent),
+        row_radices=(1, 1),
+        block=1,
+        row_warps=tile.warps,
+    )
+
+
+def long_plan(length: int, exponent: int, configuration: Configuration, *, gradient: bool = False) -> Plan:
+    """Three passes over radix * 2**exponent points, for any length up to 32 * 2**exponent."""
+    inner, p, q = _LONG_RADICES[exponent]
+    columns, rows = configuration.columns, configuration.rows
+    if gradient:
+        rows = configuration.gradient_rows
+    width = max(1, columns.points // (32 * inner))
+    block = max(1, min(rows.points // (p * q), max(16, inner)))
+    return Plan(
+        dot=configuration.dot,
+        radix=-(-length // 2**exponent),
+        pad=32,
+        inner=inner,
+        width=min(p * q, width),
+        column_warps=_warps(columns, 32 * inner * width),
+        row_radices=(p, q),
+        block=block,
+        row_warps=_warps(rows, block * p * q),
+    )
+
+
+def _warps(tile: Tile, points: int) -> int:
+    return min(16, tile.warps * max(1, points // tile.points))
+
+
+@lru_cache(maxsize=256)
+def _tables(
+    radix: int, pad: int, inner: int, weighted: bool, dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What `transform` multiplies by: (2, pad, pad), (2, pad, inner) and (2, inner, inner).
+
+    `weighted` adds the right angle's weight exp(i pi n / (2 * radix * inner)) of position n: the first factor
+    of it is the left matrix', the second the twiddle's. Beyond the radix there are zeros.
+    """
+    rows, columns = torch.arange(radix), torch.arange(inner)
+    weight = 1 if weighted else 0
+    left = torch.zeros(2, pad, pad, dtype=torch.float64)
+    left[:, :radix, :radix] = _roots((4 * rows[:, None] - weight) * rows, radix)
+    middle = torch.zeros(2, pad, inner, dtype=torch.float64)
+    middle[:, :radix] = _roots((4 * rows[:, None] - weight) * columns, radix * inner)
+    right = _roots(4 * columns[:, None] * columns, inner)
+    return left.to(device, dtype), middle.to(device, torch.float32), right.to(device, dtype)
+
+
+def _roots(numerator: torch.Tensor, points: int) -> torch.Tensor:
+    """exp(-2 pi i numerator / (4 * points)) as two planes, float64."""
+    angle = (numerator % (4 * points)).double() * (torch.pi / 2 / points)
+    return torch.stack([angle.cos(), -angle.sin()])
+
+
+def _exponent(length: int) -> int:
+    """The least e with 32 * 2**e >= length."""
+    return (-(-length // 32) - 1).bit_length()
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << (number - 1).bit_length()

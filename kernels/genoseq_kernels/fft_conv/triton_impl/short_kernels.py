@@ -1,0 +1,153 @@
+"""Short convolutions, everything in one kernel: a program takes C channels, and batch entries in turn.
+
+`tl.program_id(1)` is the first batch entry of a program, the number of programs there its stride.
+"""
+# mypy: disable-error-code="no-untyped-def"
+# ruff: noqa: RET505 (Triton goes on compiling after a constant branch that returns)
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from genoseq_kernels.fft_conv.triton_impl.tiles import (
+    load_complex_row,
+    load_filter,
+    load_gated,
+    positions,
+    spectrum_offsets,
+    store_complex_row,
+    store_filter_gradient,
+    store_gated,
+)
+from genoseq_kernels.fft_conv.triton_impl.transform import adjoint, frequencies, multiply, normalise
+
+
+@triton.jit
+def _tile(channels, radix, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
+    """Channels (1, C, 1) of this program, positions (A, 1, B), and which of all (A, C, B) exist."""
+    channel = tl.program_id(0).to(tl.int64) * C + tl.arange(0, C)[None, :, None]
+    n, inside = positions(0, radix, A, B, 1)
+    return channel, n, inside & (channel < channels)
+
+
+@triton.jit
+def _back(
+    re, im, left, middle, right, points,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, DOT: tl.constexpr,
+):  # fmt: skip
+    re, im, peak = normalise(re, im, DOT)
+    re, im = adjoint(re, im, left, middle, right, A, C, B, REAL, DOT)
+    factor = peak / points.to(tl.float32)
+    if REAL:
+        return re * factor, None
+    else:
+        return re * factor, im * factor
+
+
+@triton.jit
+def _make_filter(
+    k, skip, left, middle, right, channel, n, inside, k_channel, channels, taps, points, centre, wrap,
+    WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, DOT: tl.constexpr,
+):  # fmt: skip
+    """Spectrum of a tile's filters, made of their taps."""
+    re, im = load_filter(k, channel * k_channel, n, inside, taps, points, centre, wrap, WRAPPED)
+    re, im = frequencies(re, im, left, middle, right, A, C, B, DOT)
+    return _add_skip(re, skip, channel, channels), im
+
+
+@triton.jit
+def _load_filter(spectrum, skip, channel, channels, A: tl.constexpr, B: tl.constexpr):
+    """Spectrum of a tile's filters, made before."""
+    re, im = load_complex_row(spectrum, channel, spectrum_offsets(0, A, B), channel < channels, A * B)
+    return _add_skip(re, skip, channel, channels), im
+
+
+@triton.jit
+def _add_skip(re, skip, channel, channels):
+    """The skip term, which is `skip` (may be None) times the identity."""
+    if skip is not None:
+        re += tl.load(skip + channel, channel < channels, other=0.0).to(tl.float32)
+    return re
+
+
+@triton.jit
+def short_spectrum(
+    k, spectrum, left, middle, right, k_channel, channels, taps, centre, wrap, radix,
+    WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, DOT: tl.constexpr,
+):  # fmt: skip
+    """Spectra of filters, in float32."""
+    channel, n, inside = _tile(channels, radix, A, C, B)
+    re, im = _make_filter(
+        k, None, left, middle, right, channel, n, inside, k_channel, channels, taps, radix * B, centre, wrap,
+        WRAPPED, A, C, B, DOT,
+    )  # fmt: skip
+    store_complex_row(re, im, spectrum, channel, spectrum_offsets(0, A, B), channel < channels, A * B)
+
+
+@triton.jit
+def short_forward(
+    u, k, skip, gate_in, gate_out, spectrum, y, convolved, left, middle, right,
+    u_entry, u_channel, k_channel, in_entry, in_channel, out_entry, out_channel,
+    entries, channels, length, taps, centre, wrap, radix,
+    WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, DOT: tl.constexpr,
+):  # fmt: skip
+    """The convolution; the filters' spectrum is made here where it is not given."""
+    channel, n, inside = _tile(channels, radix, A, C, B)
+    if spectrum is None:
+        h_re, h_im = _make_filter(
+            k, skip, left, middle, right, channel, n, inside, k_channel, channels, taps, radix * B, centre,
+            wrap, WRAPPED, A, C, B, DOT,
+        )  # fmt: skip
+    else:
+        h_re, h_im = _load_filter(spectrum, skip, channel, channels, A, B)
+    inside &= n < length
+    for index in tl.range(tl.program_id(1), entries, tl.num_programs(1), num_stages=1, disable_licm=True):
+        entry = tl.cast(index, tl.int64)
+        u_offset = entry * u_entry + channel * u_channel
+        re = load_gated(u, u_offset, gate_in, entry * in_entry + channel * in_channel, n, inside)
+        re, im = frequencies(re, None, left, middle, right, A, C, B, DOT)
+        re, im = multiply(re, im, h_re, h_im)
+        re, im = _back(re, im, left, middle, right, radix * B, A, C, B, True, DOT)
+        store_gated(
+            re, (entry * channels + channel) * length, n, inside, y,
+            gate_out, entry * out_entry + channel * out_channel, convolved, None, 0,
+        )  # fmt: skip
+
+
+@triton.jit
+def short_backward(
+    grad, u, spectrum, skip, gate_in, gate_out, grad_u, grad_gate_in, near, far, left, middle, right,
+    grad_entry, grad_channel, u_entry, u_channel, in_entry, in_channel, out_entry, out_channel,
+    entries, channels, length, taps, centre, wrap, radix,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, DOT: tl.constexpr,
+):  # fmt: skip
+    """Gradients of u and gate_in, and of k summed over the entries of this program, a row of its own."""
+    channel, n, inside = _tile(channels, radix, A, C, B)
+    sum_re = tl.zeros((A, C, B), tl.float32)
+    sum_im = tl.zeros((A, C, B), tl.float32)
+    present = inside & (n < length)
+    for index in tl.range(tl.program_id(1), entries, tl.num_programs(1), num_stages=1, disable_licm=True):
+        entry = tl.cast(index, tl.int64)
+        u_offset = entry * u_entry + channel * u_channel
+        in_offset = entry * in_entry + channel * in_channel
+        out_offset = entry * out_entry + channel * out_channel
+        g_offset = entry * grad_entry + channel * grad_channel
+        re = load_gated(u, u_offset, gate_in, in_offset, n, present)
+        v_re, v_im = frequencies(re, None, left, middle, right, A, C, B, DOT)
+        re = load_gated(grad, g_offset, gate_out, out_offset, n, present)
+        g_re, g_im = frequencies(re, None, left, middle, right, A, C, B, DOT)
+        re, im = multiply(g_re, g_im, v_re, -v_im)
+        sum_re += re
+        sum_im += im
+        h_re, h_im = _load_filter(spectrum, skip, channel, channels, A, B)
+        re, im = multiply(g_re, g_im, h_re, -h_im)
+        re, im = _back(re, im, left, middle, right, radix * B, A, C, B, True, DOT)
+        store_gated(
+            re, (entry * channels + channel) * length, n, present, grad_u, gate_in, in_offset,
+            grad_gate_in, u, u_offset,
+        )  # fmt: skip
+    real: tl.constexpr = far is None
+    re, im = _back(sum_re, sum_im, left, middle, right, radix * B, A, C, B, real, DOT)
+    offset = (tl.program_id(1) * channels + channel) * taps
+    store_filter_gradient(re, im, offset, n, inside, taps, radix * B, centre, wrap, near, far)

@@ -1,0 +1,84 @@
+"""Launches of the short convolution: one kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from genoseq_kernels.fft_conv.triton_impl import short_kernels
+from genoseq_kernels.fft_conv.triton_impl.plan import Plan
+from genoseq_kernels.fft_conv.triton_impl.taps import Taps, strides
+
+_ENTRIES_OF_A_PROGRAM = 8
+"""Batch entries that share one program's transform of the filter."""
+
+
+def forward(
+    plan: Plan,
+    u: torch.Tensor,
+    taps: Taps,
+    skip: torch.Tensor | None,
+    gate_in: torch.Tensor | None,
+    gate_out: torch.Tensor | None,
+    spectra: torch.Tensor | None,
+    y: torch.Tensor,
+    convolved: torch.Tensor | None,
+) -> None:
+    """Fill `y`, and `convolved` with what it is before `gate_out`."""
+    entries, channels, length = u.shape
+    short_kernels.short_forward[-(-channels // plan.width), _parts(entries)](
+        u, taps.k, skip, gate_in, gate_out, spectra, y, convolved, *plan.column_tables(u.device),
+        *strides(u), taps.k.stride(0), *strides(gate_in), *strides(gate_out),
+        entries, channels, length, taps.count, taps.centre, taps.wrap, plan.radix, WRAPPED=taps.wrap > 0,
+        **short_options(plan),
+    )  # fmt: skip
+
+
+def backward(
+    plan: Plan,
+    grad: torch.Tensor,
+    u: torch.Tensor,
+    taps: Taps,
+    skip: torch.Tensor | None,
+    gate_in: torch.Tensor | None,
+    gate_out: torch.Tensor | None,
+    grad_u: torch.Tensor,
+    grad_gate_in: torch.Tensor | None,
+) -> torch.Tensor:
+    """Fill `grad_u` and `grad_gate_in`; the gradient of the taps."""
+    entries, channels, length = u.shape
+    parts = _parts(entries)
+    near, far = taps.gradients(parts)
+    spectra = torch.empty(channels, plan.spectrum_size, device=u.device)
+    spectrum(plan, taps, spectra)
+    short_kernels.short_backward[-(-channels // plan.width), parts](
+        grad, u, spectra, skip, gate_in, gate_out, grad_u, grad_gate_in, near, far,
+        *plan.column_tables(u.device), *strides(grad), *strides(u), *strides(gate_in), *strides(gate_out),
+        entries, channels, length, taps.count, taps.centre, taps.wrap, plan.radix, **short_options(plan),
+    )  # fmt: skip
+    return taps.total(near, far)
+
+
+def spectrum(plan: Plan, taps: Taps, spectra: torch.Tensor) -> None:
+    """Fill `spectra`."""
+    short_kernels.short_spectrum[(-(-taps.channels // plan.width),)](
+        taps.k, spectra, *plan.column_tables(taps.k.device), taps.k.stride(0), taps.channels,
+        taps.count, taps.centre, taps.wrap, plan.radix, WRAPPED=taps.wrap > 0, **short_options(plan),
+    )  # fmt: skip
+
+
+def short_options(plan: Plan) -> dict[str, Any]:
+    """Constants and launch options of the kernels."""
+    return {
+        "A": plan.pad,
+        "C": plan.width,
+        "B": plan.inner,
+        "DOT": plan.dot,
+        "num_warps": plan.column_warps,
+        "num_stages": 1,
+    }
+
+
+def _parts(entries: int) -> int:
+    return -(-entries // _ENTRIES_OF_A_PROGRAM)

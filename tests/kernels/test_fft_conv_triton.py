@@ -1,0 +1,267 @@
+"""fft_conv by Triton: values and every gradient against float64, in each mode and configuration.
+
+Without a GPU the kernels are interpreted, which is slow: the three passes are then tried at their smallest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from genoseq_kernels import BackendUnavailable, fft_conv, filter_spectrum
+from genoseq_kernels.dispatch import triton_runs
+from genoseq_kernels.fft_conv import reference, triton_impl
+from genoseq_kernels.fft_conv.triton_impl import long_launch
+from genoseq_kernels.fft_conv.triton_impl.plan import (
+    FULL,
+    HALF,
+    MAX_LENGTH,
+    Configuration,
+    Plan,
+    Tile,
+    long_plan,
+    make_plan,
+)
+from genoseq_kernels.testing import random_normal
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+MODES = ("causal", "bidirectional", "circular")
+SHORT_LENGTHS = (1, 2, 63, 997)
+RELATIVE_ERROR = {torch.float32: 5e-6, torch.float16: 1.5e-3, torch.bfloat16: 2.5e-3}
+"""Norm of the error over norm of the result."""
+HALF_DTYPE = torch.bfloat16
+if DEVICE == "cpu":
+    # The interpreter stores bfloat16 by truncation, which doubles the error of rounding.
+    RELATIVE_ERROR[torch.bfloat16] = 8e-3
+    HALF_DTYPE = torch.float16
+
+pytestmark = pytest.mark.skipif(
+    not triton_runs(torch.empty(0, device=DEVICE)), reason="neither a GPU nor the interpreter"
+)
+each_configuration = pytest.mark.parametrize(
+    ("dtype", "configuration"),
+    [(torch.float32, c) for c in FULL] + [(HALF_DTYPE, c) for c in HALF],
+    ids=[f"full{i}" for i in range(len(FULL))] + [f"half{i}" for i in range(len(HALF))],
+)
+Tensors = dict[str, torch.Tensor | None]
+
+
+def inputs(
+    entries: int, channels: int, length: int, taps: int, dtype: torch.dtype, *, gated: bool = True
+) -> Tensors:
+    """All arguments of the forward, and `grad`; filters of unit norm, as deep models have."""
+    sequence = (entries, channels, length)
+    shapes: dict[str, tuple[int, ...]] = {"u": sequence, "k": (channels, taps), "skip": (channels,)}
+    shapes |= {"gate_in": sequence, "gate_out": sequence, "grad": sequence}
+    made: Tensors = {
+        name: random_normal(*shape, seed=seed, device=DEVICE).to(dtype)
+        for seed, (name, shape) in enumerate(shapes.items())
+    }
+    assert made["k"] is not None
+    made["k"] /= taps**0.5
+    if not gated:
+        made |= dict.fromkeys(("skip", "gate_in", "gate_out"))
+    return made
+
+
+def run(
+    module: Any, given: Tensors, mode: str, plans: tuple[Plan, Plan] | None = None
+) -> dict[str, torch.Tensor]:
+    """Result and gradients by a backend's module."""
+    tensors = dict(given)
+    grad = tensors.pop("grad")
+    forward, backward = ({"plan": plan} for plan in plans) if plans else ({}, {})
+    y, convolved = module.forward(*tensors.values(), None, mode, **forward)
+    gradients = module.backward(grad, *tensors.values(), convolved, mode, **backward)
+    return {"y": y} | {name: x for name, x in gradients._asdict().items() if x is not None}
+
+
+def check(given: Tensors, mode: str, plans: tuple[Plan, Plan] | None = None) -> None:
+    expected = run(reference, {name: None if x is None else x.double() for name, x in given.items()}, mode)
+    results = run(triton_impl, given, mode, plans)
+    assert results.keys() == expected.keys()
+    for name, result in results.items():
+        assert result.dtype == given["u" if name == "y" else name].dtype  # type: ignore[union-attr]
+        assert result.is_contiguous()
+        if name == "skip":
+            continue  # a few numbers, each one of the gradient of k
+        error = (result.double() - expected[name]).norm() / expected[name].norm()
+        assert error <= RELATIVE_ERROR[result.dtype], f"{name}, {mode}: {error:.1e}"
+    if given["skip"] is not None:
+        centre = reference.centre_tap(results["k"].shape[-1], mode)
+        assert torch.equal(results["skip"], results["k"][:, centre].to(results["skip"].dtype))
+
+
+def plans_of(length: int, configuration: Configuration) -> tuple[Plan, Plan]:
+    return make_plan(length, configuration), make_plan(length, configuration, gradient=True)
+
+
+@each_configuration
+@pytest.mark.parametrize("mode", MODES)
+def test_short(mode: str, dtype: torch.dtype, configuration: Configuration) -> None:
+    for length in SHORT_LENGTHS if DEVICE == "cuda" or mode == "causal" else (63,):
+        taps = max(1, length // 3) if length == 63 or mode == "circular" else length
+        check(inputs(2, 3, length, taps, dtype), mode, plans_of(length, configuration))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_batch_in_several_programs_without_gates(mode: str) -> None:
+    check(inputs(11, 2, 40, 40, torch.float32, gated=False), mode)
+
+
+def test_float16() -> None:
+    check(inputs(1, 2, 300, 300, torch.float16), "causal")
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_half_precision_at_any_scale(scale: float) -> None:
+    given = inputs(1, 2, 200, 200, torch.bfloat16)
+    assert given["u"] is not None
+    given["u"] *= scale
+    check(given, "causal")
+
+
+@pytest.mark.slow
+@each_configuration
+@pytest.mark.parametrize("mode", MODES)
+def test_three_passes(mode: str, dtype: torch.dtype, configuration: Configuration) -> None:
+    check_three_passes(2, 2, mode, dtype, configuration)
+
+
+@pytest.mark.parametrize(("dtype", "configuration"), [(torch.float32, FULL[0]), (HALF_DTYPE, HALF[0])])
+@pytest.mark.parametrize("mode", ["causal", "circular"])
+def test_three_passes_of_one_row(mode: str, dtype: torch.dtype, configuration: Configuration) -> None:
+    large = Tile(2**15, 16)  # a few large tiles, which the interpreter is quickest at
+    check_three_passes(1, 1, mode, dtype, Configuration(configuration.dot, large, large, large))
+
+
+def check_three_passes(
+    entries: int, channels: int, mode: str, dtype: torch.dtype, configuration: Configuration
+) -> None:
+    """Lengths far below those that need three passes: a radix of 1 or 5, one radix of columns or two."""
+    for length, exponent in ((2501, 9), (4001, 12)):
+        given = inputs(entries, channels, length, length - 1, dtype)
+        plans = [long_plan(length, exponent, configuration, gradient=gradient) for gradient in (False, True)]
+        assert not plans[0].short
+        check(given, mode, (plans[0], plans[1]))
+
+
+def test_channels_in_several_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_launch, "SCRATCH_BYTES", 1)
+    plans = [long_plan(600, 9, FULL[0], gradient=gradient) for gradient in (False, True)]
+    check(inputs(1, 2, 600, 600, torch.float32), "bidirectional", (plans[0], plans[1]))
+
+
+def test_plans_waste_little() -> None:
+    for length in (1, 17, 1000, 4097, 8192, 65_537, 160_002, 450_002, 1_000_002, 1_048_576, MAX_LENGTH):
+        for configuration in (*FULL, *HALF):
+            plan, gradient = plans_of(length, configuration)
+            assert plan.points == gradient.points
+            assert length <= plan.points <= max(32, 1.13 * length)
+            assert plan.short or plan.columns % plan.width == 0
+    assert make_plan(1_048_576, HALF[0]).points == 1_048_576
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_through_the_public_function(mode: Any, dtype: torch.dtype) -> None:
+    packed = random_normal(2, 9, 50, dtype=dtype, device=DEVICE, grad=True)
+    k, skip = (random_normal(*shape, dtype=dtype, device=DEVICE, grad=True) for shape in ((3, 31), (3,)))
+    results = []
+    for backend, widen in (("triton", dtype), ("reference", torch.float64)):
+        leaves = [x.detach().to(widen).requires_grad_() for x in (packed, k, skip)]
+        u, gate_in, gate_out = leaves[0].split(3, dim=1)
+        y = fft_conv(u, *leaves[1:], gate_in=gate_in, gate_out=gate_out, mode=mode, backend=backend)  # type: ignore[arg-type]
+        y.sum().backward()
+        results.append([y.detach(), *[leaf.grad for leaf in leaves]])
+    for result, expected in zip(*results, strict=True):
+        error = (result.double() - expected).norm() / expected.norm()
+        # Sums of many gradients of one sign, rounded twice.
+        assert error <= 2 * RELATIVE_ERROR[dtype]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_cached_spectrum(mode: Any) -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        given = inputs(1, 2, 200, 77, dtype)
+        u, k, skip = given["u"], given["k"], given["skip"]
+        assert u is not None
+        assert k is not None
+        spectrum = filter_spectrum(k, 200, mode=mode, backend="triton")
+        y = fft_conv(u, k, skip, mode=mode, spectrum=spectrum, backend="triton")
+        expected = fft_conv(u, k, skip, mode=mode, backend="triton")
+        assert (y - expected).norm() / expected.norm() <= RELATIVE_ERROR[dtype]
+
+
+def test_cached_spectrum_of_three_passes_serves_every_configuration() -> None:
+    given = inputs(1, 1, 4100, 4100, torch.float32)
+    assert given["k"] is not None
+    spectrum = triton_impl.spectrum(given["k"], 4100, "causal")
+    expected = run(
+        reference, {name: None if x is None else x.double() for name, x in given.items()}, "causal"
+    )
+    for dtype, configuration in ((torch.float32, FULL[1]), (HALF_DTYPE, HALF[1])):
+        tensors = {name: None if x is None else x.to(dtype) for name, x in given.items() if name != "grad"}
+        y, _ = triton_impl.forward(*tensors.values(), spectrum, "causal", plan=make_plan(4100, configuration))
+        assert (y.double() - expected["y"]).norm() / expected["y"].norm() <= RELATIVE_ERROR[dtype]
+
+
+def test_a_spectrum_of_another_call_is_refused() -> None:
+    given = inputs(1, 2, 200, 77, torch.float32)
+    u, k = given["u"], given["k"]
+    assert u is not None
+    assert k is not None
+    for spectrum in (filter_spectrum(k, 200), filter_spectrum(k, 900, backend="triton")):
+        with pytest.raises(ValueError, match="filter_spectrum"):
+            fft_conv(u, k, spectrum=spectrum, backend="triton")
+
+
+def test_what_cannot_run_says_so() -> None:
+    u = torch.empty(1, 1, 1, device="meta").expand(1, 1, MAX_LENGTH + 1)
+    with pytest.raises(BackendUnavailable, match=r"triton.*16777217"):
+        fft_conv(u, u[0], backend="triton")
+    with pytest.raises(BackendUnavailable, match="float64"):
+        fft_conv(u[..., :9].double(), u[0, :, :9].double(), backend="triton")
+
+
+def test_golden(shared: Path) -> None:
+    case = load_file(shared / "golden/fftconv/cases.safetensors", device=DEVICE)
+    u, k, skip = (case[f"in/{name}"].clone().requires_grad_() for name in ("u", "k", "D"))
+    y = fft_conv(u, k, skip, backend="triton")
+    y.backward(case["hyena/grad_out"])
+    assert (y - case["hyena/out/y"]).abs().max() <= 5e-5
+    for name, leaf in (("u", u), ("k", k), ("D", skip)):
+        expected = case[f"hyena/grad/{name}"]
+        assert (leaf.grad - expected).norm() / expected.norm() <= 5e-5, name
+    y = fft_conv(case["in/u"], case["in/k"], mode="circular", backend="triton")
+    assert (y - case["ffc_circular/out/y"]).abs().max() <= 5e-5
+
+
+@pytest.mark.gpu
+@each_configuration
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("length", [8192, 65_537, 160_002, 450_002, 1_000_002, MAX_LENGTH])
+def test_long(length: int, mode: str, dtype: torch.dtype, configuration: Configuration) -> None:
+    if DEVICE == "cpu":
+        pytest.skip("no CUDA device")
+    entries = 1 if length == MAX_LENGTH else 2
+    given = inputs(entries, 2, length, length if mode == "causal" else length - 2, dtype)
+    check(given, mode, plans_of(length, configuration))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("length", [1024, 65_536])
+def test_beyond_32_bit_addresses(length: int) -> None:
+    if DEVICE == "cpu":
+        pytest.skip("no CUDA device")
+    channels = 2**31 // length + 64
+    u = torch.randn(1, channels, length, device=DEVICE, dtype=torch.bfloat16)
+    k = torch.randn(channels, length, device=DEVICE, dtype=torch.bfloat16) / length**0.5
+    y = fft_conv(u, k, backend="triton")
+    last = slice(channels - 8, channels)
+    expected = fft_conv(u[:, last].double(), k[last].double(), backend="reference")
+    assert (y[:, last].double() - expected).norm() / expected.norm() <= RELATIVE_ERROR[torch.bfloat16]

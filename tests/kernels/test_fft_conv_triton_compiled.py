@@ -1,0 +1,114 @@
+"""fft_conv by Triton, compiled for a GPU on a machine that has none: every kernel of every configuration.
+
+`TRITON_INTERPRET=0 python tests/kernels/test_fft_conv_triton_compiled.py [LENGTH ...]` prints them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+LARGEST_SHARED_BYTES = 232_448
+BACKWARD = ("short_backward", "gradient_rows", "filter_rows_back")
+Row = dict[str, Any]
+
+
+def compiled(*lengths: int) -> list[Row]:
+    environment = os.environ | {"TRITON_INTERPRET": "0"}
+    command = [sys.executable, __file__, "--json", *map(str, lengths)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def check(rows: list[Row]) -> None:
+    assert rows
+    for row in rows:
+        assert row["shared"] <= LARGEST_SHARED_BYTES, row
+        assert row["registers"] <= 255, row
+
+
+def test_short_kernels_compile() -> None:
+    check(compiled(1000))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [1, 8192, 65_537, 160_002, 450_002, 1_048_576, 16_777_216])
+def test_all_kernels_compile(length: int) -> None:
+    check(compiled(length))
+
+
+def resources(length: int, dtype_name: str) -> Iterator[Row]:
+    """Compile all that a length may launch, bidirectional with both gates: the most that a kernel does."""
+    import torch
+
+    from genoseq_kernels.compilation import compile_for_gpu
+    from genoseq_kernels.fft_conv.triton_impl import long_kernels, short_kernels
+    from genoseq_kernels.fft_conv.triton_impl.long_launch import column_options, row_options
+    from genoseq_kernels.fft_conv.triton_impl.plan import MAX_SHORT_LENGTH, configurations, make_plan
+    from genoseq_kernels.fft_conv.triton_impl.short_launch import short_options
+
+    short = [(name, short_options) for name in ("short_spectrum", "short_forward", "short_backward")]
+    columns = ("sequence_columns", "filter_columns", "sequence_columns_back", "filter_columns_back")
+    rows = ("rows_forward", "sequence_rows", "gradient_rows", "filter_rows_back")
+    long = [(name, column_options) for name in columns] + [(name, row_options) for name in rows]
+    for configuration in configurations(getattr(torch, dtype_name)):
+        for name, options_of in short if length <= MAX_SHORT_LENGTH else long:
+            plan = make_plan(
+                length,
+                configuration,
+                gradient=name in ("short_backward", "gradient_rows", "filter_rows_back"),
+            )
+            kernel = getattr(short_kernels if plan.short else long_kernels, name)
+            constants = dict(options_of(plan))
+            launch = {option: constants.pop(option) for option in ("num_warps", "num_stages")}
+            if "WRAPPED" in kernel.arg_names:
+                constants["WRAPPED"] = True
+            signature = signature_of(kernel.arg_names, dtype_name, configuration.dot)
+            if configuration.dot == "tf32x3":
+                constants |= {name: None for name, kind in signature.items() if "scales" in name}
+            if name == "gradient_rows" and plan.gradient_in_steps:
+                constants["scratch"] = None
+            if name == "short_forward":
+                constants["spectrum"] = None
+            found = compile_for_gpu(kernel, signature, constants, **launch)
+            yield {
+                "length": length, "dtype": dtype_name, "dot": configuration.dot, "kernel": name,
+                "tile": [x for key, x in constants.items() if key in ("A", "C", "B", "P", "BLOCK", "Q")],
+                "warps": launch["num_warps"], "registers": found.registers, "stack": found.stack_bytes,
+                "shared": found.shared_bytes,
+            }  # fmt: skip
+
+
+def signature_of(names: list[str], dtype_name: str, dot: str) -> dict[str, str]:
+    """Triton types of a kernel's arguments."""
+    data = {"float32": "*fp32", "bfloat16": "*bf16"}[dtype_name]
+    scratch = "*fp32" if dot == "tf32x3" else "*fp16"
+    table = "*fp16" if dot == "fp16" else "*fp32"
+    kinds = dict.fromkeys(("left", "right"), table)
+    kinds |= dict.fromkeys(("middle", "spectrum", "products", "skip", "k", "near", "far"), "*fp32")
+    kinds |= dict.fromkeys(("scratch", "gradients"), scratch)
+    kinds |= dict.fromkeys(
+        ("source", "gate", "target", "second", "factor", "u", "grad", "gate_in", "gate_out", "y", "convolved",
+         "grad_u", "grad_gate_in"), data,
+    )  # fmt: skip
+    return {name: "*fp32" if "scales" in name else kinds.get(name, "i32") for name in names}
+
+
+def main() -> None:
+    """Print a line of resources for each kernel."""
+    as_json = "--json" in sys.argv
+    for length in map(int, [word for word in sys.argv[1:] if word != "--json"] or ["1000", "1048576"]):
+        for dtype_name in ("float32", "bfloat16"):
+            for row in resources(length, dtype_name):
+                print(json.dumps(row) if as_json else " ".join(map(str, row.values())), flush=True)
+
+
+if __name__ == "__main__":
+    main()
