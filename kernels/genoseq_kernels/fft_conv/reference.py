@@ -1,15 +1,42 @@
 """`fft_conv` in plain torch: the meaning of the operator, and the oracle of every faster backend.
 
 The skip term is one more tap at lag zero, so that it costs nothing per position, forward or backward.
+A filter much shorter than the sequence is applied by overlap-save: transforms of blocks a few times its
+length, so that time follows the sequence times the logarithm of the filter (the partial convolution of Fu et
+al. 2023, "FlashFFTConv", section 3.3).
+
 Conjugates are made in memory: the first call under torch.compile loses lazy ones (seen with torch 2.13).
 """
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
 import torch
+
+_SMALLEST_BLOCK, _WORTH_IT = 1024, 0.9
+
+
+class Plan(NamedTuple):
+    """How a convolution is cut into transforms (overlap-save).
+
+    Attributes:
+        size: points of a transform.
+        hop: outputs of each.
+        count: number of transforms.
+        lead: points at the start of a transform that other blocks wrap into.
+        length: L of the sequence.
+        circular: whether the sequence's end is before its start.
+    """
+
+    size: int
+    hop: int
+    count: int
+    lead: int
+    length: int
+    circular: bool
 
 
 class Gradients(NamedTuple):
@@ -34,15 +61,17 @@ def forward(
     """The result (B, D, L), and the convolution before `gate_out`, which its gradient needs (empty
     without)."""
     length, taps = u.shape[-1], k.shape[-1]
-    size = transform_length(length, taps, mode)
+    plan = make_plan(length, taps, mode)
     centre = centre_tap(taps, mode)
-    filters = _with_skip(spectrum(k, size) if filters is None else filters, skip, centre, size)
+    filters = _with_skip(spectrum(k, plan.size) if filters is None else filters, skip, centre, plan.size)
     y = torch.empty(u.shape, dtype=u.dtype, device=u.device)
     convolved = u.new_empty(0) if gate_out is None else torch.empty_like(y)
     for rows in _blocks(u):
-        product = torch.fft.rfft(_gated(u, gate_in, rows), n=size)
-        product *= filters
-        inner = torch.fft.irfft(product, n=size)[..., centre : centre + length]
+        windows = _windows(u[rows], gate_in, rows, plan, left=plan.lead - centre)
+        product = torch.fft.rfft(windows)
+        product *= filters.unsqueeze(1)
+        inner = torch.fft.irfft(product, n=plan.size)[..., plan.lead : plan.lead + plan.hop]
+        inner = inner.flatten(2)[..., :length]
         y[rows] = inner if gate_out is None else inner * gate_out[rows]
         if gate_out is not None:
             convolved[rows] = inner
@@ -61,22 +90,22 @@ def backward(
 ) -> Gradients:
     """Gradients of `forward`; spectra are made anew, being larger than what they are made of."""
     length, taps = u.shape[-1], k.shape[-1]
-    size = transform_length(length, taps, mode)
+    plan = make_plan(length, taps, mode)
     centre = centre_tap(taps, mode)
-    filters = _with_skip(spectrum(k, size), skip, centre, size).conj_physical()
+    filters = _with_skip(spectrum(k, plan.size), skip, centre, plan.size).conj_physical()
     correlation = torch.zeros_like(filters)
     grad_u = torch.empty(u.shape, dtype=u.dtype, device=u.device)
     grad_gate_in = None if gate_in is None else torch.empty_like(grad_u)
     for rows in _blocks(u):
-        outer = torch.nn.functional.pad(_gated(grad, gate_out, rows), (centre, 0))
-        product = torch.fft.rfft(outer, n=size)
-        correlation += (torch.fft.rfft(_gated(u, gate_in, rows), n=size).conj_physical() * product).sum(0)
-        product *= filters
-        inner = torch.fft.irfft(product, n=size)[..., :length]
+        product = torch.fft.rfft(_windows(grad[rows], gate_out, rows, plan, left=centre))
+        pieces = torch.fft.rfft(_pieces(u[rows], gate_in, rows, plan), n=plan.size)
+        correlation += (pieces.conj_physical() * product).sum((0, 2))
+        product *= filters.unsqueeze(1)
+        inner = torch.fft.irfft(product, n=plan.size)[..., : plan.hop].flatten(2)[..., :length]
         grad_u[rows] = inner if gate_in is None else inner * gate_in[rows]
         if grad_gate_in is not None:
             grad_gate_in[rows] = inner * u[rows]
-    grad_k = torch.fft.irfft(correlation, n=size)[..., :taps].to(k.dtype).contiguous()
+    grad_k = torch.fft.irfft(correlation, n=plan.size)[..., :taps].to(k.dtype).contiguous()
     return Gradients(
         u=grad_u,
         k=grad_k,
@@ -97,9 +126,36 @@ def centre_tap(taps: int, mode: str) -> int:
 
 
 def transform_length(length: int, taps: int, mode: str) -> int:
-    """Points of the transform: the length itself around a circle, else the next fast one that nothing wraps
-    in."""
-    return length if mode == "circular" else next_fast_length(length + taps - 1)
+    """Points of the transforms."""
+    return make_plan(length, taps, mode).size
+
+
+@lru_cache(maxsize=1024)
+def make_plan(length: int, taps: int, mode: str) -> Plan:
+    """One transform of everything, or for filters much shorter than the sequence blocks of it.
+
+    One transform has as many points as nothing wraps in, or around a circle the length itself. The block is
+    the power of two from 2 to 32 times the filter that needs the fewest operations; one transform is kept
+    unless blocks need clearly fewer.
+    """
+    circular = mode == "circular"
+    size = length if circular else next_fast_length(length + taps - 1)
+    lead = 0 if circular else taps - 1
+    whole = Plan(size, hop=size - lead, count=1, lead=lead, length=length, circular=circular)
+    filter_size = 1 << (taps - 1).bit_length()
+    sizes = [filter_size << shift for shift in range(1, 6)]
+    blocks = [_in_blocks(size, length, taps, circular) for size in sizes if size >= _SMALLEST_BLOCK]
+    best = min([whole, *blocks], key=_operations)
+    return best if _operations(best) < _WORTH_IT * _operations(whole) else whole
+
+
+def _in_blocks(size: int, length: int, taps: int, circular: bool) -> Plan:
+    hop = size - taps + 1
+    return Plan(size, hop, count=-(-length // hop), lead=taps - 1, length=length, circular=circular)
+
+
+def _operations(plan: Plan) -> float:
+    return plan.count * plan.size * math.log2(plan.size + 1)
 
 
 @lru_cache(maxsize=1024)
@@ -129,9 +185,31 @@ def _blocks(u: torch.Tensor) -> list[slice]:
     return [slice(row, row + 1) for row in range(batch)] if u.device.type == "cpu" else [slice(0, batch)]
 
 
-def _gated(x: torch.Tensor, gate: torch.Tensor | None, rows: slice) -> torch.Tensor:
-    precise = x[rows].to(_precise(x.dtype))
-    return precise if gate is None else precise * gate[rows]
+def _windows(
+    x: torch.Tensor, gate: torch.Tensor | None, rows: slice, plan: Plan, *, left: int
+) -> torch.Tensor:
+    """x * gate as overlapping blocks (B, D, count, size), one every `hop` places, the first `left` early."""
+    total = (plan.count - 1) * plan.hop + plan.size
+    padded = x.new_zeros(*x.shape[:2], total, dtype=_precise(x.dtype))
+    _multiply_into(padded[..., left : left + plan.length], x, gate, rows)
+    if plan.circular and plan.count > 1:
+        padded[..., :left] = padded[..., plan.length : plan.length + left]
+        around = min(plan.lead, total - left - plan.length)
+        padded[..., left + plan.length :][..., :around] = padded[..., left : left + around]
+    return padded.unfold(-1, plan.size, plan.hop)
+
+
+def _pieces(x: torch.Tensor, gate: torch.Tensor | None, rows: slice, plan: Plan) -> torch.Tensor:
+    """x * gate as neighbouring blocks (B, D, count, hop), zeros after its end."""
+    padded = x.new_zeros(*x.shape[:2], plan.count * plan.hop, dtype=_precise(x.dtype))
+    _multiply_into(padded[..., : plan.length], x, gate, rows)
+    return padded.unflatten(-1, (plan.count, plan.hop))
+
+
+def _multiply_into(target: torch.Tensor, x: torch.Tensor, gate: torch.Tensor | None, rows: slice) -> None:
+    target.copy_(x)
+    if gate is not None:
+        target *= gate[rows]
 
 
 def _with_skip(filters: torch.Tensor, skip: torch.Tensor | None, centre: int, size: int) -> torch.Tensor:
