@@ -11,13 +11,14 @@ import torch
 from safetensors.torch import load_file
 
 from genoseq_kernels import BackendUnavailable, selective_state_update, ssd
-from genoseq_kernels.ssd import chunked
+from genoseq_kernels.ssd import chunked, triton_impl
 from genoseq_kernels.ssd.operators import ssd_backward, ssd_forward
 from genoseq_kernels.ssd.reference import Inputs, sequential
 from genoseq_kernels.testing import AWKWARD_LENGTHS, assert_close, random_normal
 
 Tensors = dict[str, torch.Tensor]
 FLOATING = ("x", "dt", "A", "B", "C", "D", "z", "dt_bias", "initial_states")
+SUMMED = ("A", "D", "dt_bias")
 UNLIMITED = (0.0, float("inf"))
 
 
@@ -76,10 +77,18 @@ def compare(
 ) -> None:
     """With the loop in float64; `coarse` is the precision to expect of all where it is not that of each."""
     precise = {name: x.double() if x.is_floating_point() else x for name, x in tensors.items()}
-    expected = run(loop, precise, **options)
-    for what, result in run(function, tensors, **options).items():
+    check_results(run(function, tensors, **options), run(loop, precise, **options), coarse)
+
+
+def check_results(actual: Tensors, expected: Tensors, coarse: torch.dtype | None) -> None:
+    """Sums over all positions cancel: coarse terms leave them coarser."""
+    for what, result in actual.items():
         assert result.is_contiguous(), what
-        assert_close(result if coarse is None else result.to(coarse), expected[what], what=what)
+        if coarse is torch.bfloat16 and what in SUMMED:
+            error = (result - expected[what]).norm() / expected[what].norm()
+            assert error <= 2e-2, f"{what}: {error}"
+        else:
+            assert_close(result if coarse is None else result.to(coarse), expected[what], what=what)
 
 
 def only(tensors: Tensors, *names: str) -> Tensors:
@@ -240,6 +249,97 @@ def test_a_sequence_that_comes_back_starts_again() -> None:
     tensors = only(inputs(6, batch=1))
     returning = ssd(**tensors, seq_idx=torch.tensor([[3, 3, 0, 0, 3, 3]]))
     torch.testing.assert_close(returning, ssd(**tensors, seq_idx=torch.tensor([[0, 0, 1, 1, 2, 2]])))
+
+
+def by_triton(**given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    return ssd(**given, return_final_states=True, backend="triton")
+
+
+@pytest.fixture(params=triton_impl.CONFIGS, ids=lambda config: "-".join(map(str, config)))
+def config(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> triton_impl.Config:
+    """Each launch of the kernels in turn."""
+    monkeypatch.setattr(triton_impl, "chosen", lambda inputs: request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("length", [1, 63, 130])
+def test_triton(length: int) -> None:
+    compare(inputs(length, batch=1), function=by_triton, dt_softplus=True, dt_limit=(0.1, 2.0))
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_triton_without_the_optional_inputs(groups: int) -> None:
+    compare(only(inputs(70, groups=groups, batch=1)), function=by_triton)
+
+
+def test_triton_half_precision_over_many_chunks() -> None:
+    """Two steps of the pass over states, which are bfloat16 in memory."""
+    tensors = inputs(1100, batch=1, groups=1)
+    one_head = {name: tensors[name][:, :, :1] for name in ("x", "dt", "z", "B", "C")}
+    one_head |= {name: tensors[name][:1] for name in ("D", "dt_bias")}
+    one_head |= {"A": tensors["A"][1:2], "initial_states": tensors["initial_states"][:, :1]}
+    half = {name: x.bfloat16() if name in ("x", "B", "C", "z") else x for name, x in one_head.items()}
+    compare(half, function=by_triton, coarse=torch.bfloat16, dt_softplus=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("length", AWKWARD_LENGTHS)
+def test_triton_on_cuda(length: int, dtype: torch.dtype, config: triton_impl.Config) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    tensors = inputs(length, device="cuda")
+    rounded = {name: x.to(dtype) if name in ("x", "B", "C", "z") else x for name, x in tensors.items()}
+    compare(rounded, function=by_triton, coarse=dtype, dt_softplus=True)
+    compare(only(rounded), function=by_triton, coarse=dtype, dt_softplus=True)
+
+
+@pytest.mark.gpu
+def test_triton_on_cuda_with_the_tiles_of_real_models(config: triton_impl.Config) -> None:
+    """P = 64 and N = 128, where matrix units and their layouts come in, against the torch path in float64."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    tensors = wide_inputs(1000, heads=4)
+    precise = {name: x.double() for name, x in tensors.items()}
+    expected = run(operator, precise, dt_softplus=True)
+    check_results(run(by_triton, tensors, dt_softplus=True), expected, torch.bfloat16)
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+def test_triton_above_2_to_the_31_elements() -> None:
+    """The last positions of 2.2e9 numbers, and their gradient, are those of the end alone: the state has
+    forgotten the rest."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    tensors = wide_inputs(2**20 + 30_000, heads=32)
+    assert tensors["x"].numel() > 2**31
+    tail = {name: x[:, -4000:].clone() if name in ("x", "dt", "B", "C") else x for name, x in tensors.items()}
+    results = []
+    for given, backend in ((tensors, "triton"), (tail, "reference")):
+        given["x"].requires_grad_()
+        y = ssd(**given, backend=backend, dt_softplus=True)  # type: ignore[arg-type]
+        weight = random_normal(1, 1000, 32, 64, dtype=torch.bfloat16, device="cuda")
+        (dx,) = torch.autograd.grad((y[:, -1000:] * weight).sum(), given["x"])
+        results.append((y.detach()[:, -1000:], dx[:, -1000:]))
+    for actual, expected in zip(*results, strict=True):
+        assert_close(actual, expected)
+
+
+def wide_inputs(length: int, *, heads: int) -> Tensors:
+    """On CUDA in bfloat16: heads of width 64, one group of 128 states, which soon forget."""
+    generator = torch.Generator("cuda").manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, device="cuda", dtype=torch.bfloat16)
+
+    tensors = {
+        "x": normal(1, length, heads, 64),
+        "dt": normal(1, length, heads),
+        "B": normal(1, length, 1, 128),
+        "C": normal(1, length, 1, 128),
+    }
+    return tensors | {"A": -torch.linspace(0.1, 2.0, heads, device="cuda")}
 
 
 @pytest.fixture(scope="module")

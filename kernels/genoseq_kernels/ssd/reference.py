@@ -64,11 +64,11 @@ def sequential(inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
     state = x.new_zeros(*x.shape[:1], *x.shape[2:], B.shape[-1])
     if inputs.initial_states is not None:
         state = inputs.initial_states.to(kept)
+    values = (dt.unsqueeze(-1) * x).unbind(1)
     positions = []
-    for t in range(x.shape[1]):
-        value = (dt[:, t, :, None] * x[:, t])[..., None] * B[:, t, :, None]
-        state = decay[:, t, :, None, None] * state + value
-        positions.append((state * C[:, t, :, None]).sum(-1))
+    for left, value, into, out in zip(decay.unbind(1), values, B.unbind(1), C.unbind(1), strict=True):
+        state = left[..., None, None] * state + value.unsqueeze(-1) * into.unsqueeze(-2)
+        positions.append((state * out.unsqueeze(-2)).sum(-1))
     y = torch.stack(positions, 1)
     if inputs.D is not None:
         y = y + skip_weight(inputs.D, kept) * x
