@@ -3,17 +3,20 @@
 from genoseq_kernels.causal_conv1d import causal_conv1d, causal_conv1d_update
 from genoseq_kernels.dispatch import Backend, BackendUnavailable
 from genoseq_kernels.fft_conv import fft_conv, filter_spectrum
+from genoseq_kernels.fft_conv.sparse import FrequencyPattern, sparse_fft_conv
 from genoseq_kernels.selective_scan import selective_scan, selective_state_update
 from genoseq_kernels.ssd import ssd
 
 __all__ = [
     "Backend",
     "BackendUnavailable",
+    "FrequencyPattern",
     "causal_conv1d",
     "causal_conv1d_update",
     "fft_conv",
     "filter_spectrum",
     "selective_scan",
     "selective_state_update",
+    "sparse_fft_conv",
     "ssd",
 ]
