@@ -10,7 +10,7 @@ Source: Bekman et al. 2025, "Arctic Long Sequence Training" (tiled MLP and loss)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +19,8 @@ from torch.autograd.function import once_differentiable
 from genoseq.errors import ConfigError
 
 TileFunction = Callable[[torch.Tensor, slice], torch.Tensor]
+
+_only_few = False
 
 
 class _Tiling(NamedTuple):
@@ -59,6 +61,18 @@ def tiled(
     learned = [parameter for parameter in parameters if parameter.requires_grad]
     token = _Keep.apply(torch.empty(0, requires_grad=True), x)
     return _Tiled.apply(tiling, token, x, *learned)
+
+
+@contextmanager
+def few_tiles() -> Iterator[None]:
+    """Compute the first two tiles and the last, for who wants to know the memory and not the values."""
+    # Not a context variable: the backward pass runs in threads of its own.
+    global _only_few
+    before, _only_few = _only_few, True
+    try:
+        yield
+    finally:
+        _only_few = before
 
 
 def in_autocast_dtype(x: torch.Tensor) -> torch.Tensor:
@@ -148,7 +162,8 @@ def _compute(tiling: _Tiling, x: torch.Tensor) -> torch.Tensor:
 
 def _tiles(tiling: _Tiling, length: int) -> Iterator[tuple[slice, slice]]:
     """Positions of each tile, and with them those that it looks back to."""
-    for start in range(0, length, tiling.tile):
+    starts = range(0, length, tiling.tile)
+    for start in (*starts[:2], *starts[2:][-1:]) if _only_few else starts:
         stop = min(start + tiling.tile, length)
         yield slice(start, stop), slice(max(0, start - tiling.reach), stop)
 

@@ -1,0 +1,13 @@
+"""What operators take in memory while they run, by name: no count of tensors sees it."""
+
+from __future__ import annotations
+
+from genoseq_kernels.fft_conv import workspace as fft_conv
+from genoseq_kernels.live_bytes import Workspace
+
+WORKSPACES: dict[str, Workspace] = {
+    "aten::_fft_r2c": fft_conv.real_transform,
+    "aten::_fft_c2r": fft_conv.inverse_real_transform,
+    "genoseq::fft_conv": fft_conv.forward,
+    "genoseq::fft_conv_backward": fft_conv.backward,
+}
