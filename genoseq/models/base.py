@@ -106,8 +106,8 @@ class SequenceModel(nn.Module):
         last = hidden.last_hidden_state
         if loss_only:
             assert labels is not None, "there is no loss without labels"
-            loss = self.head.hidden_loss(last, labels, mask=mask, segment_ids=segment_ids)
-            return ModelOutput(last.new_empty(0), last, hidden.hidden_states, loss)
+            only = self.head.hidden_loss(last, labels, mask=mask, segment_ids=segment_ids)
+            return ModelOutput(last.new_empty(0), last, hidden.hidden_states, only)
         logits = self.head(last, mask)
         loss = None if labels is None else self.head.loss(logits, labels, mask=mask, segment_ids=segment_ids)
         return ModelOutput(logits, last, hidden.hidden_states, loss)
