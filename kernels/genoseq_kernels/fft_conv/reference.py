@@ -135,16 +135,16 @@ def make_plan(length: int, taps: int, mode: str) -> Plan:
     """One transform of everything, or for filters much shorter than the sequence blocks of it.
 
     One transform has as many points as nothing wraps in, or around a circle the length itself. The block is
-    the power of two from 2 to 32 times the filter that needs the fewest operations; one transform is kept
-    unless blocks need clearly fewer.
+    the power of two from 2 to 32 times the filter, a thousand points at least, that needs the fewest
+    operations; one transform is kept unless blocks need clearly fewer.
     """
     circular = mode == "circular"
     size = length if circular else next_fast_length(length + taps - 1)
     lead = 0 if circular else taps - 1
     whole = Plan(size, hop=size - lead, count=1, lead=lead, length=length, circular=circular)
     filter_size = 1 << (taps - 1).bit_length()
-    sizes = [filter_size << shift for shift in range(1, 6)]
-    blocks = [_in_blocks(size, length, taps, circular) for size in sizes if size >= _SMALLEST_BLOCK]
+    sizes = {max(_SMALLEST_BLOCK, filter_size << shift) for shift in range(1, 6)}
+    blocks = [_in_blocks(size, length, taps, circular) for size in sorted(sizes)]
     best = min([whole, *blocks], key=_operations)
     return best if _operations(best) < _WORTH_IT * _operations(whole) else whole
 
