@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from genoseq_kernels.dispatch import Backend, choose_backend
+from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs
 from genoseq_kernels.selective_scan import compiled, operators
 from genoseq_kernels.selective_scan.update import selective_state_update
 
@@ -61,13 +61,21 @@ def selective_scan(
     B, C = (weights.unsqueeze(1) if weights.dim() == 3 else weights for weights in (B, C))
     _check(u, delta, A, {"B": B, "C": C}, {"D": D, "delta_bias": delta_bias})
     _check_optional(u, A, z, initial_state, seq_idx)
-    chosen = choose_backend(backend, operator="selective_scan", available=("reference",), like=u)
+    available = ("reference", "triton") if _triton_takes(u, A, B, C) else ("reference",)
+    chosen = choose_backend(backend, operator="selective_scan", available=available, like=u)
     if chosen == "reference" and compiled.runs(u, A, B, C):
         chosen = "compiled"
     y, last, _ = operators.selective_scan_forward(
         u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx, delta_softplus, chosen
     )
     return (y, last) if return_last_state else y
+
+
+def _triton_takes(u: torch.Tensor, A: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> bool:
+    """Real weights, float32 inside, B and C by position in the same groups."""
+    real = not any(x.is_complex() for x in (A, B, C))
+    same_groups = B.dim() == C.dim() == 4 and B.shape[1] == C.shape[1]
+    return triton_runs(u) and real and same_groups and u.dtype != torch.float64
 
 
 def _check(

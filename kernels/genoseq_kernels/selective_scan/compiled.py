@@ -22,13 +22,14 @@ CHUNK = 64
 _STRETCH = 64 * CHUNK
 _LANES = 8
 _LEAST_WORK = 2**17
-Rows = Callable[[Callable[[int, int, int], Any]], None]
+Rows = Callable[[Callable[[int, int, int], Any]], Any]
 
 
 def runs(u: torch.Tensor, A: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> bool:
-    """Whether these tensors are for the loops: on a CPU, real, no float64, B and C by position."""
+    """Whether these tensors are for the loops: on a CPU, real, no float64, B and C in equal groups."""
     real = not any(x.is_complex() for x in (A, B, C))
-    return u.device.type == "cpu" and real and precise(u.dtype) == torch.float32 and B.dim() == C.dim() == 4
+    alike = B.dim() == C.dim() == 4 and B.shape[1] == C.shape[1]
+    return u.device.type == "cpu" and real and alike and precise(u.dtype) == torch.float32
 
 
 def forward(x: Inputs) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -39,7 +40,7 @@ def forward(x: Inputs) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     y = torch.empty(x.u.shape, dtype=x.u.dtype)
     state = _first_state(x)
     exponents = _padded(x.A) / math.log(2)
-    kept = state.new_empty(num_chunks(length, CHUNK), batch, channels, x.A.shape[1])
+    kept = state.new_empty(starts_shape(x.u, x.A))
     with _threads(batch * channels, work=x.u.numel()) as (_, run):
         for a in range(0, length, _STRETCH):
             part = _Stretch(x, slice(a, min(a + _STRETCH, length)))
@@ -63,6 +64,11 @@ def backward(grad: torch.Tensor, grad_last: torch.Tensor, x: Inputs, starts: tor
             before = starts[first : first + num_chunks(part.u.shape[-1], CHUNK)]
             _gather(part, grad, before, sums, workers, run)
     return sums.finish()
+
+
+def starts_shape(u: torch.Tensor, A: torch.Tensor) -> tuple[int, ...]:
+    """Of the states kept for the gradient."""
+    return (num_chunks(u.shape[-1], CHUNK), u.shape[0], *A.shape)
 
 
 class _Stretch:
@@ -171,7 +177,7 @@ def _threads(rows: int, *, work: int) -> Iterator[tuple[int, Rows]]:
         return
     edges = [rows * own // workers for own in range(workers + 1)]
     with ThreadPoolExecutor(workers) as pool:
-        yield workers, lambda task: list(pool.map(task, range(workers), edges, edges[1:]))  # type: ignore[func-returns-value]
+        yield workers, lambda task: list(pool.map(task, range(workers), edges, edges[1:]))
 
 
 def _first_state(x: Inputs) -> torch.Tensor:

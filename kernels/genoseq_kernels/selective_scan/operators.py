@@ -51,8 +51,7 @@ def _(
     backend: str,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     last = u.new_empty(u.shape[0], *A.shape, dtype=reference.state_dtype(u, A))
-    chunks = reference.num_chunks(u.shape[-1], _implementation(backend).CHUNK)
-    return _like(u), last, last.new_empty(chunks, *last.shape)
+    return _like(u), last, last.new_empty(_implementation(backend).starts_shape(u, A))
 
 
 @torch.library.custom_op("genoseq::selective_scan_backward", mutates_args=())
@@ -121,6 +120,10 @@ selective_scan_forward.register_autograd(_backward, setup_context=_setup_context
 
 
 def _implementation(backend: str) -> Any:
+    if backend == "triton":
+        from genoseq_kernels.selective_scan import triton_impl
+
+        return triton_impl
     return {"reference": reference, "compiled": compiled}[backend]
 
 

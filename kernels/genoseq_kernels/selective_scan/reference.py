@@ -82,6 +82,11 @@ def backward(grad: torch.Tensor, grad_last: torch.Tensor, x: Inputs, starts: tor
     return sums.finish(carried)
 
 
+def starts_shape(u: torch.Tensor, A: torch.Tensor) -> tuple[int, ...]:
+    """Of the states kept for the gradient."""
+    return (num_chunks(u.shape[-1], CHUNK), u.shape[0], *A.shape)
+
+
 def first_state(x: Inputs) -> torch.Tensor:
     """The given state or zeros, in the precision that states are kept in."""
     dtype = state_dtype(x.u, x.A)

@@ -1,0 +1,257 @@
+"""selective_scan in Triton: every configuration interpreted, and compiled for a GPU that is not there."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from triton.runtime import interpreter
+
+from genoseq_kernels import selective_scan
+from genoseq_kernels.selective_scan import triton_impl
+from genoseq_kernels.selective_scan.operators import selective_scan_forward
+from genoseq_kernels.testing import assert_close, random_normal
+
+Tensors = dict[str, torch.Tensor]
+OPTIONAL = ("D", "z", "delta_bias", "initial_state")
+
+
+def inputs(
+    length: int,
+    *,
+    channels: int = 6,
+    groups: int = 2,
+    states: int = 5,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> Tensors:
+    """A batch of 2."""
+    wide = (2, channels, length)
+    shapes = {"u": wide, "delta": wide, "A": (channels, states), "B": (2, groups, states, length)}
+    shapes |= {"C": shapes["B"], "D": (channels,), "z": wide, "delta_bias": (channels,)}
+    shapes |= {"initial_state": (2, channels, states)}
+    made = {
+        name: random_normal(*shape, seed=seed, dtype=dtype, device=device)
+        for seed, (name, shape) in enumerate(shapes.items())
+    }
+    made["A"] = -torch.exp(made["A"])
+    return made
+
+
+def run(tensors: Tensors, backend: str, **options: object) -> Tensors:
+    """Result, last state and gradients of all inputs."""
+    given = {name: x.detach().clone().requires_grad_() for name, x in tensors.items()}
+    y, last = selective_scan(**given, return_last_state=True, backend=backend, **options)  # type: ignore[arg-type]
+    upstream = [random_normal(*x.shape, seed=x.dim()).bfloat16().to(x) for x in (y, last)]
+    torch.autograd.backward([y, last], upstream)
+    return {"y": y.detach(), "last": last.detach()} | {
+        name: x.grad for name, x in given.items() if x.grad is not None
+    }
+
+
+def check(tensors: Tensors, **options: object) -> None:
+    """Against the torch path in float64."""
+    expected = run({name: x.double() for name, x in tensors.items()}, "reference", **options)
+    results = run(tensors, "triton", **options)
+    assert results.keys() == expected.keys()
+    for what, result in results.items():
+        assert_close(result, expected[what], what=what)
+
+
+@pytest.fixture(autouse=True)
+def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a few positions are several chunks and segments."""
+    monkeypatch.setattr(triton_impl, "CHUNK", 8)
+
+
+@pytest.fixture(autouse=True)
+def interpreter_prepared_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Triton's interpreter prepares its language anew at each call of a helper, which takes all the time."""
+    original, scopes = interpreter._patch_lang, {}
+
+    def prepare(function: Any) -> Any:
+        module = id(function.__globals__)
+        if module not in scopes:
+            scopes[module] = original(function)
+        return interpreter._LangPatchScope()
+
+    monkeypatch.setattr(interpreter, "_patch_lang", prepare)
+    yield
+    for scope in reversed(scopes.values()):
+        scope.restore()
+
+
+def sequences(length: int) -> torch.Tensor:
+    edges = torch.tensor([[1, 2, 8, 15, 16], [3, 4, 7, 9, 20]])
+    return (torch.arange(length) >= edges.unsqueeze(-1)).sum(1).int()
+
+
+@pytest.mark.parametrize("length", [1, 17])
+def test_values_and_gradients(length: int) -> None:
+    check(inputs(length), delta_softplus=True, seq_idx=sequences(length))
+
+
+def test_two_chunks_in_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "_PROGRAMS", 1)
+    tensors = inputs(11, groups=1)
+    check(tensors, delta_softplus=True)
+
+
+def test_nothing_optional() -> None:
+    tensors = inputs(9, groups=1)
+    for name in OPTIONAL:
+        del tensors[name]
+    check(tensors | {"delta": tensors["delta"].abs()})
+
+
+def test_several_blocks_of_channels_in_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "_PARTS", 2)
+    check(inputs(3, channels=35, groups=1, states=16), delta_softplus=True)
+
+
+def test_half_precision() -> None:
+    check({name: x.bfloat16() for name, x in inputs(9, groups=1).items()}, delta_softplus=True)
+
+
+def test_strided_input() -> None:
+    tensors = inputs(9, groups=1)
+    u, z = torch.cat([tensors["u"], tensors["z"]], dim=1).chunk(2, dim=1)
+    delta = tensors["delta"].transpose(1, 2).contiguous().transpose(1, 2)
+    y = selective_scan(**tensors | {"u": u, "z": z, "delta": delta}, delta_softplus=True, backend="triton")
+    expected = selective_scan(**tensors, delta_softplus=True, backend="reference")
+    assert isinstance(y, torch.Tensor)
+    torch.testing.assert_close(y, expected)
+
+
+@pytest.mark.parametrize("forward", triton_impl.FORWARD, ids=str)
+def test_every_forward_configuration(
+    forward: triton_impl.Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton_impl, "FORWARD", (forward,))
+    check(inputs(10, channels=40, groups=1, states=2), delta_softplus=True)
+
+
+@pytest.mark.parametrize("backward", triton_impl.BACKWARD, ids=str)
+def test_every_backward_configuration(
+    backward: triton_impl.Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton_impl, "BACKWARD", (backward,))
+    check(inputs(10, channels=10, groups=1, states=2), delta_softplus=True)
+
+
+@pytest.mark.slow
+def test_chunks_of_full_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "CHUNK", 64)
+    check(inputs(130, groups=1), delta_softplus=True)
+
+
+def test_operators_keep_torchs_rules() -> None:
+    given = [x.requires_grad_() for x in inputs(9, channels=2, groups=1).values()]
+    result = selective_scan_forward(*given, sequences(9), True, "triton")
+    with FakeTensorMode() as mode:
+        fake = selective_scan_forward(*(mode.from_tensor(x) for x in (*given, sequences(9))), True, "triton")
+    for one, other in zip(result, fake, strict=True):
+        assert (one.shape, one.dtype, one.stride()) == (other.shape, other.dtype, other.stride())
+
+
+@pytest.mark.slow
+def test_every_configuration_compiles_for_a_gpu() -> None:
+    environment = os.environ | {"TRITON_INTERPRET": "0"}
+    done = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert len(lines) == 3 * len(triton_impl.FORWARD) + len(triton_impl.BACKWARD)
+    for kernel, *_, registers, stack, shared in lines:
+        assert int(registers) <= 255
+        assert int(stack) <= 16, (kernel, stack)
+        assert int(shared) <= 16384
+
+
+def on_gpu(length: int, channels: int, **options: Any) -> Tensors:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return inputs(length, channels=channels, device="cuda", states=16, groups=1, **options)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("length", [1, 63, 1000, 4096])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_on_cuda(length: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "CHUNK", 64)
+    check(on_gpu(length, 96, dtype=dtype), delta_softplus=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("which", ["FORWARD", "BACKWARD"])
+@pytest.mark.parametrize("index", range(4))
+def test_every_configuration_on_cuda(which: str, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "CHUNK", 64)
+    configurations = getattr(triton_impl, which)
+    monkeypatch.setattr(triton_impl, which, (configurations[index % len(configurations)],))
+    check(on_gpu(520, 200, dtype=torch.bfloat16), delta_softplus=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+def test_more_elements_than_32_bits_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Channels of one sequence do not see each other: the last ones alone give the same."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    monkeypatch.setattr(triton_impl, "CHUNK", 64)
+    channels, length = 2056, 2**20 + 3
+    made = {
+        name: torch.randn(1, channels, length, dtype=torch.bfloat16, device="cuda")
+        for name in ("u", "delta", "z")
+    }
+    weights = {name: torch.randn(1, 16, length, dtype=torch.bfloat16, device="cuda") for name in ("B", "C")}
+    A = -torch.rand(channels, 16, device="cuda")
+
+    def last_channels(channels_from: int) -> tuple[torch.Tensor, ...]:
+        leaves = {name: x[:, channels_from:].detach().requires_grad_() for name, x in made.items()}
+        y = selective_scan(**leaves, **weights, A=A[channels_from:], delta_softplus=True, backend="triton")
+        assert isinstance(y, torch.Tensor)
+        gradients = torch.autograd.grad(y, list(leaves.values()), torch.ones_like(y))
+        return tuple(x[:, -8:].clone() for x in (y, *gradients))
+
+    alone = last_channels(channels - 8)
+    for one, other in zip(last_channels(0), alone, strict=True):
+        assert_close(one, other.double())
+
+
+def main() -> None:
+    """Print registers, stack and shared memory of every configuration."""
+    from genoseq_kernels.compilation import compile_for_gpu
+    from genoseq_kernels.selective_scan.triton_impl import kernels
+
+    flags = {"HAS_D": True, "HAS_Z": True, "HAS_BIAS": True, "HAS_KEEP": False, "SOFTPLUS": True}
+    small = {"num_batch", "channels", "groups", "blocks", "parts"}
+    wide = {
+        "length",
+        "segment",
+        *(f"{name}_{axis}" for name in ("u", "delta", "z") for axis in ("batch", "channel")),
+    }
+    half = {"u", "delta", "z", "y", "dy", "du", "ddelta", "dz"}
+    forward = itertools.product(
+        (kernels.summarise, kernels.outputs, kernels.summarise_back), triton_impl.FORWARD
+    )
+    backward = itertools.product((kernels.gradients,), triton_impl.BACKWARD)
+    for kernel, configuration in (*forward, *backward):
+        sizes = {"T": configuration.tile, "BLOCK": configuration.block, "N": 16, "CHUNK": triton_impl.CHUNK}
+        constants = {name: value for name, value in (flags | sizes).items() if name in kernel.arg_names}
+        types = {
+            name: "*bf16" if name in half else "i64" if name in wide else "i32" if name in small else "*fp32"
+            for name in kernel.arg_names
+        }
+        found = compile_for_gpu(kernel, types, constants, num_warps=configuration.num_warps)
+        print(kernel.__name__, configuration.block, configuration.tile, *found, flush=True)
+
+
+if __name__ == "__main__":
+    main()
