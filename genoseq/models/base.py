@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,10 @@ class SequenceModel(nn.Module):
     def log_prob(self, sequence: str) -> pd.DataFrame:
         """Log-probability of every base given those before it; see `genoseq.models.likelihood.log_prob`."""
         return likelihood.log_prob(self, sequence)
+
+    def log_prob_chunks(self, sequence: str, *, chunk_length: int = 65_536) -> Iterator[pd.DataFrame]:
+        """The same in pieces; see `genoseq.models.likelihood.log_prob_chunks`."""
+        return likelihood.log_prob_chunks(self, sequence, chunk_length=chunk_length)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the model as a folder that `genoseq.load` reads; see `genoseq.models.hub.save`."""

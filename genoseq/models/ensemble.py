@@ -46,8 +46,10 @@ class Ensemble(SequenceModel):
         labels: torch.Tensor | None = None,
         segment_ids: torch.Tensor | None = None,
         output_hidden_states: bool = False,
+        loss_only: bool = False,
     ) -> ModelOutput:
-        """See `SequenceModel.forward`; the hidden states are those of the first member."""
+        """See `SequenceModel.forward`; the hidden states are those of the first member, and `loss_only` spares
+        nothing."""
         outputs = [
             member(
                 input_ids,
@@ -62,8 +64,8 @@ class Ensemble(SequenceModel):
         loss = None if labels is None else self.head.loss(logits, labels, mask=mask, segment_ids=segment_ids)
         return ModelOutput(logits, outputs[0].last_hidden_state, outputs[0].hidden_states, loss)
 
-    def generate(self, *args: Any, **settings: Any) -> NoReturn:
-        """Refused.
+    def sample(self, *args: Any, **settings: Any) -> NoReturn:
+        """Refused, and `generate` with it.
 
         Raises:
             ConfigError: always.

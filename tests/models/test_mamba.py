@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -90,6 +91,8 @@ def test_generation_equals_the_whole_computed_again(name: str) -> None:
     columns = [f"log_prob_{base}" for base in "ACGT"]
     likeliest = table[columns].to_numpy()[8:].argmax(axis=1)
     assert "".join("ACGT"[index] for index in likeliest) == text[8:]
+    chunks = pd.concat(model.log_prob_chunks(text, chunk_length=7), ignore_index=True)
+    pd.testing.assert_frame_equal(chunks, table, atol=1e-5)
 
 
 @streaming

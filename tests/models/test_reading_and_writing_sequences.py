@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -157,3 +158,20 @@ def test_layers_are_embeddings_blocks_and_the_norm(small_model: SequenceModel) -
         torch.testing.assert_close(vector, small_model.embed("ACGTTGCA", layer=layer - 4, pooling="last")[0])
     torch.testing.assert_close(small_model.backbone(ids).last_hidden_state[0, -1], vectors[-1])
     assert all(not torch.allclose(one, two) for one, two in pairwise(vectors))
+
+
+@pytest.mark.parametrize("special_tokens", ["sep", "cls_sep"])
+@pytest.mark.parametrize("chunk_length", [1, 5, 12, 100])
+def test_log_prob_in_chunks(small_model: SequenceModel, special_tokens: str, chunk_length: int) -> None:
+    small_model.tokenizer = CharacterTokenizer(special_tokens=special_tokens)
+    text = "ACGTNGATTACA"
+    tables = list(small_model.log_prob_chunks(text, chunk_length=chunk_length))
+    assert [len(table) for table in tables[:-1]] == [chunk_length] * (len(tables) - 1)
+    pd.testing.assert_frame_equal(pd.concat(tables, ignore_index=True), small_model.log_prob(text), atol=1e-5)
+
+
+def test_log_prob_in_chunks_of_nothing(small_model: SequenceModel) -> None:
+    with pytest.raises(ConfigError, match="chunk_length=0"):
+        next(small_model.log_prob_chunks("ACGT", chunk_length=0))
+    with pytest.raises(SequenceError, match="empty"):
+        next(small_model.log_prob_chunks(""))
