@@ -48,8 +48,7 @@ class Ensemble(SequenceModel):
         output_hidden_states: bool = False,
         loss_only: bool = False,
     ) -> ModelOutput:
-        """See `SequenceModel.forward`; the hidden states are those of the first member, and `loss_only` spares
-        nothing."""
+        """See `SequenceModel.forward`; hidden states are the first one's, and `loss_only` spares nothing."""
         outputs = [
             member(
                 input_ids,
