@@ -61,7 +61,7 @@ def attend_whole(
     length = q.shape[2]
     rule = rule.for_length(length)
     if rule.window is None and runs is None and slopes is None:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=rule.causal, enable_gqa=True)
+        return masked_attention(q, k, v, None, causal=rule.causal)
     if backend == "flex" or (backend == "auto" and q.is_cuda and length >= _FLEX_LENGTH):
         from genoseq.nn.flex import flex_attend
 
@@ -128,14 +128,15 @@ def score_mask(
 
 
 def masked_attention(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, *, causal: bool = False
 ) -> torch.Tensor:
-    """torch's attention of queries that see all keys, but for the mask."""
+    """torch's attention under a mask; with `causal` and no mask, under that of whole causal sequences."""
     groups = q.shape[1] // k.shape[1]
-    if q.is_cuda and mask is not None and groups > 1:
-        # Of the fused CUDA kernels, those that take a mask want as many heads of keys as of queries.
+    if q.is_cuda and groups > 1 and (mask is not None or q.dtype not in (torch.float16, torch.bfloat16)):
+        # The one fused CUDA kernel for this wants as many heads of keys as of queries.
         k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=k.shape[1] != q.shape[1])
+    grouped = k.shape[1] != q.shape[1]
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
 
 
 def chunk_reach(rule: Visibility, length: int, *, padded: bool, device: torch.device) -> Reach:
