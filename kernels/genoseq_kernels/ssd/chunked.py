@@ -126,9 +126,7 @@ class _Block:
         span = self.span
         here = run[:, span.positions].reshape(chunked)
         first = max(span.start - 1, 0)
-        before = run[:, first : first + 1] if span.chunks == 1 else None
-        if before is None:
-            before = torch.cat([run[:, first : first + 1], here[:, :-1, -1]], 1)
+        before = torch.cat([run[:, first : first + 1], here[:, :-1, -1]], 1)
         self.same = here.unsqueeze(-1) == here.unsqueeze(-2)
         self.from_before = self.from_before * (here == before.unsqueeze(-1)).unsqueeze(-1)
         self.to_end = self.to_end * (here == here[:, :, -1:]).unsqueeze(-1)

@@ -75,12 +75,8 @@ def pass_states(
     inside = columns < SIZE
     state = tl.load(first + row * SIZE + columns, inside, other=0.0)
     base = states + (batch * (chunks + 1) * heads + head) * SIZE
-    known = chunks if REVERSE else 0
-    tl.store(
-        base + known.to(tl.int64) * heads * SIZE + columns if REVERSE else base + columns,
-        state.to(states.dtype.element_ty),
-        inside,
-    )
+    known = batch * (chunks + 1) + (chunks if REVERSE else 0)
+    tl.store(states + (known * heads + head) * SIZE + columns, state.to(states.dtype.element_ty), inside)
     index = tl.arange(0, AT_ONCE)
     for begin in range(0, chunks, AT_ONCE):
         step = begin + index
@@ -157,17 +153,17 @@ def value_gradients(
         here, before, last = load_runs(run, batch, positions, start, length, Q)
     from_before, to_end, over = edge_decays(logs, total, here, before, last, PACKED)
     group = head // (heads // groups)
-    slot = ((batch * (chunks + 1) + chunk) * heads + head) * P * N
+    slot = batch * (chunks + 1) + chunk
     into = load_rows(B + batch * B_batch + group * N, positions, B_row, length, N, BLOCK_N, OPERAND)
     out = load_rows(C + batch * C_batch + group * N, positions, C_row, length, N, BLOCK_N, OPERAND)
     grad = load_rows(
         dy + batch * length * heads * P + head * P, positions, heads * P, length, P, BLOCK_P, OPERAND
     )
-    after = load_state(state_gradients + slot + heads.to(tl.int64) * P * N, P, N, BLOCK_P, BLOCK_N)
+    after = load_state(state_gradients + ((slot + 1) * heads + head) * P * N, P, N, BLOCK_P, BLOCK_N)
     scaled = tl.dot(into, after.to(OPERAND), input_precision=DOT) * to_end[:, None]
     values = load_rows(x + batch * x_batch + head * P, positions, x_row, length, P, BLOCK_P, OPERAND)
     gone = tl.sum(scaled * values.to(tl.float32), 1) * steps
-    state = load_state(states + slot, P, N, BLOCK_P, BLOCK_N)
+    state = load_state(states + (slot * heads + head) * P * N, P, N, BLOCK_P, BLOCK_N)
     through = tl.sum(state.to(tl.float32) * after.to(tl.float32)) * over
     seen = tl.dot(out, state.to(OPERAND), input_precision=DOT) * from_before[:, None]
     begun = tl.sum(seen * grad.to(tl.float32), 1)

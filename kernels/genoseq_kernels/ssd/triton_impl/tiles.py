@@ -14,8 +14,9 @@ import triton.language as tl
 @triton.jit
 def place(chunks, heads):
     """Batch row, chunk and head of this program; neighbours share a chunk, and so its B and C in cache."""
-    program = tl.program_id(0).to(tl.int64)
-    return program // heads // chunks, program // heads % chunks, program % heads
+    program = tl.program_id(0)
+    batch, chunk, head = program // heads // chunks, program // heads % chunks, program % heads
+    return batch.to(tl.int64), chunk.to(tl.int64), head.to(tl.int64)
 
 
 @triton.jit
