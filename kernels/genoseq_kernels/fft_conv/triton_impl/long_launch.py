@@ -11,8 +11,11 @@ from genoseq_kernels.fft_conv.triton_impl import long_kernels
 from genoseq_kernels.fft_conv.triton_impl.plan import Plan
 from genoseq_kernels.fft_conv.triton_impl.taps import Taps, strides
 
-SCRATCH_BYTES = 32 * 2**20
-"""What the passes over a few channels write and read again: it should stay in the device's L2 cache."""
+SCRATCH_BYTES = 256 * 2**20
+"""What the passes over a few channels write and read again, whatever D is.
+
+An eighth of it would stay in an H100's L2 cache, but its launches could not hide what each costs the host.
+"""
 
 
 class _Scratch(NamedTuple):
@@ -100,7 +103,7 @@ def backward(
         _columns_back(plan, gradients, grad_u, gate_in, grad_gate_in, u, first, count)
         long_kernels.filter_columns_back[(_tiles(plan) * count,)](
             filters.values, filters.row_scales, near, far, *plan.column_tables(u.device),
-            first, taps.count, taps.centre, taps.wrap, plan.radix, plan.plane, **column_options(plan),
+            first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, **column_options(plan),
         )  # fmt: skip
     return taps.total(near, far)
 
@@ -148,7 +151,7 @@ def _filter_spectra(
     """Fill `spectra` with those of `count` filters."""
     long_kernels.filter_columns[(_tiles(plan) * count,)](
         taps.k, scratch.values, scratch.column_scales, *plan.column_tables(taps.k.device), taps.k.stride(0),
-        first, taps.count, taps.centre, taps.wrap, plan.radix, plan.plane, WRAPPED=taps.wrap > 0,
+        first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, WRAPPED=taps.wrap > 0,
         **column_options(plan),
     )  # fmt: skip
     _rows_forward(plan, scratch, count, spectra)

@@ -56,7 +56,7 @@ class Configuration(NamedTuple):
 
 FULL = (
     Configuration("tf32x3", Tile(4096, 8), Tile(2048, 8), Tile(2048, 8)),
-    Configuration("tf32x3", Tile(8192, 16), Tile(4096, 16), Tile(2048, 16)),
+    Configuration("tf32x3", Tile(2048, 4), Tile(2048, 8), Tile(2048, 8)),
 )
 HALF = (
     Configuration("fp16", Tile(8192, 16), Tile(4096, 8), Tile(4096, 8)),

@@ -30,7 +30,7 @@ def forward(
     short_kernels.short_forward[-(-channels // plan.width), _parts(entries)](
         u, taps.k, skip, gate_in, gate_out, spectra, y, convolved, *plan.column_tables(u.device),
         *strides(u), taps.k.stride(0), *strides(gate_in), *strides(gate_out),
-        entries, channels, length, taps.count, taps.centre, taps.wrap, plan.radix, WRAPPED=taps.wrap > 0,
+        entries, channels, length, taps.number, taps.centre, taps.wrap, plan.radix, WRAPPED=taps.wrap > 0,
         **short_options(plan),
     )  # fmt: skip
 
@@ -55,7 +55,7 @@ def backward(
     short_kernels.short_backward[-(-channels // plan.width), parts](
         grad, u, spectra, skip, gate_in, gate_out, grad_u, grad_gate_in, near, far,
         *plan.column_tables(u.device), *strides(grad), *strides(u), *strides(gate_in), *strides(gate_out),
-        entries, channels, length, taps.count, taps.centre, taps.wrap, plan.radix, **short_options(plan),
+        entries, channels, length, taps.number, taps.centre, taps.wrap, plan.radix, **short_options(plan),
     )  # fmt: skip
     return taps.total(near, far)
 
@@ -64,7 +64,7 @@ def spectrum(plan: Plan, taps: Taps, spectra: torch.Tensor) -> None:
     """Fill `spectra`."""
     short_kernels.short_spectrum[(-(-taps.channels // plan.width),)](
         taps.k, spectra, *plan.column_tables(taps.k.device), taps.k.stride(0), taps.channels,
-        taps.count, taps.centre, taps.wrap, plan.radix, WRAPPED=taps.wrap > 0, **short_options(plan),
+        taps.number, taps.centre, taps.wrap, plan.radix, WRAPPED=taps.wrap > 0, **short_options(plan),
     )  # fmt: skip
 
 

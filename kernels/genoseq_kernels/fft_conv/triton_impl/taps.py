@@ -49,7 +49,7 @@ class Taps(NamedTuple):
         return self.k.shape[0]
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         return self.k.shape[1]
 
     def gradients(self, parts: int) -> tuple[torch.Tensor, torch.Tensor | None]:
