@@ -63,7 +63,7 @@ def signature_of(argument: str) -> str:
         return "*i64"
     if argument in POINTERS:
         return "*fp32" if argument in FLOATS else "*bf16"
-    return "i64" if argument.endswith(("_batch", "_row")) else "i32"
+    return "i64" if argument.endswith("_batch") else "i32"
 
 
 if __name__ == "__main__":
