@@ -87,16 +87,16 @@ class MambaMixer(Mixer):
         self._first_steps = {"low": dt_min, "high": dt_max, "floor": dt_init_floor}
         self._dt_bound = dt_scale * self.dt_rank**-0.5
         self.reset_parameters()
-        for parameter in (self.A_log, self.D, self.dt_proj.bias):
-            set_optimizer_options(parameter, lr=None, weight_decay=0.0)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """First values of decays, skips and time steps, as in the official release."""
+        """First values of decays, skips and time steps, as officially; they do not decay in training."""
         self.A_log.copy_(torch.arange(1.0, self.d_state + 1, device=self.A_log.device).log())
         self.D.fill_(1)
         self.dt_proj.weight.uniform_(-self._dt_bound, self._dt_bound)
         fill_time_step_bias(self.dt_proj.bias, **self._first_steps)
+        for parameter in (self.A_log, self.D, self.dt_proj.bias):
+            set_optimizer_options(parameter, lr=None, weight_decay=0.0)
 
     def forward(
         self,

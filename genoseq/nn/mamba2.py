@@ -127,15 +127,15 @@ class Mamba2Mixer(Mixer):
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)
         self._first_steps = {"low": dt_min, "high": dt_max, "floor": dt_init_floor}
         self.reset_parameters()
-        for parameter in (self.A_log, self.D, self.dt_bias):
-            set_optimizer_options(parameter, lr=None, weight_decay=0.0)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """First values of decays, skips and time steps, as in the official release."""
+        """First values of decays, skips and time steps, as officially; they do not decay in training."""
         fill_time_step_bias(self.dt_bias, **self._first_steps)
         self.A_log.uniform_(_LEAST_DECAY, _MOST_DECAY).log_()
         self.D.fill_(1)
+        for parameter in (self.A_log, self.D, self.dt_bias):
+            set_optimizer_options(parameter, lr=None, weight_decay=0.0)
 
     def forward(
         self,

@@ -39,6 +39,11 @@ def bases(*shape: int) -> torch.Tensor:
     return torch.randint(7, 12, shape, generator=torch.Generator().manual_seed(0))
 
 
+def marks(model: nn.Module) -> dict[str, Any]:
+    """What parameters say of their optimiser group."""
+    return {name: x._optim for name, x in model.named_parameters() if hasattr(x, "_optim")}
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_first_values_after_the_meta_device(name: str) -> None:
     torch.manual_seed(0)
@@ -57,6 +62,7 @@ def test_first_values_after_the_meta_device(name: str) -> None:
         else:
             assert 0.6 < values.std() / wanted.std() < 1.6, key
         assert not (values == 77).any(), key
+    assert marks(model) == marks(ALL[name]())
     if name == "caduceus_ph":
         mixer = model.layers[0].mixer
         assert mixer.mamba_rev.in_proj.weight is mixer.mamba_fwd.in_proj.weight
