@@ -158,6 +158,7 @@ class HyenaDNA(StreamingBackbone):
         _check_reach(self.arguments["l_max"], l_max, None)
         self.l_max = self.arguments["extended_l_max"] = l_max
         for layer in self._blocks:
+            assert isinstance(layer.mixer, HyenaMixer)
             layer.mixer.l_max = l_max
 
     @property

@@ -74,7 +74,7 @@ def check(length: int, taps: int, mode: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("taps", [1, 2, 3, 8, 9, 31])
 @pytest.mark.usefixtures("small_blocks")
 def test_small_blocks(taps: int, mode: str) -> None:
-    assert reference.make_plan(997, taps, mode).count > 1
+    assert reference.make_plan(997, taps, mode).number > 1
     for length in (63, 200, 997):
         check(length, taps, mode, torch.float32)
 
@@ -84,7 +84,7 @@ def test_small_blocks(taps: int, mode: str) -> None:
 def test_blocks_of_the_usual_size(mode: str, dtype: torch.dtype) -> None:
     for taps in (1, 64):
         plan = reference.make_plan(40_009, taps, mode)
-        assert plan.count > 1
+        assert plan.number > 1
         assert plan.size >= 1024
         check(40_009, taps, mode, dtype)
 
@@ -94,11 +94,11 @@ def test_every_plan_covers_the_sequence() -> None:
         for length in (1, 2, 63, 997, 5000, 1_000_002):
             for taps in {1, 2, max(1, length // 1000), max(1, length // 64), max(1, length // 3), length}:
                 plan = reference.make_plan(length, taps, mode)
-                assert plan.count * plan.hop >= length
-                assert (plan.count - 1) * plan.hop < length
-                whole = plan.circular and plan.count == 1
+                assert plan.number * plan.hop >= length
+                assert (plan.number - 1) * plan.hop < length
+                whole = plan.circular and plan.number == 1
                 assert plan.hop + (0 if whole else taps - 1) == plan.size
-                assert plan.count == 1 or plan.size < length
+                assert plan.number == 1 or plan.size < length
 
 
 def test_a_spectrum_of_blocks_is_small() -> None:

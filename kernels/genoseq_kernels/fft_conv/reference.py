@@ -25,7 +25,7 @@ class Plan(NamedTuple):
     Attributes:
         size: points of a transform.
         hop: outputs of each.
-        count: number of transforms.
+        number: how many transforms there are.
         lead: points at the start of a transform that other blocks wrap into.
         length: L of the sequence.
         circular: whether the sequence's end is before its start.
@@ -33,7 +33,7 @@ class Plan(NamedTuple):
 
     size: int
     hop: int
-    count: int
+    number: int
     lead: int
     length: int
     circular: bool
@@ -141,7 +141,7 @@ def make_plan(length: int, taps: int, mode: str) -> Plan:
     circular = mode == "circular"
     size = length if circular else next_fast_length(length + taps - 1)
     lead = 0 if circular else taps - 1
-    whole = Plan(size, hop=size - lead, count=1, lead=lead, length=length, circular=circular)
+    whole = Plan(size, hop=size - lead, number=1, lead=lead, length=length, circular=circular)
     filter_size = 1 << (taps - 1).bit_length()
     sizes = {max(_SMALLEST_BLOCK, filter_size << shift) for shift in range(1, 6)}
     blocks = [_in_blocks(size, length, taps, circular) for size in sorted(sizes)]
@@ -151,11 +151,11 @@ def make_plan(length: int, taps: int, mode: str) -> Plan:
 
 def _in_blocks(size: int, length: int, taps: int, circular: bool) -> Plan:
     hop = size - taps + 1
-    return Plan(size, hop, count=-(-length // hop), lead=taps - 1, length=length, circular=circular)
+    return Plan(size, hop, number=-(-length // hop), lead=taps - 1, length=length, circular=circular)
 
 
 def _operations(plan: Plan) -> float:
-    return plan.count * plan.size * math.log2(plan.size + 1)
+    return plan.number * plan.size * math.log2(plan.size + 1)
 
 
 @lru_cache(maxsize=1024)
@@ -188,11 +188,11 @@ def _blocks(u: torch.Tensor) -> list[slice]:
 def _windows(
     x: torch.Tensor, gate: torch.Tensor | None, rows: slice, plan: Plan, *, left: int
 ) -> torch.Tensor:
-    """x * gate as overlapping blocks (B, D, count, size), one every `hop` places, the first `left` early."""
-    total = (plan.count - 1) * plan.hop + plan.size
+    """x * gate as overlapping blocks (B, D, number, size), one every `hop` places, the first `left` early."""
+    total = (plan.number - 1) * plan.hop + plan.size
     padded = x.new_zeros(*x.shape[:2], total, dtype=_precise(x.dtype))
     _multiply_into(padded[..., left : left + plan.length], x, gate, rows)
-    if plan.circular and plan.count > 1:
+    if plan.circular and plan.number > 1:
         padded[..., :left] = padded[..., plan.length : plan.length + left]
         around = min(plan.lead, total - left - plan.length)
         padded[..., left + plan.length :][..., :around] = padded[..., left : left + around]
@@ -200,10 +200,10 @@ def _windows(
 
 
 def _pieces(x: torch.Tensor, gate: torch.Tensor | None, rows: slice, plan: Plan) -> torch.Tensor:
-    """x * gate as neighbouring blocks (B, D, count, hop), zeros after its end."""
-    padded = x.new_zeros(*x.shape[:2], plan.count * plan.hop, dtype=_precise(x.dtype))
+    """x * gate as neighbouring blocks (B, D, number, hop), zeros after its end."""
+    padded = x.new_zeros(*x.shape[:2], plan.number * plan.hop, dtype=_precise(x.dtype))
     _multiply_into(padded[..., : plan.length], x, gate, rows)
-    return padded.unflatten(-1, (plan.count, plan.hop))
+    return padded.unflatten(-1, (plan.number, plan.hop))
 
 
 def _multiply_into(target: torch.Tensor, x: torch.Tensor, gate: torch.Tensor | None, rows: slice) -> None:

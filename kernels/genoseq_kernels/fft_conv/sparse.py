@@ -125,12 +125,12 @@ class _Transform:
 
     def __init__(self, pattern: FrequencyPattern, points: int, like: torch.Tensor) -> None:
         self._columns = points // pattern.classes
-        exact = {"dtype": torch.float64, "device": like.device}
-        remainders = torch.tensor(pattern.kept, **exact)
-        rows = torch.arange(pattern.classes, **exact)
+        remainders = torch.tensor(pattern.kept, dtype=torch.float64, device=like.device)
+        rows = torch.arange(pattern.classes, dtype=torch.float64, device=like.device)
+        columns = torch.arange(self._columns, dtype=torch.float64, device=like.device)
         # Remainders keep the angles small, and so exact.
         angles = 2 * math.pi / pattern.classes * (remainders[:, None] * rows % pattern.classes)
-        turns = remainders[:, None] * torch.arange(self._columns, **exact) % points
+        turns = remainders[:, None] * columns % points
         self._cosines, self._sines = angles.cos().to(like.dtype), angles.sin().to(like.dtype)
         twiddles = torch.polar(torch.ones_like(turns), -2 * math.pi / points * turns)
         self._twiddles = twiddles.to(torch.complex128 if like.dtype == torch.float64 else torch.complex64)
