@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -19,9 +20,10 @@ BACKWARD = ("short_backward", "gradient_rows", "filter_rows_back")
 Row = dict[str, Any]
 
 
-def compiled(*lengths: int) -> list[Row]:
+def compiled(length: int, only: str = "") -> list[Row]:
+    """Resources of all kernels of a length, or of the first configuration with these products."""
     environment = os.environ | {"TRITON_INTERPRET": "0"}
-    command = [sys.executable, __file__, "--json", *map(str, lengths)]
+    command = [sys.executable, __file__, "--json", f"--only={only}", str(length)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -34,17 +36,19 @@ def check(rows: list[Row]) -> None:
         assert row["registers"] <= 255, row
 
 
-def test_short_kernels_compile() -> None:
-    check(compiled(1000))
+def test_kernels_of_16_bits_compile_without_spills() -> None:
+    rows = compiled(65_537, only="fp16")
+    check(rows)
+    assert [row["kernel"] for row in rows if row["stack"]] == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("length", [1, 8192, 65_537, 160_002, 450_002, 1_048_576, 16_777_216])
+@pytest.mark.parametrize("length", [1, 1000, 8192, 65_537, 160_002, 450_002, 1_048_576, 16_777_216])
 def test_all_kernels_compile(length: int) -> None:
     check(compiled(length))
 
 
-def resources(length: int, dtype_name: str) -> Iterator[Row]:
+def resources(length: int, dtype_name: str, only: str) -> Iterator[Row]:
     """Compile all that a length may launch, bidirectional with both gates: the most that a kernel does."""
     import torch
 
@@ -58,7 +62,10 @@ def resources(length: int, dtype_name: str) -> Iterator[Row]:
     columns = ("sequence_columns", "filter_columns", "sequence_columns_back", "filter_columns_back")
     rows = ("rows_forward", "sequence_rows", "gradient_rows", "filter_rows_back")
     long = [(name, column_options) for name in columns] + [(name, row_options) for name in rows]
-    for configuration in configurations(getattr(torch, dtype_name)):
+    chosen = configurations(getattr(torch, dtype_name))
+    if only:
+        chosen = tuple(configuration for configuration in chosen if configuration.dot == only)[:1]
+    for configuration in chosen:
         for name, options_of in short if length <= MAX_SHORT_LENGTH else long:
             plan = make_plan(
                 length,
@@ -103,11 +110,15 @@ def signature_of(names: list[str], dtype_name: str, dot: str) -> dict[str, str]:
 
 def main() -> None:
     """Print a line of resources for each kernel."""
-    as_json = "--json" in sys.argv
-    for length in map(int, [word for word in sys.argv[1:] if word != "--json"] or ["1000", "1048576"]):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("lengths", nargs="*", type=int, default=[1000, 1_048_576])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", default="", help="products of the one configuration to compile")
+    options = parser.parse_args()
+    for length in options.lengths:
         for dtype_name in ("float32", "bfloat16"):
-            for row in resources(length, dtype_name):
-                print(json.dumps(row) if as_json else " ".join(map(str, row.values())), flush=True)
+            for row in resources(length, dtype_name, options.only):
+                print(json.dumps(row) if options.json else " ".join(map(str, row.values())), flush=True)
 
 
 if __name__ == "__main__":
