@@ -91,7 +91,7 @@ def largest_batch(datamodule: SequenceDataModule, world_size: int) -> BatchShape
     # Windows of a genome are of one length.
     looked_at = 1 if hasattr(datamodule, "length") else min(total, _EXAMPLES_LOOKED_AT)
     keys = [ExampleKey(epoch, index * total // looked_at) for index in range(looked_at)]
-    examples = (dataset[key] for key in keys)  # type: ignore[index]
+    examples = (dataset[key] for key in keys)
     longest = max(examples, key=lambda example: len(example["input_ids"]))
     batch = collate(datamodule.tokenizer)([longest])
     tokens = batch["input_ids"].shape[1]

@@ -105,7 +105,11 @@ def trace_step(
     """
     device = trainer.strategy.root_device
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    with fake, torch.device(device):
+    try:
+        with fake, torch.device(device):
+            model = build_model(config, datamodule)
+    except Exception:
+        # A constructor that looks at values; or a mistake in the settings, which then raises again.
         model = build_model(config, datamodule)
     task = build_task(config, model)
     with fake, few_tiles():
@@ -125,7 +129,7 @@ def measure_step(
         static = watch.live[kind]
         batch = plugin.convert_input(shape.blank(device))
         with plugin.forward_context():
-            loss: torch.Tensor | None = task.loss(batch)  # type: ignore[operator]
+            loss: torch.Tensor | None = _loss(task, batch)
         kept, forward_peak = watch.live[kind] - static, watch.peak[kind]
         assert loss is not None
         loss.backward()
@@ -155,6 +159,15 @@ def measure_step(
         host=0 if kind == "cpu" else watch.peak["cpu"],
         undeclared=tuple(sorted(watch.undeclared)),
     )
+
+
+def _loss(task: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The task's own loss, or its model's where the task looks at values or at its trainer."""
+    try:
+        return task.loss(batch)
+    except RuntimeError:
+        labels = batch.get("labels", batch["input_ids"])
+        return task.model(batch["input_ids"], labels=labels, loss_only=True).loss
 
 
 def _update(config: DictConfig, task: LightningModule, watch: LiveBytes, kind: str) -> tuple[int, int]:

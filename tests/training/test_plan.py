@@ -147,6 +147,13 @@ def test_a_classifier_is_planned_too(tmp_path: Path) -> None:
     assert predicted.shape.length >= 300
 
 
+def test_a_task_that_looks_at_values_is_planned_too(tmp_path: Path) -> None:
+    with initialize_config_dir(str(configs_dir()), version_base="1.3"):
+        overrides = ["experiment=celegans_masked", "trainer=cpu", "global_batch_size=2"]
+        predicted = plan(compose("train", overrides=[*overrides, f"run_dir={tmp_path / 'run'}"]))
+    assert predicted.memory.activations > predicted.memory.parameters
+
+
 def test_the_verb_writes_nothing(tiny_fasta, tmp_path, capsys, monkeypatch) -> None:
     run = tmp_path / "run"
     words = ["train", *SMALL, *GENOME, f"data.fasta={tiny_fasta}", f"run_dir={run}", "plan=true"]
