@@ -14,12 +14,18 @@ from genoseq.models.hybrid_settings import (
     attention_layers,
     head_width,
     pattern_of,
-    require_language_model,
     require_values,
     rotary_width,
 )
 from genoseq.models.hybridna import layer_kinds, mixer_arguments
-from genoseq.models.layouts import HeadChoice, OfficialFiles, OfficialLayout, OfficialModel, Tensors
+from genoseq.models.layouts import (
+    HeadChoice,
+    OfficialFiles,
+    OfficialLayout,
+    OfficialModel,
+    Tensors,
+    require_language_model,
+)
 
 _HF = {
     "hidden_size": "d_model",

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from genoseq.errors import CheckpointError
-from genoseq.models.base import SequenceModel
-from genoseq.models.heads import LanguageModelHead
 
 
 def pattern_of(letter: str, num_layers: int, attention_layers: Any) -> str:
@@ -54,16 +52,3 @@ def require_values(layout: str, arguments: Mapping[str, Any], **wanted: Any) -> 
     for name, value in wanted.items():
         if arguments[name] != value:
             raise CheckpointError(f"{name}={arguments[name]!r}: the {layout} layout has only {value!r}.")
-
-
-def require_language_model(model: SequenceModel, layout: str) -> LanguageModelHead:
-    """The head of a language model.
-
-    Raises:
-        CheckpointError: the model has another one.
-    """
-    if not isinstance(model.head, LanguageModelHead):
-        raise CheckpointError(
-            f"the {layout} layout has no place for a {type(model.head).__name__}; it takes a language model."
-        )
-    return model.head

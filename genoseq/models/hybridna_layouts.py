@@ -15,7 +15,6 @@ from genoseq.models.base import SequenceModel
 from genoseq.models.hybrid_settings import (
     attention_layers,
     pattern_of,
-    require_language_model,
     require_values,
     rotary_width,
 )
@@ -26,6 +25,7 @@ from genoseq.models.layouts import (
     OfficialLayout,
     OfficialModel,
     Tensors,
+    require_language_model,
     translate,
 )
 from genoseq.models.mamba_layouts import layer_arguments, layer_config

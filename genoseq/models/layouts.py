@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import torch
 
 from genoseq.errors import CheckpointError
+from genoseq.models.heads import LanguageModelHead
 
 if TYPE_CHECKING:
     from genoseq.models.base import SequenceModel
@@ -95,3 +96,16 @@ def translate(
             f"{where}: this genoseq has no place for {listed}: the model would be another function."
         )
     return {ours: config[theirs] for theirs, ours in names.items() if theirs in config}
+
+
+def require_language_model(model: SequenceModel, layout: str) -> LanguageModelHead:
+    """The head of a language model.
+
+    Raises:
+        CheckpointError: the model has another one.
+    """
+    if not isinstance(model.head, LanguageModelHead):
+        raise CheckpointError(
+            f"the {layout} layout has no place for a {type(model.head).__name__}; it takes a language model."
+        )
+    return model.head

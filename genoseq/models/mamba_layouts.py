@@ -14,13 +14,13 @@ import torch
 
 from genoseq.errors import CheckpointError
 from genoseq.models.base import SequenceModel
-from genoseq.models.heads import LanguageModelHead
 from genoseq.models.layouts import (
     HeadChoice,
     OfficialFiles,
     OfficialLayout,
     OfficialModel,
     Tensors,
+    require_language_model,
     translate,
 )
 
@@ -126,7 +126,7 @@ def _read_original(model_type: str, config: Mapping[str, Any], tensors: Tensors)
 
 
 def _write_original(model_type: str, model: SequenceModel) -> OfficialFiles:
-    arguments, head = model.backbone.arguments, _language_model(model, "original")
+    arguments, head = model.backbone.arguments, require_language_model(model, "original")
     if arguments["norm_epsilon"] != 1e-5:
         raise CheckpointError(
             f"norm_epsilon={arguments['norm_epsilon']}: the original release has 1e-5, and no setting for it."
@@ -171,7 +171,7 @@ def _read_hf(model_type: str, config: Mapping[str, Any], tensors: Tensors) -> Of
 
 
 def _write_hf(model_type: str, model: SequenceModel) -> OfficialFiles:
-    arguments, head = model.backbone.arguments, _language_model(model, "hf")
+    arguments, head = model.backbone.arguments, require_language_model(model, "hf")
     if arguments["norm"] != "rms":
         raise CheckpointError(f"norm={arguments['norm']!r}: the hf layout has RMSNorm only.")
     config: dict[str, Any] = {theirs: arguments[ours] for theirs, ours in _HF[model_type].items()}
@@ -211,14 +211,6 @@ def _official_names(model: SequenceModel, embedding: str) -> dict[str, torch.Ten
     names = {"backbone.embedding.weight": f"backbone.{embedding}.weight", "head.weight": "lm_head.weight"}
     # The releases hold a tied head once more: cloned, since one tensor of two names cannot be written.
     return {names.get(name, name): tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def _language_model(model: SequenceModel, layout: str) -> LanguageModelHead:
-    if not isinstance(model.head, LanguageModelHead):
-        raise CheckpointError(
-            f"the {layout} layout has no place for a {type(model.head).__name__}; it takes a language model."
-        )
-    return model.head
 
 
 def _limits(official: Any) -> dict[str, Any]:
