@@ -135,6 +135,11 @@ def test_groups_and_numbers_of_states(groups: int, states: int) -> None:
     check(ours, inputs(67, groups=groups, states=states), delta_softplus=True)
 
 
+def test_b_and_c_in_different_groups() -> None:
+    tensors = inputs(67, groups=2)
+    check(ours, tensors | {"C": random_normal(BATCH, 3, STATES, 67, seed=60)}, delta_softplus=True)
+
+
 @pytest.mark.parametrize("length", [1, 63, 1000])
 @pytest.mark.parametrize("path", ["loops", "torch"])
 def test_packed_sequences(length: int, path: str, request: pytest.FixtureRequest) -> None:
