@@ -84,7 +84,7 @@ class Contestant:
 @dataclass(frozen=True)
 class Row:
     """One line of the table. Errors are norms of differences over norms; the gradient's is the worst
-    input's."""
+    input's. The processor's time is that of forward + backward."""
 
     case: str
     contestant: str
@@ -272,8 +272,8 @@ def _floor(case: Case, rates: Rates) -> Row:
 class _Report:
     """Prints rows as they come and keeps the files up to date."""
 
-    columns = ("case", "contestant", "forward ms", "forward + backward ms", "peak GiB", "error",
-               "gradient error", "note")  # fmt: skip
+    columns = ("case", "contestant", "forward ms", "forward + backward ms", "processor ms",
+               "peak GiB", "error", "gradient error", "note")  # fmt: skip
 
     def __init__(self, operator: str, head: Mapping[str, str], out: Path | None) -> None:
         self.rows: list[Row] = []
@@ -299,10 +299,12 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cells(row: Row) -> list[str]:
+    used = None if row.both is None else row.both.processor
     return [
         row.case,
         row.contestant,
         *("" if timing is None else f"{timing.median:.4g}" for timing in (row.forward, row.both)),
+        "" if used is None else f"{used:.4g}",
         "" if row.peak_bytes is None else f"{row.peak_bytes / 2**30:.2f}",
         *("" if error is None else f"{error:.1e}" for error in (row.error, row.gradient_error)),
         row.note,

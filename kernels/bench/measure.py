@@ -23,15 +23,24 @@ _FEWEST, _MOST, _SECONDS = 5, 100, 0.5
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of the calls after warm-up."""
+    """Milliseconds of the calls after warm-up.
+
+    Attributes:
+        median, fastest: by the clock.
+        calls: how many there were.
+        processor: median of what the threads of this process used together, which neighbours on a busy
+            machine change least; None on a GPU.
+    """
 
     median: float
     fastest: float
     calls: int
+    processor: float | None = None
 
     @classmethod
-    def of(cls, milliseconds: list[float]) -> Timing:
-        return cls(statistics.median(milliseconds), min(milliseconds), len(milliseconds))
+    def of(cls, milliseconds: list[float], processor: list[float] | None = None) -> Timing:
+        used = None if processor is None else statistics.median(processor)
+        return cls(statistics.median(milliseconds), min(milliseconds), len(milliseconds), used)
 
 
 @dataclass(frozen=True)
@@ -81,16 +90,18 @@ def _time_on_cuda(function: Function) -> Timing:
 
 def _time_in_turns(functions: Mapping[str, Function]) -> Iterator[tuple[str, Timing]]:
     milliseconds: dict[str, list[float]] = {name: [] for name in functions}
+    processor: dict[str, list[float]] = {name: [] for name in functions}
     started = time.perf_counter()
     for turn in range(_MOST):
         if turn >= _FEWEST and time.perf_counter() - started >= _SECONDS * len(functions):
             break
         for name, function in functions.items():
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             function()
             milliseconds[name].append(1e3 * (time.perf_counter() - start))
+            processor[name].append(1e3 * (time.process_time() - used))
     for name, values in milliseconds.items():
-        yield name, Timing.of(values)
+        yield name, Timing.of(values, processor[name])
 
 
 def peak_memory(function: Function, device: str, *, before: int) -> int | None:

@@ -70,6 +70,7 @@ def test_every_contestant_has_a_row(harness: ModuleType, tmp_path: Path) -> None
     assert by_name["floor"].both.median == pytest.approx(2 * by_name["floor"].forward.median)
     assert by_name["good"].forward.median > by_name["floor"].forward.median > 0
     assert by_name["good"].forward.calls >= 5
+    assert by_name["good"].forward.processor > 0
     assert by_name["good"].error < 1e-6
     assert by_name["good"].gradient_error < 1e-6
     assert by_name["wrong"].error == pytest.approx(0.5)
@@ -83,7 +84,7 @@ def test_every_contestant_has_a_row(harness: ModuleType, tmp_path: Path) -> None
     assert [row["contestant"] for row in written["rows"]] == [row.contestant for row in rows]
     assert float(written["copied_bytes_per_second"]) > 0
     table = (tmp_path / "out/square.md").read_text()
-    assert "| 4 x 50 | fails |  |  |  |  |  | RuntimeError: no such kernel |" in table
+    assert "| 4 x 50 | fails |  |  |  |  |  |  | RuntimeError: no such kernel |" in table
 
 
 def test_a_script_does_not_hide_the_peer_of_its_name(harness: ModuleType) -> None:

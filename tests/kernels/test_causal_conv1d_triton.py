@@ -215,10 +215,12 @@ def compile_in_a_process(which: str) -> list[list[int]]:
     return [[int(word) for word in line.split()[-3:]] for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize(("which", "count"), [("chosen", 7), pytest.param("all", 65, marks=pytest.mark.slow)])
-def test_kernels_compile_for_hopper_without_spills(which: str, count: int) -> None:
+@pytest.mark.parametrize(
+    "which", ["chosen", *(pytest.param(str(i), marks=pytest.mark.slow) for i in range(len(TABLES)))]
+)
+def test_kernels_compile_for_hopper_without_spills(which: str) -> None:
     resources = compile_in_a_process(which)
-    assert len(resources) == count
+    assert len(resources) == (7 if which == "chosen" else 8)
     for registers, stack, shared in resources:
         assert registers <= 200
         assert stack == 0
@@ -226,24 +228,32 @@ def test_kernels_compile_for_hopper_without_spills(which: str, count: int) -> No
 
 
 def main(which: str) -> None:
-    """Print what each configuration needs: the ones that are chosen, or all."""
-    step = {"WIDTH": 4, "SILU": True, "HAS_BIAS": True, "CIRCULAR": True, "INDEXED": True, "CHANNELS": 128}
-    _print("step", "bf16", step, 1)
-    for layout, configuration in TABLES:
-        dtypes = ("bf16", "fp32")
-        if which == "chosen":
-            chosen = triton_impl._choose  # the rule, asked through tensors of either width
-            dtypes = tuple(
-                name
-                for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32))
-                if chosen(_example(layout, dtype), None) == configuration
-            )
-            dtypes = dtypes[:1] if layout == "last" else dtypes
-        for dtype in dtypes:
-            for packed in (False,) if which == "chosen" else (False, True):
-                constants = _constants(layout, configuration, packed)
-                for kernel in ("forward", "backward"):
-                    _print(kernel, dtype, constants, configuration.warps)
+    """Print what the step and the configurations that are chosen need, or all variants of one in TABLES."""
+    if which == "chosen":
+        step = {
+            "WIDTH": 4,
+            "SILU": True,
+            "HAS_BIAS": True,
+            "CIRCULAR": True,
+            "INDEXED": True,
+            "CHANNELS": 128,
+        }
+        _print("step", torch.bfloat16, step, 1)
+        inputs = (("first", torch.bfloat16), ("first", torch.float32), ("last", torch.bfloat16))
+        variants = [
+            (layout, triton_impl._choose(_example(layout, dtype), None), dtype, False)
+            for layout, dtype in inputs
+        ]
+    else:
+        variants = [
+            (*TABLES[int(which)], dtype, packed)
+            for dtype in (torch.bfloat16, torch.float32)
+            for packed in (False, True)
+        ]
+    for layout, configuration, dtype, packed in variants:
+        constants = _constants(layout, configuration, packed)
+        for kernel in ("forward", "backward"):
+            _print(kernel, dtype, constants, configuration.warps)
 
 
 def _example(layout: str, dtype: torch.dtype) -> torch.Tensor:
@@ -266,13 +276,14 @@ def _constants(layout: str, configuration: Configuration, packed: bool) -> dict[
     return constants
 
 
-def _print(kernel: str, dtype: str, constants: dict[str, Any], warps: int) -> None:
+def _print(kernel: str, dtype: torch.dtype, constants: dict[str, Any], warps: int) -> None:
     from genoseq_kernels.causal_conv1d import kernels
     from genoseq_kernels.compilation import compile_for_gpu
 
     function = getattr(kernels, kernel)
+    pointer = {torch.bfloat16: "*bf16", torch.float32: "*fp32"}[dtype]
     types = dict.fromkeys(function.arg_names, "i64")
-    types |= dict.fromkeys(("x", "y", "grad", "grad_x", "initial", "state"), f"*{dtype}")
+    types |= dict.fromkeys(("x", "y", "grad", "grad_x", "initial", "state"), pointer)
     types |= dict.fromkeys(("weight", "bias", "partial"), "*fp32")
     types |= dict.fromkeys(("numbers", "seen", "rows"), "*i32")
     known = {name: value for name, value in constants.items() if name in function.arg_names}

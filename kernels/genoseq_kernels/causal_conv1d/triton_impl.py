@@ -51,7 +51,7 @@ CHANNEL_LAST = (
     Configuration(channels=64, units=4, unit=8, tiles=16, warps=4),
     Configuration(channels=128, units=2, unit=8, tiles=32, warps=4),
     Configuration(channels=128, units=4, unit=4, tiles=16, warps=4),
-    Configuration(channels=256, units=1, unit=8, tiles=32, warps=4),
+    Configuration(channels=256, units=1, unit=4, tiles=64, warps=4),
 )
 """What may run, by layout. Which one does is a rule rather than a timing at the first call, so that the sums
 of the weight's gradient are the same numbers in every process."""
