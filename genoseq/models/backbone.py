@@ -49,6 +49,13 @@ class Backbone(nn.Module, ABC):
         """The embedding (V, D) of tokens, which a tied head shares."""
 
     @abstractmethod
+    def reset_parameters(self) -> None:
+        """Draw all first values again, and make again the buffers that follow from the arguments.
+
+        A model that was made under `torch.device("meta")` wants it after `to_empty`.
+        """
+
+    @abstractmethod
     def forward(
         self,
         input_ids: torch.Tensor,

@@ -171,7 +171,6 @@ class Caduceus(Backbone):
         self._initialize()
 
     def reset_parameters(self) -> None:
-        """Draw the first values anew, as after `torch.device("meta")` and `to_empty`."""
         reset_children(self)
         self.complement.copy_(_complement(self.arguments["complement_map"], self.vocab_size))
         if isinstance(words := self.embeddings["word_embeddings"], StrandEmbedding):

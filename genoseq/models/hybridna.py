@@ -133,7 +133,6 @@ class HybriDNA(ResidualStack):
         self._initialize()
 
     def reset_parameters(self) -> None:
-        """Draw all first values again, and make again what follows from the arguments alone."""
         reset_children(self)
         self._initialize()
 

@@ -18,6 +18,7 @@ from genoseq.errors import ConfigError
 from genoseq.models.backbone import BackboneOutput, StreamingBackbone
 from genoseq.nn import HyenaMixer, HyenaState, MixerContext, Mlp, PreNormBlock
 from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
+from genoseq.nn.materialize import reset_children
 from genoseq.nn.tiling import require_tile
 
 
@@ -142,7 +143,11 @@ class HyenaDNA(StreamingBackbone):
             for _ in range(num_layers)
         )
         self.ln_f = nn.LayerNorm(d_model, eps=layer_norm_epsilon)
-        self._initialize(initializer_range, rescale_residual_init)
+        self._initialize()
+
+    def reset_parameters(self) -> None:
+        reset_children(self)
+        self._initialize()
 
     def extend(self, l_max: int) -> None:
         """Take sequences of up to `l_max` tokens, as if `extended_l_max` had been given.
@@ -223,8 +228,9 @@ class HyenaDNA(StreamingBackbone):
     def _final_norm(self, x: torch.Tensor) -> torch.Tensor:
         return self.ln_f(x.to(self.ln_f.weight.dtype))
 
-    def _initialize(self, std: float, rescale_residual: bool) -> None:
+    def _initialize(self) -> None:
         """Normal weights and zero biases; short filters and filter biases keep torch's own first values."""
+        std, rescale_residual = (self.arguments[x] for x in ("initializer_range", "rescale_residual_init"))
         for name, module in self.named_modules():
             if not isinstance(module, nn.Linear | nn.Embedding):
                 continue

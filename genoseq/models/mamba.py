@@ -19,7 +19,6 @@ from genoseq.nn.residual import Norm, ResidualBlock, make_norm
 
 class _MambaStack(ResidualStack):
     def reset_parameters(self) -> None:
-        """Draw the first values anew, as after `torch.device("meta")` and `to_empty`."""
         reset_children(self)
         self._initialize()
 

@@ -29,17 +29,28 @@ class PositionalEmbedding(nn.Module):
 
     def __init__(self, *, emb_dim: int, l_max: int, learning_rate: float) -> None:
         super().__init__()
-        bands = (emb_dim - 1) // 2
-        t = torch.linspace(0, 1, l_max)[None, :, None]
-        angle = 2 * math.pi * torch.linspace(0, l_max - 1, l_max)[None, :, None] / l_max
-        wave = torch.exp(-1j * torch.linspace(1e-4, bands - 1, bands) * angle)
-        z = torch.cat([t, wave.real, wave.imag], dim=-1)
+        self._learning_rate = learning_rate
+        z = torch.empty(1, l_max, emb_dim)
         if learning_rate:
             self.z = nn.Parameter(z)
-            set_optimizer_options(self.z, lr=learning_rate, weight_decay=0.0)
         else:
             self.register_buffer("z", z)
-        self.register_buffer("t", t)
+        self.register_buffer("t", torch.empty(1, l_max, 1))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """First values, of a learned embedding too."""
+        _, l_max, emb_dim = self.z.shape
+        bands = (emb_dim - 1) // 2
+        with self.t.device:
+            t = torch.linspace(0, 1, l_max)[None, :, None]
+            angle = 2 * math.pi * torch.linspace(0, l_max - 1, l_max)[None, :, None] / l_max
+            wave = torch.exp(-1j * torch.linspace(1e-4, bands - 1, bands) * angle)
+        self.z.copy_(torch.cat([t, wave.real, wave.imag], dim=-1))
+        self.t.copy_(t)
+        if isinstance(self.z, nn.Parameter):
+            set_optimizer_options(self.z, lr=self._learning_rate, weight_decay=0.0)
 
 
 class Sine(nn.Module):
@@ -49,11 +60,18 @@ class Sine(nn.Module):
 
     def __init__(self, *, width: int, frequency: float, learned: bool) -> None:
         super().__init__()
-        freq = frequency * torch.ones(1, width)
+        self._frequency = frequency
+        freq = torch.empty(1, width)
         if learned:
             self.freq = nn.Parameter(freq)
         else:
             self.register_buffer("freq", freq, persistent=False)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """The same first frequency for all."""
+        self.freq.fill_(self._frequency)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.sin(self.freq * x)
@@ -66,9 +84,15 @@ class ExponentialModulation(nn.Module):
 
     def __init__(self, *, channels: int) -> None:
         super().__init__()
+        self.register_buffer("deltas", torch.empty(1, 1, channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Decays from the slowest channel to the fastest."""
         slowest = math.log(_DECAY_TARGET) / _SLOW_DECAY
         fastest = math.log(_DECAY_TARGET) / _FAST_DECAY
-        self.register_buffer("deltas", torch.linspace(slowest, fastest, channels)[None, None])
+        channels = self.deltas.shape[-1]
+        self.deltas.copy_(torch.linspace(slowest, fastest, channels, device=self.deltas.device)[None, None])
 
     def forward(self, t: torch.Tensor) -> torch.Tensor:
         """Window (1, L, channels) at times t (1, L, 1)."""
@@ -111,6 +135,7 @@ class HyenaFilter(nn.Module):
         self.l_max = l_max
         self.sequence_tile = sequence_tile
         self.bias = nn.Parameter(torch.randn(channels))
+        self._lr, self._weight_decay = filter_lr, filter_weight_decay
         self.pos_emb = PositionalEmbedding(emb_dim=emb_dim, l_max=l_max, learning_rate=position_lr)
         sine = Sine(width=width, frequency=activation_freq, learned=train_freq)
         layers: list[nn.Module] = [nn.Linear(emb_dim, width), sine]
@@ -118,8 +143,16 @@ class HyenaFilter(nn.Module):
             layers += [nn.Linear(width, width), sine]
         self.implicit_filter = nn.Sequential(*layers, nn.Linear(width, channels, bias=False))
         self.modulation = ExponentialModulation(channels=channels)
+        self._mark_network()
+
+    def reset_parameters(self) -> None:
+        """Draw the biases again; the network draws its own first values."""
+        nn.init.normal_(self.bias)
+        self._mark_network()
+
+    def _mark_network(self) -> None:
         for parameter in self.implicit_filter.parameters():
-            set_optimizer_options(parameter, lr=filter_lr, weight_decay=filter_weight_decay)
+            set_optimizer_options(parameter, lr=self._lr, weight_decay=self._weight_decay)
 
     def forward(self, length: int) -> torch.Tensor:
         """The first `length` taps, (channels, length); autocast does not reach them."""

@@ -1,0 +1,55 @@
+"""First values of models that were made without memory, as large ones are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from genoseq.models import Backbone, Caduceus, HybriDNA, HyenaDNA, Mamba, Mamba2
+
+ALL: dict[str, Callable[[], Backbone]] = {
+    "hyenadna": lambda: HyenaDNA(d_model=16, num_layers=2, l_max=40),
+    "hyenadna_learned": lambda: HyenaDNA(
+        d_model=16, num_layers=2, l_max=40, position_lr=1e-4, train_freq=False
+    ),
+    "mamba": lambda: Mamba(d_model=16, num_layers=2, bias=True),
+    "mamba2": lambda: Mamba2(d_model=16, num_layers=2, d_state=8, headdim=8, bias=True),
+    "hybridna": lambda: HybriDNA(
+        d_model=16, num_layers=2, pattern="ma", mamba2={"headdim": 8}, attention={"num_heads": 2}
+    ),
+    "caduceus_ph": lambda: Caduceus(d_model=16, num_layers=2, symmetry="none", norm="layer"),
+    "caduceus_ps": lambda: Caduceus(d_model=16, num_layers=2, symmetry="shared", tied=False),
+}
+
+
+def marks(model: nn.Module) -> dict[str, Any]:
+    """What parameters say of their optimiser group."""
+    return {name: x._optim for name, x in model.named_parameters() if hasattr(x, "_optim")}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_first_values_after_the_meta_device(name: str) -> None:
+    torch.manual_seed(0)
+    expected = ALL[name]().state_dict()
+    with torch.device("meta"):
+        model = ALL[name]()
+    model.to_empty(device="cpu")
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            tensor.fill_(77)
+    model.reset_parameters()
+    for key, tensor in model.state_dict().items():
+        values, wanted = tensor.double(), expected[key].double()
+        if wanted.numel() < 32 or wanted.std() == 0:
+            assert (values - wanted).abs().max() <= 6, key
+        else:
+            assert 0.6 < values.std() / wanted.std() < 1.6, key
+        assert not (values == 77).any(), key
+    assert marks(model) == marks(ALL[name]())
+    if name == "caduceus_ph":
+        mixer = model.layers[0].mixer
+        assert mixer.mamba_rev.in_proj.weight is mixer.mamba_fwd.in_proj.weight
