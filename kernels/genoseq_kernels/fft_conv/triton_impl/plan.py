@@ -21,7 +21,7 @@ _LONG_RADICES = {
     16: (32, 32, 64),
     17: (64, 32, 64),
     18: (64, 64, 64),
-    19: (64, 64, 128),
+    19: (128, 64, 64),
 }
 """Radices (B, P, Q) whose product is 2**exponent; the last radix, A, is any number up to 32."""
 
