@@ -31,7 +31,8 @@ def fft_conv(
     `causal` has lag j; `bidirectional` has lag j - (K - 1) // 2, the filter being centred; both see zeros
     outside the sequence; `circular` has lag j modulo L. Transforms run in float32 (float64 for float64
     input) whatever the input's dtype, also under autocast. Gradients flow to every tensor but `spectrum`;
-    second derivatives are not defined.
+    second derivatives are not defined. In plain torch a filter much shorter than the sequence is applied in
+    blocks, in time that follows L log K.
 
     Args:
         u: (B, D, L) floating point.
