@@ -19,7 +19,7 @@ from genoseq_kernels.fft_conv.sparse import sparse_points
 from genoseq_kernels.testing import random_normal
 
 CLASSES = 32
-SHAPES = {"gpu": (256, 2**20), "cpu": (32, 2**17), "tiny": (2, 2**13)}
+SHAPES = {"gpu": (256, 2**20), "cpu": (8, 2**17), "tiny": (2, 2**13)}
 
 
 def make_inputs(
