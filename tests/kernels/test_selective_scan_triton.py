@@ -6,13 +6,11 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from triton.runtime import interpreter
 
 from genoseq_kernels import selective_scan
 from genoseq_kernels.selective_scan import triton_impl
@@ -69,23 +67,6 @@ def check(tensors: Tensors, **options: object) -> None:
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few positions are several chunks and segments."""
     monkeypatch.setattr(triton_impl, "CHUNK", 8)
-
-
-@pytest.fixture(autouse=True)
-def interpreter_prepared_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Triton's interpreter prepares its language anew at each call of a helper, which takes all the time."""
-    original, scopes = interpreter._patch_lang, {}
-
-    def prepare(function: Any) -> Any:
-        module = id(function.__globals__)
-        if module not in scopes:
-            scopes[module] = original(function)
-        return interpreter._LangPatchScope()
-
-    monkeypatch.setattr(interpreter, "_patch_lang", prepare)
-    yield
-    for scope in reversed(scopes.values()):
-        scope.restore()
 
 
 def sequences(length: int) -> torch.Tensor:
