@@ -150,10 +150,10 @@ def check_three_passes(
         check(given, mode, (plans[0], plans[1]))
 
 
-def test_channels_in_several_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_channels_in_several_rounds_and_rows_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_launch, "SCRATCH_BYTES", 1)
     plans = [long_plan(600, 9, FULL[0], gradient=gradient) for gradient in (False, True)]
-    check(inputs(1, 2, 600, 600, torch.float32), "bidirectional", (plans[0], plans[1]))
+    check(inputs(2, 2, 600, 600, torch.float32), "bidirectional", (plans[0], plans[1]))
 
 
 def test_plans_waste_little() -> None:

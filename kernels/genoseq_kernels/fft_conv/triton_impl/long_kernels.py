@@ -298,9 +298,8 @@ def filter_rows_back(
     offsets = spectrum_offsets(index, P, Q)
     re, im = load_complex_row(products, channel, offsets, index < rows, rows * (P * Q))
     for entry in tl.range(1, entries, num_stages=1, disable_licm=True):
-        more_re, more_im = load_complex_row(
-            products, entry * channels + channel, offsets, index < rows, plane
-        )
+        row = entry * channels + channel
+        more_re, more_im = load_complex_row(products, row, offsets, index < rows, rows * (P * Q))
         re += more_re
         im += more_im
     _rows_back(
