@@ -1,4 +1,4 @@
-"""`genoseq info`: versions, devices, and which backend each operator takes here."""
+"""`genoseq info`: versions, devices, and which backends each operator has here."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import genoseq
 from genoseq.inference.devices import pick_device
 from genoseq.inference.outputs import atomic_file
-from genoseq_kernels import Backend, BackendUnavailable, fft_conv
+from genoseq_kernels import Backend, BackendUnavailable, causal_conv1d, fft_conv, selective_scan, ssd
 
 _PACKAGES = ("torch", "triton", "lightning", "hydra-core", "numpy", "pandas", "pyfaidx", "wandb")
 _DTYPES = (torch.float32, torch.bfloat16)
-# The fastest first, as `auto` tries them.
-_BACKENDS: tuple[Backend, ...] = ("triton", "reference")
+# In the order in which `auto` takes them.
+_BACKENDS: tuple[Backend, ...] = ("reference", "triton")
 
 
 def run(config: DictConfig) -> None:
@@ -30,7 +31,7 @@ def run(config: DictConfig) -> None:
     facts = {
         "versions": _versions(),
         "devices": _devices(),
-        "operators": {name: _backends(probe) for name, probe in _PROBES.items()},
+        "operators": {name: _backends(call) for name, call in _OPERATORS.items()},
     }
     _print(facts)
     if config.out is not None:
@@ -65,36 +66,64 @@ def _devices() -> dict[str, str]:
     return devices
 
 
-def _probe_fft_conv(like: torch.Tensor, backend: Backend) -> None:
-    fft_conv(like, like[0], backend=backend)
+def _call_fft_conv(like: torch.Tensor, backend: Backend) -> None:
+    u = like.new_empty(1, 2, 64)
+    fft_conv(u, u[0], backend=backend)
 
 
-_Probe = Callable[[torch.Tensor, Backend], None]
-_PROBES: dict[str, _Probe] = {"fft_conv": _probe_fft_conv}
+def _call_causal_conv1d(like: torch.Tensor, backend: Backend) -> None:
+    causal_conv1d(like.new_empty(1, 2, 64), like.new_empty(2, 4), backend=backend)
 
 
-def _backends(probe: _Probe) -> dict[str, str]:
-    """The backend that `auto` takes on the best device, for each dtype, found by calling the operator."""
+def _call_selective_scan(like: torch.Tensor, backend: Backend) -> None:
+    u, B, A = like.new_empty(1, 2, 64), like.new_empty(1, 16, 64), like.new_empty(2, 16, dtype=torch.float32)
+    selective_scan(u, u, A, B, B, backend=backend)
+
+
+def _call_ssd(like: torch.Tensor, backend: Backend) -> None:
+    x, dt, B = like.new_empty(1, 64, 2, 16), like.new_empty(1, 64, 2), like.new_empty(1, 64, 1, 16)
+    ssd(x, dt, like.new_empty(2, dtype=torch.float32), B, B, backend=backend)
+
+
+_Call = Callable[[torch.Tensor, Backend], None]
+_OPERATORS: dict[str, _Call] = {
+    "fft_conv": _call_fft_conv,
+    "causal_conv1d": _call_causal_conv1d,
+    "selective_scan": _call_selective_scan,
+    "ssd": _call_ssd,
+}
+
+
+def _backends(call: _Call) -> dict[str, str]:
+    """The backends that run on the best device, for each dtype; `auto` takes the first.
+
+    Found by calling the operator on tensors without content: nothing is computed, or compiled.
+    """
     device = pick_device("auto")
-    examples = (torch.ones(1, 2, 64, device=device, dtype=dtype) for dtype in _DTYPES)
-    return {f"{device}, {str(like.dtype).removeprefix('torch.')}": _first(probe, like) for like in examples}
+    with FakeTensorMode():
+        return {
+            f"{device}, {str(dtype).removeprefix('torch.')}": ", ".join(
+                backend
+                for backend in _BACKENDS
+                if _runs(call, torch.empty(0, device=device, dtype=dtype), backend)
+            )
+            for dtype in _DTYPES
+        }
 
 
-def _first(probe: _Probe, like: torch.Tensor) -> str:
-    for backend in _BACKENDS:
-        try:
-            probe(like, backend)
-        except BackendUnavailable:
-            continue
-        return backend
-    return "none"
+def _runs(call: _Call, like: torch.Tensor, backend: Backend) -> bool:
+    try:
+        call(like, backend)
+    except BackendUnavailable:
+        return False
+    return True
 
 
 def _print(facts: dict[str, Any]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     sections = [("versions", facts["versions"]), ("devices", facts["devices"])]
     for operator, backends in facts["operators"].items():
-        sections.append((f"backend of {operator}", backends))
+        sections.append((f"backends of {operator}", backends))
     for title, rows in sections:
         console.print(f"[bold]{title}[/bold]")
         table = Table(box=None, show_header=False, padding=(0, 2))

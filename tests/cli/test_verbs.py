@@ -202,7 +202,10 @@ def test_info(capsys, tmp_path):
     page = capsys.readouterr().out
     for text in ("versions", torch.__version__, "cpu", "fft_conv", "reference"):
         assert text in page
-    assert json.loads(out.read_text())["operators"]["fft_conv"]
+    operators = json.loads(out.read_text())["operators"]
+    assert set(operators) == {"fft_conv", "causal_conv1d", "selective_scan", "ssd"}
+    for backends in operators.values():
+        assert all(found.startswith("reference") for found in backends.values())
 
 
 @pytest.mark.parametrize(
