@@ -91,6 +91,8 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor
     u, k, skip, gate_in, gate_out, _, mode, backend = inputs
     ctx.save_for_backward(u, k, skip, gate_in, gate_out, output[1])
     ctx.mode, ctx.backend = mode, backend
+    # The second result has no gradient: zeros of its size are gigabytes at millions of positions.
+    ctx.set_materialize_grads(False)
 
 
 def _backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
