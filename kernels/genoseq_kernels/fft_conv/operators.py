@@ -95,7 +95,9 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor
     ctx.set_materialize_grads(False)
 
 
-def _backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+def _backward(ctx: Any, grad: torch.Tensor | None, _: None) -> tuple[torch.Tensor | None, ...]:
+    if grad is None:
+        return (None,) * _NUM_INPUTS
     *inputs, convolved = ctx.saved_tensors
     gradients = fft_conv_backward(grad, *inputs, convolved, ctx.mode, ctx.backend)
     given = [None if x is None else gradient for x, gradient in zip(inputs, gradients, strict=True)]
