@@ -17,6 +17,7 @@ from genoseq.data.loading import (
     plan_batches,
     steps_per_epoch,
 )
+from genoseq.data.workers import worker_arguments
 from genoseq.tokenizers import Tokenizer
 
 Split = Literal["train", "validation", "test"]
@@ -32,7 +33,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         global_batch_size: examples of one optimiser step over all devices.
         micro_batch_size: examples of one forward pass on one device; None is the device's whole share. It
             changes memory and speed, never the result.
-        num_workers: processes of each device that prepare batches.
+        num_workers: processes of each device that prepare batches; 0 prepares them in the training process.
         pin_memory: page-locked batches, for a faster copy to a GPU.
         seed: of the order of examples and of their random windows and augmentation.
     """
@@ -136,6 +137,6 @@ class SequenceDataModule(LightningDataModule, ABC):
     def _loader_arguments(self) -> dict[str, Any]:
         return {
             "collate_fn": collate(self.tokenizer),
-            "num_workers": self.num_workers,
             "pin_memory": self.pin_memory,
+            **worker_arguments(self.num_workers),
         }

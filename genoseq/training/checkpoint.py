@@ -15,6 +15,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
+from genoseq.data.workers import STOP_SIGNALS
 from genoseq.errors import ConfigError, TrainingError
 from genoseq.training.csv_logger import CsvLogger
 from genoseq.training.ranks import agree
@@ -22,7 +23,6 @@ from genoseq.training.ranks import agree
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 _PREVIOUS = ".previous"
-_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _DUE = 1  # below every signal number that is caught
 
 
@@ -66,7 +66,7 @@ class RunCheckpoint(Checkpoint):
             )
         self._saved_at = time.monotonic()
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
+            for number in STOP_SIGNALS:
                 signal.signal(number, self._note_signal)
         trainer.should_stop = self._stopped_early
 

@@ -21,22 +21,28 @@ STEPS, ACCUMULATION = 14, 4
 
 def run(folder: Path, *overrides: str) -> int:
     """Run the script and give its exit code; nothing that it started outlives it."""
-    command = [sys.executable, str(SCRIPT), f"run_dir={folder}", *overrides]
+    command = [sys.executable, "-X", "faulthandler", str(SCRIPT), f"run_dir={folder}", *overrides]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with (folder.parent / "output.txt").open("a") as output:
+    log = folder.parent / "output.txt"
+    with log.open("a") as output:
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
-        try:
-            return process.wait(timeout=300)
-        finally:
-            kill_group(process.pid)
-
-
-def kill_group(leader: int) -> None:
-    """Kill the ranks and workers that a killed main process leaves behind."""
     try:
-        os.killpg(leader, signal.SIGKILL)
+        return process.wait(timeout=300)
+    except subprocess.TimeoutExpired:
+        # Makes faulthandler say where each process of the run hangs.
+        signal_group(process.pid, signal.SIGABRT)
+        process.wait()
+        pytest.fail(f"{command} hangs:\n{log.read_text()}")
+    finally:
+        signal_group(process.pid, signal.SIGKILL)
+
+
+def signal_group(leader: int, number: int) -> None:
+    """Signal also the ranks and workers that a killed main process leaves behind."""
+    try:
+        os.killpg(leader, number)
     except ProcessLookupError:
         return
 

@@ -1,6 +1,6 @@
 """A run small enough to be killed and resumed many times: `tiny_run.py KEY=VALUE...`, in one process or more.
 
-`kill_at=N kill_with=SIGNAL` ends rank 0 inside micro-batch N, in the midst of whatever else is going on.
+`kill_at=N kill_with=SIGNAL` ends the run inside micro-batch N, in the midst of whatever else is going on.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ class TinyData(SequenceDataModule):
 
 
 class Killer(Callback):
-    """Send this process a signal in the midst of a micro-batch."""
+    """Send a signal in the midst of a micro-batch: SIGKILL to this process, others as SLURM does, to all
+    processes of the run."""
 
     def __init__(self, at: int, signal_name: str) -> None:
         self.at = at
@@ -132,7 +133,9 @@ class Killer(Callback):
 
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: torch.Tensor) -> None:
         if trainer.is_global_zero and trainer.fit_loop.total_batch_idx == self.at:
-            os.kill(os.getpid(), self.number)
+            if self.number == signal.SIGKILL:
+                os.kill(os.getpid(), self.number)
+            os.killpg(os.getpgrp(), self.number)
 
 
 if __name__ == "__main__":
