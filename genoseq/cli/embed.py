@@ -6,7 +6,7 @@ import logging
 
 from omegaconf import DictConfig
 
-from genoseq.cli.models import open_model, open_records
+from genoseq.cli.models import note_reading, open_model, open_records
 from genoseq.cli.progress import counted
 from genoseq.inference import embed
 from genoseq.inference.outputs import open_table
@@ -19,8 +19,16 @@ def run(config: DictConfig) -> None:
     with open_table(config.out, formats=(".parquet", ".npz")) as table:
         records = counted(open_records(config), what="sequences")
         model = open_model(config)
+        note_reading(table, model, config)
         batches = embed(
-            model, records, layer=config.layer, pooling=config.pooling, batch_size=config.batch_size
+            model,
+            records,
+            layer=config.layer,
+            pooling=config.pooling,
+            batch_size=config.batch_size,
+            chunk_length=config.chunk_length,
+            context=config.context,
+            window=config.window,
         )
         for rows in batches:
             table.write(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from omegaconf import DictConfig, ListConfig
@@ -9,10 +10,14 @@ from omegaconf import DictConfig, ListConfig
 from genoseq.errors import ConfigError
 from genoseq.inference import Record, read_records
 from genoseq.inference.devices import pick_device
+from genoseq.inference.outputs import TableWriter
 from genoseq.models.base import SequenceModel
+from genoseq.models.chunks import plan_reading
 from genoseq.models.ensemble import Ensemble
 from genoseq.models.hub import load
 from genoseq.paths import locate
+
+log = logging.getLogger(__name__)
 
 
 def open_model(config: DictConfig) -> SequenceModel:
@@ -56,4 +61,17 @@ def open_records(config: DictConfig) -> Iterator[Record]:
         bed=config.bed,
         sequence_column=config.sequence_column,
         name_column=config.name_column,
+        lazily=config.chunk_length is not None,
     )
+
+
+def note_reading(table: TableWriter, model: SequenceModel, config: DictConfig) -> None:
+    """Say in the table and in the log how long sequences are read, where that is not at once.
+
+    Raises:
+        ConfigError: the model does not read so.
+    """
+    reading = plan_reading(model, chunk_length=config.chunk_length, context=config.context)
+    if reading is not None:
+        table.notes["reading"] = reading.describe()
+        log.info("read in %s", table.notes["reading"])

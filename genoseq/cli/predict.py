@@ -1,15 +1,20 @@
-"""`genoseq predict`: a prediction for each sequence."""
+"""`genoseq predict`: a prediction for each sequence, or the probability of each of its bases."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 
+import pandas as pd
 from omegaconf import DictConfig
 
-from genoseq.cli.models import open_models, open_records
+from genoseq.cli.models import note_reading, open_models, open_records
 from genoseq.cli.progress import counted
-from genoseq.inference import predict
+from genoseq.errors import ConfigError
+from genoseq.inference import Record, bits_per_base, predict, score_bases
 from genoseq.inference.outputs import open_table
+from genoseq.models.base import SequenceModel
+from genoseq.models.heads import LanguageModelHead
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +24,40 @@ def run(config: DictConfig) -> None:
     with open_table(config.out, formats=(".parquet", ".tsv", ".csv")) as table:
         records = counted(open_records(config), what="sequences")
         model = open_models(config)
-        for rows in predict(model, records, both_strands=config.both_strands, batch_size=config.batch_size):
+        if isinstance(model.head, LanguageModelHead):
+            note_reading(table, model, config)
+            predictions = _score(config, model, records)
+        else:
+            _require_no_reading(config, model)
+            predictions = predict(
+                model, records, both_strands=config.both_strands, batch_size=config.batch_size
+            )
+        for rows in predictions:
             table.write(rows)
     log.info("predictions in %s", config.out)
+
+
+def _score(config: DictConfig, model: SequenceModel, records: Iterable[Record]) -> Iterator[pd.DataFrame]:
+    if config.both_strands:
+        raise ConfigError(
+            "both_strands=true averages predictions of whole sequences; a language model reads one strand. "
+            "Give the other one as intervals on the strand '-'."
+        )
+    tables = score_bases(
+        model,
+        records,
+        batch_size=config.batch_size,
+        chunk_length=config.chunk_length,
+        context=config.context,
+    )
+    return bits_per_base(tables) if config.summary else tables
+
+
+def _require_no_reading(config: DictConfig, model: SequenceModel) -> None:
+    settings = {"summary": False, "chunk_length": None, "context": None}
+    given = [f"{name}={config[name]}" for name, default in settings.items() if config[name] != default]
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)}: for causal language models, and this checkpoint has a "
+            f"{type(model.head).__name__}. Leave it out."
+        )

@@ -82,7 +82,7 @@ class Fasta:
             DataError: there is no such sequence, or the file is damaged.
             IntervalError: the interval is reversed or goes beyond the sequence.
         """
-        self._require_inside(chromosome, start, end)
+        self.require_inside(chromosome, start, end)
         if start == end:
             return ""
         if self._handle is None or self._process != os.getpid():
@@ -102,7 +102,7 @@ class Fasta:
             DataError, IntervalError: as `fetch`.
             SequenceError: the file holds letters that are no nucleotides.
         """
-        self._require_inside(chromosome, start, end)
+        self.require_inside(chromosome, start, end)
         if self._codes is None:
             self._codes = self._map_codes()
         offset = self._offsets[chromosome]
@@ -112,18 +112,13 @@ class Fasta:
             codes[stored >= _SOFT_MASKED] = _N
         return codes
 
-    def __getstate__(self) -> dict[str, object]:
-        # Handles and memory maps are of one process.
-        return {**self.__dict__, "_handle": None, "_codes": None}
+    def require_inside(self, chromosome: str, start: int, end: int) -> None:
+        """Refuse an interval that is not there.
 
-    def __repr__(self) -> str:
-        return f"Fasta({str(self.path)!r})"
-
-    def _open(self) -> pyfaidx.Faidx:
-        fai, gzi = self._indexes
-        return pyfaidx.Faidx(str(self.path), indexname=str(fai), gzi_indexname=str(gzi), as_raw=True)
-
-    def _require_inside(self, chromosome: str, start: int, end: int) -> None:
+        Raises:
+            DataError: there is no such sequence.
+            IntervalError: the interval is reversed or goes beyond the sequence.
+        """
         if chromosome not in self.lengths:
             known = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
             raise DataError(
@@ -135,6 +130,17 @@ class Fasta:
                 f"{chromosome}:{start}-{end} goes beyond {chromosome} in {self.path}, which has bases "
                 f"0-{self.lengths[chromosome]}. Shorten the interval, or pad or drop it with the edge policy."
             )
+
+    def __getstate__(self) -> dict[str, object]:
+        # Handles and memory maps are of one process.
+        return {**self.__dict__, "_handle": None, "_codes": None}
+
+    def __repr__(self) -> str:
+        return f"Fasta({str(self.path)!r})"
+
+    def _open(self) -> pyfaidx.Faidx:
+        fai, gzi = self._indexes
+        return pyfaidx.Faidx(str(self.path), indexname=str(fai), gzi_indexname=str(gzi), as_raw=True)
 
     def _map_codes(self) -> np.ndarray:
         path = cached_file(self._stamp, ".codes.npy", lambda part: write_array(part, self._all_codes()))

@@ -2,8 +2,17 @@
 
 from genoseq.inference.embed import embed
 from genoseq.inference.generate import describe, generate
-from genoseq.inference.likelihood import base_log_probabilities
+from genoseq.inference.likelihood import bits_per_base, score_bases
 from genoseq.inference.predict import predict
 from genoseq.inference.records import Record, read_records
 
-__all__ = ["Record", "base_log_probabilities", "describe", "embed", "generate", "predict", "read_records"]
+__all__ = [
+    "Record",
+    "bits_per_base",
+    "describe",
+    "embed",
+    "generate",
+    "predict",
+    "read_records",
+    "score_bases",
+]

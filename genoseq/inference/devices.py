@@ -44,7 +44,8 @@ def explain_full_memory(batch_size: int) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise DeviceError(
             f"a batch of {batch_size} sequences does not fit in the device's memory. Lower batch_size, give "
-            "shorter sequences, or use device=cpu."
+            "shorter sequences (embedding and scoring bases take chunk_length= for long ones), or use "
+            "device=cpu."
         ) from error
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
-from genoseq.inference.records import Record, batches
+from genoseq.inference.records import Record
 from genoseq.models.base import SequenceModel
+from genoseq.models.chunks import batches
 from genoseq.models.generation import GeneratedSequence
 from genoseq.models.sampling import Sampling
 

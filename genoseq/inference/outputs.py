@@ -18,6 +18,7 @@ import pandas as pd
 
 from genoseq.errors import ConfigError, DataError
 from genoseq.paths import locate
+from genoseq.sequence import Letters
 
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -58,7 +59,15 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 class TableWriter(ABC):
-    """Rows appended batch by batch to one file."""
+    """Rows appended batch by batch to one file.
+
+    Attributes:
+        notes: what else a reader has to know, under names; set before the first row. Text has no place
+            for it.
+    """
+
+    def __init__(self) -> None:
+        self.notes: dict[str, str] = {}
 
     @abstractmethod
     def write(self, rows: pd.DataFrame) -> None:
@@ -70,9 +79,10 @@ class TableWriter(ABC):
 
 
 class ParquetTable(TableWriter):
-    """Parquet, a row group a batch. Columns of arrays become lists."""
+    """Parquet, a row group a batch. Columns of arrays become lists; notes are metadata of the file."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
         self._writer: Any = None
 
@@ -82,7 +92,8 @@ class ParquetTable(TableWriter):
 
         table = pa.Table.from_pandas(rows, preserve_index=False)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema)
+            kept = table.schema.metadata or {}
+            self._writer = pq.ParquetWriter(self._path, table.schema.with_metadata({**kept, **self.notes}))
         self._writer.write_table(table.cast(self._writer.schema))
 
     def close(self) -> None:
@@ -94,6 +105,7 @@ class DelimitedTable(TableWriter):
     """Text with a header: comma- or tab-separated."""
 
     def __init__(self, path: Path, separator: str) -> None:
+        super().__init__()
         self._file = path.open("w", newline="")
         self._separator = separator
         self._header = True
@@ -109,25 +121,34 @@ class DelimitedTable(TableWriter):
 class NumpyArchive(TableWriter):
     """NPZ with the arrays `names` (N,) and `embeddings` (N, D) float32, from columns `name`, `embedding`.
 
-    The format needs N first: until it is known rows wait on disk, never in memory.
+    Columns `start` and `end`, where there are any, become `starts` and `ends` (N,), and each note a text.
+    The format needs N first: until it is known vectors wait on disk, never in memory.
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
         self._names: list[str] = []
+        self._places: dict[str, list[int]] = {}
         self._vectors = path.with_suffix(".rows").open("w+b")
         self._width = 0
 
     def write(self, rows: pd.DataFrame) -> None:
         vectors = np.stack(rows["embedding"].tolist()).astype(np.float32)
         self._names.extend(rows["name"])
+        for column in rows.columns.intersection(["start", "end"]):
+            self._places.setdefault(f"{column}s", []).extend(rows[column])
         self._width = vectors.shape[1]
         vectors.tofile(self._vectors)
 
     def close(self) -> None:
         with zipfile.ZipFile(self._path, "w") as archive:
-            with archive.open("names.npy", "w") as member:
-                np.lib.format.write_array(member, np.array(self._names, dtype=str))
+            arrays = {"names": np.array(self._names, dtype=str)}
+            arrays |= {name: np.array(numbers) for name, numbers in self._places.items()}
+            arrays |= {name: np.array(text) for name, text in self.notes.items()}
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, array)
             with archive.open("embeddings.npy", "w", force_zip64=True) as member:
                 shape = (len(self._names), self._width)
                 header = {"descr": "<f4", "fortran_order": False, "shape": shape}
@@ -203,7 +224,7 @@ def _writable(path: str | os.PathLike[str]) -> Path:
     return final
 
 
-def write_fasta(path: Path, records: Iterable[tuple[str, str]], *, width: int = 80) -> None:
+def write_fasta(path: Path, records: Iterable[tuple[str, Letters]], *, width: int = 80) -> None:
     """Names and sequences as FASTA, `width` letters a line."""
     with path.open("w") as file:
         for name, sequence in records:

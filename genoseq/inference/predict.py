@@ -10,8 +10,9 @@ import torch
 
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
-from genoseq.inference.records import Record, batches, tokenize
+from genoseq.inference.records import Record, tokenize
 from genoseq.models.base import SequenceModel
+from genoseq.models.chunks import batches
 from genoseq.models.heads import SequenceHead, TokenHead
 from genoseq.sequence import reverse_complement
 
@@ -48,7 +49,7 @@ def predict(
     if not isinstance(model.head, SequenceHead | TokenHead):
         raise ConfigError(
             f"predicting needs a head for classes or numbers, not {type(model.head).__name__}. Fine-tune the "
-            "checkpoint first, or use `genoseq embed` or `genoseq generate`."
+            "checkpoint first, or use `genoseq embed` or `genoseq evaluate`."
         )
     if both_strands:
         _require_unstranded(model)
@@ -56,7 +57,7 @@ def predict(
     for batch in batches(records, batch_size):
         outputs, letters = _outputs(model, batch)
         if both_strands:
-            turned = [Record(name, reverse_complement(sequence)) for name, sequence in batch]
+            turned = [Record(name, reverse_complement(sequence[:])) for name, sequence in batch]
             outputs = (outputs + _outputs(model, turned)[0]) / 2
         yield _table(model.head, batch, outputs, letters, names)
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 
 from genoseq.data.bed import read_bed
 from genoseq.data.fasta import Fasta
+from genoseq.data.stretch import Stretch
 from genoseq.data.tables import read_table, require_columns
 from genoseq.errors import CheckpointError, ConfigError, SequenceError
 from genoseq.models.base import SequenceModel
+from genoseq.models.chunks import require_bases
 from genoseq.paths import locate
-from genoseq.sequence import reverse_complement
+from genoseq.sequence import Interval, Letters
 from genoseq.tokenizers import Tokenizer
 
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 PathLike = str | os.PathLike[str]
-Item = TypeVar("Item")
 
 
 class Tokens(NamedTuple):
@@ -38,10 +39,15 @@ class Tokens(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A sequence and what it is called."""
+    """A sequence and what it is called.
+
+    Attributes:
+        name: as its source has it.
+        sequence: a text, or letters that are read when they are asked for.
+    """
 
     name: str
-    sequence: str
+    sequence: Letters
 
 
 def read_records(
@@ -51,6 +57,7 @@ def read_records(
     bed: PathLike | None = None,
     sequence_column: str = "sequence",
     name_column: str | None = None,
+    lazily: bool = False,
 ) -> Iterator[Record]:
     """Stream the sequences of one source, in its order and with its names.
 
@@ -60,6 +67,7 @@ def read_records(
         bed: the intervals; one without a name is called by its place, `chr:start-end(strand)`.
         sequence_column: column of a table that holds the sequences.
         name_column: column of a table that holds the names; without one rows are numbered from 0.
+        lazily: do not hold sequences of a FASTA in memory: they are read when they are asked for.
 
     Raises:
         ConfigError: no source, or two.
@@ -71,25 +79,25 @@ def read_records(
         raise ConfigError(
             f"bed={bed} holds places only: give the genome they are in as fasta=FILE, not input=."
         )
-    if fasta is not None:
-        return _from_fasta(fasta) if bed is None else _from_bed(fasta, bed)
-    assert input is not None
-    if _is_table(input):
+    if input is not None and _is_table(input):
         return _from_table(input, sequence_column, name_column)
-    return _from_fasta(input)
+    source = input if fasta is None else fasta
+    assert source is not None
+    records = _from_fasta(source) if bed is None else _from_bed(source, bed)
+    return records if lazily else (Record(name, letters[:]) for name, letters in records)
 
 
-def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Consecutive items, `size` at a time.
+@contextmanager
+def naming(record: Record) -> Iterator[None]:
+    """Put the name of a sequence before what is wrong with it.
 
     Raises:
-        ConfigError: a size below 1.
+        SequenceError: something is.
     """
-    if size < 1:
-        raise ConfigError(f"batch_size={size} has to be at least 1.")
-    stream = iter(items)
-    while batch := list(islice(stream, size)):
-        yield batch
+    try:
+        yield
+    except SequenceError as error:
+        raise SequenceError(f"{record.name}: {error}") from error
 
 
 def require_tokenizer(model: SequenceModel) -> Tokenizer:
@@ -113,16 +121,14 @@ def tokenize(records: Sequence[Record], model: SequenceModel) -> Tokens:
     tokenizer, longest = require_tokenizer(model), model.backbone.l_max
     encoded = []
     for record in records:
-        if not record.sequence:
-            raise SequenceError(f"{record.name}: the sequence is empty. Remove it.")
-        try:
-            ids = tokenizer.encode(record.sequence)
-        except SequenceError as error:
-            raise SequenceError(f"{record.name}: {error}") from error
+        with naming(record):
+            require_bases(record.sequence)
+            ids = tokenizer.encode(record.sequence[:])
         if longest is not None and len(ids) > longest:
             raise SequenceError(
                 f"{record.name}: {len(ids):,} tokens; this model takes at most {longest:,}. Cut the sequence "
-                "into pieces, or use a model for longer ones."
+                "into pieces, use a model for longer ones, or, to embed or score bases, read it in windows: "
+                "give chunk_length= and context=."
             )
         encoded.append(ids)
     input_ids, mask = tokenizer.pad(encoded)
@@ -138,17 +144,15 @@ def _is_table(path: PathLike) -> bool:
 
 def _from_fasta(path: PathLike) -> Iterator[Record]:
     fasta = Fasta(path)
-    for name in fasta.names:
-        yield Record(name, fasta.fetch(name, 0, fasta.lengths[name]))
+    for name, length in fasta.lengths.items():
+        # An interval holds a base or more.
+        yield Record(name, Stretch(fasta, Interval(name, 0, length)) if length else "")
 
 
 def _from_bed(fasta_path: PathLike, bed_path: PathLike) -> Iterator[Record]:
     fasta = Fasta(fasta_path)
     for interval in read_bed(bed_path):
-        sequence = fasta.fetch(interval.chromosome, interval.start, interval.end)
-        if interval.strand == "-":
-            sequence = reverse_complement(sequence)
-        yield Record(str(interval) if interval.name == "." else interval.name, sequence)
+        yield Record(str(interval) if interval.name == "." else interval.name, Stretch(fasta, interval))
 
 
 def _from_table(path: PathLike, sequence_column: str, name_column: str | None) -> Iterator[Record]:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from genoseq.nn import Mixer
+
 
 @dataclass
 class BackboneOutput:
@@ -90,15 +92,31 @@ class StreamingBackbone(Backbone):
             SequenceError: `max_length` is beyond `l_max`.
         """
 
+    @property
+    def fixed_memory(self) -> bool:
+        """Whether its state is as large after any number of tokens."""
+        return all(module.fixed_memory for module in self.modules() if isinstance(module, Mixer))
+
     @abstractmethod
-    def forward_chunk(
-        self, input_ids: torch.Tensor, state: list[Any], attention_mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Hidden states (B, L, D) of the next tokens (B, L); the state is carried on in place.
+    def read_on(
+        self,
+        input_ids: torch.Tensor,
+        state: list[Any],
+        attention_mask: torch.Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BackboneOutput:
+        """What `forward` gives for the next tokens (B, L); the state is carried on in place.
 
         Raises:
             SequenceError: the state has no room for them.
         """
+
+    def forward_chunk(
+        self, input_ids: torch.Tensor, state: list[Any], attention_mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The last hidden states (B, L, D) of the next tokens; see `read_on`."""
+        return self.read_on(input_ids, state, attention_mask).last_hidden_state
 
     @abstractmethod
     def step(self, input_ids: torch.Tensor, state: list[Any]) -> torch.Tensor:

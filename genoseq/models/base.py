@@ -18,6 +18,7 @@ from genoseq.models.backbone import Backbone, BackboneOutput
 from genoseq.models.generation import GeneratedSequence
 from genoseq.models.heads import Head, PlainPooling
 from genoseq.models.sampling import Sampling
+from genoseq.sequence import Letters
 from genoseq.tokenizers import Tokenizer
 
 
@@ -159,18 +160,35 @@ class SequenceModel(nn.Module):
         )
 
     def embed(
-        self, sequences: str | Sequence[str], *, layer: int = -1, pooling: PlainPooling = "mean"
+        self,
+        sequences: str | Sequence[str],
+        *,
+        layer: int = -1,
+        pooling: PlainPooling = "mean",
+        chunk_length: int | None = None,
+        context: int | None = None,
     ) -> torch.Tensor:
         """A vector a sequence, (B, D); see `genoseq.models.embedding.embed`."""
-        return embedding.embed(self, sequences, layer=layer, pooling=pooling)
+        return embedding.embed(
+            self, sequences, layer=layer, pooling=pooling, chunk_length=chunk_length, context=context
+        )
 
     def log_prob(self, sequence: str) -> pd.DataFrame:
         """Log-probability of every base given those before it; see `genoseq.models.likelihood.log_prob`."""
         return likelihood.log_prob(self, sequence)
 
-    def log_prob_chunks(self, sequence: str, *, chunk_length: int = 65_536) -> Iterator[pd.DataFrame]:
+    def log_prob_chunks(
+        self,
+        sequence: Letters,
+        *,
+        chunk_length: int = 65_536,
+        context: int | None = None,
+        batch_size: int = 8,
+    ) -> Iterator[pd.DataFrame]:
         """The same in pieces; see `genoseq.models.likelihood.log_prob_chunks`."""
-        return likelihood.log_prob_chunks(self, sequence, chunk_length=chunk_length)
+        return likelihood.log_prob_chunks(
+            self, sequence, chunk_length=chunk_length, context=context, batch_size=batch_size
+        )
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the model as a folder that `genoseq.load` reads; see `genoseq.models.hub.save`."""

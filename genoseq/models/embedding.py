@@ -2,42 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import torch
 
 from genoseq.errors import ConfigError, require_choice
+from genoseq.models.backbone import StreamingBackbone
+from genoseq.models.chunks import (
+    Reading,
+    Window,
+    batches,
+    encode_part,
+    first_state,
+    plan_reading,
+    require_bases,
+    require_tokens_of_bases,
+    window_tokens,
+)
 from genoseq.models.heads import PlainPooling, pool
 from genoseq.models.modes import evaluating
+from genoseq.sequence import Letters
 
 if TYPE_CHECKING:
     from genoseq.models.base import SequenceModel
 
 
 def embed(
-    model: SequenceModel, sequences: str | Sequence[str], *, layer: int = -1, pooling: PlainPooling = "mean"
+    model: SequenceModel,
+    sequences: str | Sequence[str],
+    *,
+    layer: int = -1,
+    pooling: PlainPooling = "mean",
+    chunk_length: int | None = None,
+    context: int | None = None,
 ) -> torch.Tensor:
     """Hidden states of one layer, pooled over the letters of each sequence: no special tokens, no padding.
 
     Args:
         model: any model with a tokenizer; its head is not asked.
-        sequences: one text or several, all computed at once.
+        sequences: one text or several; without `chunk_length`, all computed at once.
         layer: see `embed_tokens`.
         pooling: `mean`, `max`, `first` or `last`.
+        chunk_length, context: how sequences longer than fit are read, one by one; see
+            `genoseq.models.chunks.plan_reading`.
 
     Returns:
         (B, D) float32.
 
     Raises:
-        ConfigError: there is no such layer or pooling, or the model has no tokenizer.
+        ConfigError: there is no such layer or pooling, the model has no tokenizer, or does not read so.
         SequenceError: a sequence that is no nucleotides, or longer than the model takes.
     """
     if model.tokenizer is None:
         raise ConfigError("this model has no tokenizer: give it one, or call its backbone with token ids.")
     require_embedding(model, layer, pooling)
-    input_ids, mask = (tensor.to(model.device) for tensor in model.tokenizer(sequences))
-    return embed_tokens(model, input_ids, mask, model.tokenizer.is_letter(input_ids), layer, pooling)
+    reading = plan_reading(model, chunk_length=chunk_length, context=context)
+    if reading is None:
+        input_ids, mask = (tensor.to(model.device) for tensor in model.tokenizer(sequences))
+        return embed_tokens(model, input_ids, mask, model.tokenizer.is_letter(input_ids), layer, pooling)
+    texts = [sequences] if isinstance(sequences, str) else sequences
+    vectors = [
+        pooled.vector
+        for text in texts
+        for pooled in pool_parts(hidden_states(model, text, reading, layer=layer), pooling)
+    ]
+    return torch.stack(vectors).to(model.device)
 
 
 @torch.inference_mode()
@@ -64,10 +94,102 @@ def embed_tokens(
     Returns:
         (B, D) float32.
     """
-    with evaluating(model):
-        states = model.backbone(input_ids, mask, output_hidden_states=True).hidden_states
-    assert len(states) == _num_states(model)
-    return pool(states[layer].float(), letters, pooling)
+    return pool(_layer(model, input_ids, mask, layer), letters, pooling)
+
+
+def hidden_states(
+    model: SequenceModel, letters: Letters, reading: Reading | None, *, layer: int, batch_size: int = 1
+) -> Iterator[torch.Tensor]:
+    """Hidden states of one layer at all letters of one sequence, part by part.
+
+    Args:
+        model: with a tokenizer of single nucleotides.
+        letters: one or more.
+        reading: how it is read; None for all at once.
+        layer: see `embed_tokens`.
+        batch_size: windows at a time; a state is carried one chunk at a time.
+
+    Yields:
+        (L, D) float32 on the model's device, of L consecutive letters.
+
+    Raises:
+        SequenceError: the letters are none, no nucleotides, or more than the model takes.
+    """
+    require_bases(letters)
+    if reading is not None and reading.context is None:
+        yield from _carried(model, letters, reading, layer)
+        return
+    whole = Window(0, 0, len(letters), len(letters))
+    windows = iter([whole]) if reading is None else reading.windows(len(letters))
+    special = len(require_tokens_of_bases(model).prefix_ids)
+    for group in batches(windows, batch_size):
+        states = _layer(model, window_tokens(model, letters, group), None, layer)[:, special:]
+        for window, row in zip(group, states, strict=True):
+            yield row[window.first - window.start : window.last - window.start]
+
+
+class Pooled(NamedTuple):
+    """Attributes:
+    start, end: letters [start, end) of a sequence.
+    vector: (D,) float32, their hidden states pooled.
+    """
+
+    start: int
+    end: int
+    vector: torch.Tensor
+
+
+def pool_parts(
+    parts: Iterable[torch.Tensor], pooling: PlainPooling, *, window: int | None = None
+) -> Iterator[Pooled]:
+    """Pool hidden states as they come.
+
+    Args:
+        parts: (L, D) float32 of consecutive letters, L of any size.
+        pooling: `mean`, `max`, `first` or `last`.
+        window: letters that are pooled to one vector, fewer at the end; None for all.
+    """
+    start, running = 0, _RunningPool(pooling)
+    for part in parts:
+        while len(part):
+            room = len(part) if window is None else window - running.count
+            running.add(part[:room])
+            part = part[room:]
+            if running.count == window:
+                yield Pooled(start, start + running.count, running.vector)
+                start, running = start + running.count, _RunningPool(pooling)
+    if running.count:
+        yield Pooled(start, start + running.count, running.vector)
+
+
+class _RunningPool:
+    """What `pool` gives for hidden states that come in parts; a mean is of sums in float64."""
+
+    def __init__(self, pooling: PlainPooling) -> None:
+        self.pooling = pooling
+        self.count = 0
+        self._value = torch.empty(0)
+
+    def add(self, hidden: torch.Tensor) -> None:
+        """Take in (L, D) float32, L of 1 or more."""
+        # On the CPU, for not every device has float64.
+        match self.pooling:
+            case "mean":
+                part = hidden.sum(0).cpu().double()
+                self._value = part + self._value if self.count else part
+            case "max":
+                part = hidden.amax(0).cpu()
+                self._value = torch.maximum(part, self._value) if self.count else part
+            case "last":
+                self._value = hidden[-1].cpu()
+            case "first" if not self.count:
+                self._value = hidden[0].cpu()
+        self.count += len(hidden)
+
+    @property
+    def vector(self) -> torch.Tensor:
+        """(D,) float32."""
+        return (self._value / self.count if self.pooling == "mean" else self._value).float()
 
 
 def require_embedding(model: SequenceModel, layer: int, pooling: str) -> None:
@@ -85,3 +207,32 @@ def require_embedding(model: SequenceModel, layer: int, pooling: str) -> None:
 def _num_states(model: SequenceModel) -> int:
     """The embeddings, each block, and the last block after the norm."""
     return model.backbone.num_layers + 2
+
+
+@torch.inference_mode()
+def _layer(
+    model: SequenceModel, input_ids: torch.Tensor, mask: torch.Tensor | None, layer: int
+) -> torch.Tensor:
+    """(B, L, D) float32."""
+    with evaluating(model):
+        states = model.backbone(input_ids, mask, output_hidden_states=True).hidden_states
+    assert len(states) == _num_states(model)
+    return states[layer].float()
+
+
+def _carried(model: SequenceModel, letters: Letters, reading: Reading, layer: int) -> Iterator[torch.Tensor]:
+    tokenizer, backbone = require_tokens_of_bases(model), model.backbone
+    assert isinstance(backbone, StreamingBackbone)
+    state = first_state(model, backbone, len(letters))
+
+    @torch.inference_mode()
+    def read_on(tokens: torch.Tensor) -> torch.Tensor:
+        with evaluating(model):
+            output = backbone.read_on(tokens.to(model.device).unsqueeze(0), state, output_hidden_states=True)
+        assert output.hidden_states is not None
+        return output.hidden_states[layer][0].float()
+
+    if len(tokenizer.prefix_ids):
+        read_on(torch.from_numpy(tokenizer.prefix_ids))
+    for chunk in reading.windows(len(letters)):
+        yield read_on(torch.from_numpy(encode_part(tokenizer, letters, chunk.first, chunk.last)))

@@ -79,6 +79,14 @@ class Ensemble(SequenceModel):
         """
         raise ConfigError("an ensemble scores and predicts; let one of its members embed.")
 
+    def log_prob_chunks(self, *args: Any, **settings: Any) -> NoReturn:
+        """Refused.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError("an ensemble scores whole sequences; give one checkpoint to score in chunks.")
+
 
 def _mean(logits: torch.Tensor, kind: str) -> torch.Tensor:
     """Logits (M, ...) of M members to those of their mean."""

@@ -202,14 +202,23 @@ class HyenaDNA(StreamingBackbone):
             for layer in self._blocks
         ]
 
-    def forward_chunk(
-        self, input_ids: torch.Tensor, state: list[HyenaState], attention_mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def read_on(
+        self,
+        input_ids: torch.Tensor,
+        state: list[HyenaState],
+        attention_mask: torch.Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BackboneOutput:
         context = MixerContext(mask=None if attention_mask is None else attention_mask.bool())
         x = self._embed(input_ids)
+        kept = [x] if output_hidden_states else []
         for layer, layer_state in zip(self._blocks, state, strict=True):
             x = layer(x, context, state=layer_state)
-        return self._final_norm(x)
+            if output_hidden_states:
+                kept.append(x)
+        last = self._final_norm(x)
+        return BackboneOutput(last, (*kept, last) if output_hidden_states else None)
 
     def step(self, input_ids: torch.Tensor, state: list[HyenaState]) -> torch.Tensor:
         x = self._embed(input_ids)

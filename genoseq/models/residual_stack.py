@@ -95,14 +95,23 @@ class ResidualStack(StreamingBackbone):
             for block in self.blocks
         ]
 
-    def forward_chunk(
-        self, input_ids: torch.Tensor, state: list[Any], attention_mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def read_on(
+        self,
+        input_ids: torch.Tensor,
+        state: list[Any],
+        attention_mask: torch.Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BackboneOutput:
         context = MixerContext(mask=as_mask(attention_mask, None))
         x = self._embed(input_ids)
+        kept = [x] if output_hidden_states else []
         for block, block_state in zip(self.blocks, state, strict=True):
             x = block(x, context, state=block_state)
-        return normed(self.norm_f, x)
+            if output_hidden_states:
+                kept.append(x)
+        last = normed(self.norm_f, x)
+        return BackboneOutput(last, (*kept, last) if output_hidden_states else None)
 
     def step(self, input_ids: torch.Tensor, state: list[Any]) -> torch.Tensor:
         x = self._embed(input_ids)

@@ -76,6 +76,7 @@ class Attention(Mixer):
         self.rotary_base = rotary_base
         self.rotary_interleaved = rotary_interleaved
         self.rule = Visibility(self.causal, window, num_sinks)
+        self.fixed_memory = self.streams and window is not None
         width = self.num_heads * self.head_dim
         shared = self.num_kv_heads * self.head_dim
         self.in_proj = nn.Linear(d_model, width + 2 * shared, bias=qkv_bias)

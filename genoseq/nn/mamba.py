@@ -56,6 +56,7 @@ class MambaMixer(Mixer):
 
     causal: ClassVar[bool] = True
     streams: ClassVar[bool] = True
+    fixed_memory = True
 
     def __init__(
         self,

@@ -88,6 +88,7 @@ class Mamba2Mixer(Mixer):
 
     causal: ClassVar[bool] = True
     streams: ClassVar[bool] = True
+    fixed_memory = True
 
     def __init__(
         self,

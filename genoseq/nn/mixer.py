@@ -38,10 +38,12 @@ class Mixer(nn.Module, ABC):
     Attributes:
         causal: no output depends on later input.
         streams: it can carry a state.
+        fixed_memory: the state is as large after any number of positions; False where there is none.
     """
 
     causal: ClassVar[bool]
     streams: ClassVar[bool]
+    fixed_memory: bool = False
 
     @abstractmethod
     def forward(

@@ -9,12 +9,14 @@ from genoseq.sequence.alphabet import (
     reverse_complement,
 )
 from genoseq.sequence.intervals import Anchor, Interval, Strand
+from genoseq.sequence.letters import Letters
 from genoseq.sequence.shuffle import dinucleotide_shuffle
 
 __all__ = [
     "BASES",
     "Anchor",
     "Interval",
+    "Letters",
     "Lowercase",
     "Strand",
     "decode_bases",

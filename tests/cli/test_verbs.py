@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from genoseq.cli import main
 from genoseq.data.fasta import Fasta
 from genoseq.models import HyenaDNA, LanguageModelHead, Sampling, SequenceHead, SequenceModel, load
+from genoseq.sequence import reverse_complement
 from genoseq.tokenizers import CharacterTokenizer
 
 
@@ -123,6 +125,52 @@ def test_predict(classifier, tmp_path, ending):
     assert predictions["name"].tolist() == ["b", "a"]
 
 
+def test_predict_the_bases(language_model, sequences, tmp_path):
+    bases, bits = tmp_path / "bases.tsv", tmp_path / "bits.csv"
+    arguments = ["predict", f"checkpoint={language_model}", f"input={sequences}", "batch_size=2"]
+    main([*arguments, f"out={bases}"])
+    main([*arguments, f"out={bits}", "summary=true"])
+    table = pd.read_table(bases)
+    assert "".join(table["base"]) == "ACGTNACGTGGATTAACG"
+    assert table["name"].unique().tolist() == ["second", "first", "third"]
+    expected = load(language_model).log_prob("ACGTNACGT")["log_prob"]
+    np.testing.assert_allclose(table["log_prob"][:9], expected, atol=1e-5)
+    summary = pd.read_csv(bits)
+    assert summary["num_scored"].tolist() == [7, 5, 2]
+    assert summary["bits_per_base"][0] == pytest.approx(-expected.mean() / np.log(2), abs=1e-5)
+
+
+@pytest.mark.parametrize("reading", [["chunk_length=17"], ["chunk_length=17", "context=239"]])
+def test_predict_the_bases_of_intervals_in_chunks(language_model, tiny_fasta, tmp_path, reading, capsys):
+    bed = tmp_path / "genes.bed"
+    bed.write_text("chr2\t10\t266\tgene\t0\t-\nchr1\t0\t100\n")
+    out = tmp_path / "x.parquet"
+    source = [f"fasta={tiny_fasta}", f"bed={bed}", f"out={out}"]
+    main(["predict", f"checkpoint={language_model}", *source, *reading])
+    table = pd.read_parquet(out)
+    assert table["name"].tolist() == ["gene"] * 256 + ["chr1:0-100(.)"] * 100
+    assert table["position"].tolist() == [*range(256), *range(100)]
+    gene = reverse_complement(Fasta(tiny_fasta).fetch("chr2", 10, 266))
+    pd.testing.assert_frame_equal(
+        table[:256].drop(columns="name"), load(language_model).log_prob(gene), atol=1e-5
+    )
+    told = pq.read_schema(out).metadata[b"reading"].decode()
+    assert told.startswith("chunks of 17 bases")
+    assert ("the 239 bases before it" in told) == (len(reading) == 2)
+    assert told in capsys.readouterr().err
+
+
+def test_embed_windows_of_a_chromosome(language_model, tiny_fasta, tmp_path):
+    out = tmp_path / "x.npz"
+    reading = ["chunk_length=100", "context=50", "window=250", "pooling=max"]
+    main(["embed", f"checkpoint={language_model}", f"fasta={tiny_fasta}", f"out={out}", *reading])
+    with np.load(out) as archive:
+        assert archive["names"].tolist() == ["chr1"] * 20 + ["chr2"] * 12
+        assert archive["starts"].tolist() == [*range(0, 5000, 250), *range(0, 3000, 250)]
+        assert archive["embeddings"].shape == (32, 16)
+        assert "approximation" in str(archive["reading"])
+
+
 @pytest.mark.parametrize("layout", ["original", "hf"])
 def test_convert_there_and_back(language_model, tmp_path, layout):
     there, back = tmp_path / "there", tmp_path / "back=1"
@@ -189,6 +237,12 @@ def test_evaluate_a_classifier(classifier, tmp_path):
     np.testing.assert_allclose(evaluated["probability_yes"], predicted["probability_yes"], atol=1e-5)
 
 
+@pytest.mark.parametrize("setting", ["summary=True", "chunk_length=9", "context=9"])
+def test_only_language_models_are_read_in_chunks(classifier, sequences, tmp_path, mistake, setting):
+    arguments = [f"checkpoint={classifier}", f"input={sequences}", f"out={tmp_path / 'x.tsv'}", setting]
+    assert f"{setting}: for causal language models" in mistake(main, ["predict", *arguments])
+
+
 def test_data_of_another_kind_are_refused(classifier, tiny_fasta, mistake):
     data = ["data=genome", f"data.fasta={tiny_fasta}", "data.length=128"]
     message = mistake(main, ["evaluate", f"checkpoint={classifier}", *data])
@@ -216,7 +270,11 @@ def test_info(capsys, tmp_path):
         ("embed", ["out={out}", "device=cuda:7"], "device=cuda:7"),
         ("embed", ["out={out}", "input=no.fa"], "no.fa"),
         ("embed", ["out={out}", "layer=9"], "layer=9"),
-        ("predict", ["out=x.tsv"], "Fine-tune"),
+        ("embed", ["out={out}", "window=0"], "window=0"),
+        ("embed", ["out={out}", "context=5"], "give chunk_length= too"),
+        ("predict", ["out=x.tsv", "chunk_length=0"], "chunk_length=0"),
+        ("predict", ["out=x.tsv", "chunk_length=200", "context=100"], "windows of 300 tokens"),
+        ("predict", ["out=x.tsv", "both_strands=true"], "one strand"),
         ("predict", ["out=x.tsv", "checkpoint=nowhere"], "nowhere"),
         ("generate", ["out=x.fa", "length=9999"], "256"),
         ("generate", ["out=x.fa", "prompt=ACGX"], "X"),

@@ -1,97 +1,114 @@
-"""Each base is scored once, from the right position, with the context that was promised."""
+"""Each base is scored once, under its name, however the sequences are read."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from genoseq.errors import ConfigError, SequenceError
-from genoseq.inference.likelihood import base_log_probabilities, bits, plan_windows
+from genoseq.inference import Record, bits_per_base, score_bases
+from genoseq.models import Mamba2
 from genoseq.models.base import SequenceModel
-from genoseq.models.heads import SequenceHead
+from genoseq.models.heads import LanguageModelHead, SequenceHead
 from genoseq.tokenizers import CharacterTokenizer
 
-SEQUENCE = "".join(np.random.default_rng(1).choice(list("ACGT"), size=150))
+GENERATOR = np.random.default_rng(1)
+# Neighbours of one name are two sequences.
+RECORDS = [
+    Record(name, "".join(GENERATOR.choice(list("ACGTN"), size=size)))
+    for name, size in (("b", 40), ("a", 1), ("a", 7), ("N", 58), ("b", 13))
+]
+COLUMNS = ["name", "position", "base", "log_prob", "log_prob_A", "log_prob_C", "log_prob_G", "log_prob_T"]
 
 
-@pytest.mark.parametrize("num_bases", [1, 2, 10, 63, 64, 65, 97, 1000])
-@pytest.mark.parametrize(("window", "stride"), [(64, 32), (64, 63), (64, 1), (10, 3)])
-def test_windows_score_every_base_once_with_context(num_bases, window, stride):
-    parts = list(plan_windows(num_bases, window, stride))
-    scored = [base for part in parts for base in range(part.scored, part.end)]
-    assert scored == list(range(1, num_bases))
-    assert len({part.end - part.start for part in parts}) <= 1
-    for part in parts:
-        assert 0 <= part.start < part.scored
-        assert part.end - part.start <= window
-        assert part.start == 0 or part.scored - part.start >= window - stride
+@pytest.fixture
+def recurrent_model():
+    torch.manual_seed(0)
+    backbone = Mamba2(d_model=8, num_layers=2, d_state=4, headdim=4, initializer_range=0.3)
+    return SequenceModel(backbone, LanguageModelHead(backbone), CharacterTokenizer()).eval()
 
 
-@pytest.mark.parametrize("stride", [0, 64, 70])
-def test_stride_has_to_fit_the_window(stride):
-    with pytest.raises(ConfigError, match="stride"):
-        list(plan_windows(100, 64, stride))
+def joined(tables):
+    return pd.concat(tables, ignore_index=True)
 
 
-def test_one_window_is_the_model_itself(language_model):
-    scores = base_log_probabilities(language_model, SEQUENCE[:40])
-    ids = torch.from_numpy(language_model.tokenizer.encode(SEQUENCE[:40], add_special_tokens=False))[None]
-    logits = language_model(ids).logits[0, :-1, : language_model.tokenizer.vocab_size]
-    expected = torch.log_softmax(logits, dim=-1)[torch.arange(39), ids[0, 1:]]
-    assert np.isnan(scores[0])
-    np.testing.assert_allclose(scores[1:], expected.detach().numpy(), atol=1e-5)
+def expected(model):
+    tables = [model.log_prob(record.sequence).assign(name=record.name) for record in RECORDS]
+    return joined(tables)[COLUMNS]
+
+
+@pytest.mark.parametrize("special_tokens", ["none", "sep", "cls_sep"])
+@pytest.mark.parametrize("batch_size", [1, 3, 50])
+def test_scores_are_those_of_each_sequence_alone(language_model, special_tokens, batch_size):
+    for side in ("left", "right"):
+        tokenizer = CharacterTokenizer(special_tokens=special_tokens, padding_side=side)
+        language_model.tokenizer = tokenizer
+        tables = list(score_bases(language_model, RECORDS, batch_size=batch_size))
+        assert len(tables) == -(-len(RECORDS) // batch_size)
+        pd.testing.assert_frame_equal(joined(tables), expected(language_model), atol=1e-5)
+
+
+@pytest.mark.parametrize("chunk_length", [1, 7, 100])
+def test_scores_in_chunks(recurrent_model, language_model, chunk_length):
+    table = joined(score_bases(recurrent_model, RECORDS, chunk_length=chunk_length))
+    pd.testing.assert_frame_equal(table, expected(recurrent_model), atol=1e-5)
+    if chunk_length > 7:
+        return
+    for batch_size in (1, 4):
+        settings = {"chunk_length": chunk_length, "context": 57, "batch_size": batch_size}
+        windows = joined(score_bases(language_model, RECORDS, **settings))
+        pd.testing.assert_frame_equal(windows, expected(language_model), atol=1e-5)
 
 
 def test_windows_agree_with_the_model_on_each_of_them(language_model):
-    scores = base_log_probabilities(language_model, SEQUENCE, window=40, stride=15, batch_size=2)
-    for part in plan_windows(len(SEQUENCE), 40, 15):
-        alone = base_log_probabilities(language_model, SEQUENCE[part.start : part.end])
-        np.testing.assert_allclose(
-            scores[part.scored : part.end], alone[part.scored - part.start :], atol=1e-5
-        )
+    sequence = "".join(GENERATOR.choice(list("ACGT"), size=150))
+    table = joined(score_bases(language_model, [Record("x", sequence)], chunk_length=15, context=25))
+    scores = table["log_prob"].to_numpy()
+    np.testing.assert_allclose(scores[:40], language_model.log_prob(sequence[:40])["log_prob"], atol=1e-5)
+    for start in (15, 30, 105):
+        alone = language_model.log_prob(sequence[start : start + 40])["log_prob"]
+        np.testing.assert_allclose(scores[start + 25 : start + 40], alone[25:], atol=1e-5)
+    assert np.isfinite(scores[1:]).all()
 
 
-def test_batches_change_nothing(language_model):
-    one, many = (
-        base_log_probabilities(language_model, SEQUENCE, window=40, stride=7, batch_size=size)
-        for size in (1, 5)
-    )
-    np.testing.assert_allclose(one, many, atol=1e-5)
-
-
-def test_n_has_no_score(language_model):
-    scores = base_log_probabilities(language_model, "ACGNNACGT")
-    assert np.isnan(scores).tolist() == [True, False, False, True, True, False, False, False, False]
-
-
-def test_codes_are_taken_as_letters_are(language_model):
-    codes = np.array([0, 1, 2, 3, 4, 0], dtype=np.uint8)
-    np.testing.assert_array_equal(
-        base_log_probabilities(language_model, codes), base_log_probabilities(language_model, "ACGTNA")
-    )
+def test_bits_of_each_sequence(recurrent_model):
+    rows = [joined(bits_per_base(score_bases(recurrent_model, RECORDS, batch_size=size))) for size in (1, 9)]
+    rows.append(joined(bits_per_base(score_bases(recurrent_model, RECORDS, chunk_length=6))))
+    for table in rows:
+        assert table["name"].tolist() == [record.name for record in RECORDS]
+        assert table["num_bases"].tolist() == [len(record.sequence) for record in RECORDS]
+        for record, row in zip(RECORDS, table.itertuples(), strict=True):
+            scores = recurrent_model.log_prob(record.sequence)["log_prob"]
+            assert row.num_scored == scores.notna().sum()
+            assert row.bits_per_base == pytest.approx(-scores.mean() / np.log(2), abs=1e-5, nan_ok=True)
+    assert np.isnan(rows[0]["bits_per_base"][1])
+    assert list(bits_per_base([])) == []
 
 
 def test_a_guess_is_two_bits():
-    assert bits(np.log(np.float32(0.25))) == pytest.approx(2.0)
+    table = pd.DataFrame({"name": "x", "position": [0, 1, 2], "log_prob": [np.nan, *np.log([0.25, 0.25])]})
+    (row,) = bits_per_base([table])
+    assert row.iloc[0].tolist() == ["x", 3, 2, pytest.approx(2.0)]
 
 
-def test_mistakes(language_model):
-    with pytest.raises(SequenceError, match="empty"):
-        base_log_probabilities(language_model, "")
-    with pytest.raises(ConfigError, match="window=65"):
-        base_log_probabilities(language_model, SEQUENCE, window=65)
+@pytest.mark.parametrize("settings", [{}, {"chunk_length": 4}, {"chunk_length": 4, "context": 8}])
+@pytest.mark.parametrize(
+    ("sequence", "message"),
+    [("", "culprit: the sequence is empty"), ("ACGTACX", "culprit: .*X"), ("ACGTACGTAC" * 9, None)],
+)
+def test_mistakes_name_the_sequence(language_model, settings, sequence, message):
+    tables = score_bases(language_model, [Record("fine", "ACGT"), Record("culprit", sequence)], **settings)
+    if message is None and "context" in settings:
+        assert len(joined(tables)) == 94
+        return
+    with pytest.raises(SequenceError, match=message or "culprit: 9[01] tokens.*context="):
+        list(tables)
+
+
+def test_models_that_do_not_score(language_model):
     backbone = language_model.backbone
     classifier = SequenceModel(backbone, SequenceHead(backbone, num_outputs=2), language_model.tokenizer)
     with pytest.raises(ConfigError, match="causal language model"):
-        base_log_probabilities(classifier, SEQUENCE)
-
-
-def test_a_token_before_the_sequence_scores_the_first_base(language_model):
-    language_model.tokenizer = CharacterTokenizer(special_tokens="cls_sep")
-    scores = base_log_probabilities(language_model, SEQUENCE[:50], window=50)
-    np.testing.assert_allclose(scores, language_model.log_prob(SEQUENCE[:50])["log_prob"], atol=1e-5)
-    assert np.isfinite(scores).all()
-    parts = base_log_probabilities(language_model, SEQUENCE, window=40, stride=20)
-    assert np.isfinite(parts).all()
-    np.testing.assert_allclose(
-        parts[60:80], base_log_probabilities(language_model, SEQUENCE[40:80])[20:], atol=1e-5
-    )
+        next(score_bases(classifier, RECORDS))
+    with pytest.raises(ConfigError, match="windows of 65 tokens"):
+        next(score_bases(language_model, RECORDS, chunk_length=5, context=60))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from genoseq.errors import ConfigError, DataError
@@ -51,6 +52,25 @@ def test_archive_holds_names_and_embeddings(tmp_path):
         assert archive["names"].tolist() == ["n0", "n1", "n2", "n3", "n4"]
         np.testing.assert_array_equal(archive["embeddings"], vectors)
     assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
+
+
+def test_notes_go_with_the_rows(tmp_path):
+    for ending in (".parquet", ".npz", ".tsv"):
+        with open_table(tmp_path / f"x{ending}", formats=(ending,)) as table:
+            table.notes["reading"] = "in parts"
+            rows = {
+                "name": ["a", "b"],
+                "start": [0, 5],
+                "end": [5, 7],
+                "embedding": [np.ones(2, np.float32)] * 2,
+            }
+            table.write(pd.DataFrame(rows))
+    metadata = pq.read_schema(tmp_path / "x.parquet").metadata
+    assert metadata[b"reading"] == b"in parts"
+    assert pd.read_parquet(tmp_path / "x.parquet")["start"].tolist() == [0, 5]
+    with np.load(tmp_path / "x.npz") as archive:
+        assert str(archive["reading"]) == "in parts"
+        assert (archive["starts"].tolist(), archive["ends"].tolist()) == ([0, 5], [5, 7])
 
 
 def fail_in(context, error):

@@ -6,7 +6,8 @@ import pytest
 from genoseq.data.fasta import Fasta
 from genoseq.errors import CheckpointError, ConfigError, DataError, IntervalError, SequenceError
 from genoseq.inference import Record, read_records
-from genoseq.inference.records import batches, tokenize
+from genoseq.inference.records import tokenize
+from genoseq.models.chunks import batches
 from genoseq.sequence import reverse_complement
 
 
@@ -26,6 +27,18 @@ def test_bed_keeps_order_names_and_strand(tiny_fasta, tmp_path):
         Record("chr1:5-9(.)", fasta.fetch("chr1", 5, 9)),
         Record("second", fasta.fetch("chr1", 5, 9)),
     ]
+
+
+def test_sequences_that_wait_until_they_are_read(tiny_fasta, tmp_path):
+    bed = tmp_path / "peaks.bed"
+    bed.write_text("chr2\t10\t20\tsecond\t0\t-\nchr1\t5\t9\n")
+    for source in ({"fasta": tiny_fasta, "bed": bed}, {"fasta": tiny_fasta}):
+        lazy = list(read_records(**source, lazily=True))
+        assert not any(isinstance(record.sequence, str) for record in lazy)
+        assert [Record(name, letters[:]) for name, letters in lazy] == list(read_records(**source))
+    empty = tmp_path / "x.fa"
+    empty.write_text(">a\n>b\nAC\n")
+    assert [len(record.sequence) for record in read_records(empty, lazily=True)] == [0, 2]
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet", ".tsv.gz"])

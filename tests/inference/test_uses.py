@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from genoseq.errors import ConfigError, DeviceError
+from genoseq.errors import ConfigError, DeviceError, SequenceError
 from genoseq.inference import Record, describe, embed, generate, predict
 from genoseq.inference.devices import explain_full_memory, pick_device
 from genoseq.models.heads import TokenHead
@@ -32,6 +32,37 @@ def test_embeddings_are_those_of_each_sequence_alone(language_model, pooling, la
         np.testing.assert_allclose(vector, alone[0].numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("settings", [{}, {"chunk_length": 5}, {"chunk_length": 5, "context": 55}])
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_embeddings_in_chunks_and_windows(language_model, settings, pooling):
+    records = [record for record in RECORDS if len(record.sequence) < 62]
+    whole = joined(embed(language_model, records, pooling=pooling))
+    table = joined(embed(language_model, records, pooling=pooling, **settings))
+    assert table["name"].tolist() == whole["name"].tolist()
+    close = {"atol": 1e-5, "rtol": 1e-5}
+    np.testing.assert_allclose(np.stack(table["embedding"]), np.stack(whole["embedding"]), **close)
+    rows = joined(embed(language_model, records, pooling=pooling, window=8, **settings))
+    assert rows.columns.tolist() == ["name", "start", "end", "embedding"]
+    for record in records:
+        mine = rows[rows["name"] == record.name]
+        length = len(record.sequence)
+        assert mine["start"].tolist() == list(range(0, length, 8))
+        assert mine["end"].tolist() == [min(start + 8, length) for start in range(0, length, 8)]
+        ids = torch.from_numpy(language_model.tokenizer.encode(record.sequence))[None]
+        hidden = language_model.backbone(ids).last_hidden_state[0].detach().numpy()
+        for start, end, vector in zip(mine["start"], mine["end"], mine["embedding"], strict=True):
+            part = hidden[start:end]
+            np.testing.assert_allclose(vector, part.mean(0) if pooling == "mean" else part[-1], **close)
+
+
+def test_a_mistake_in_a_chunk_names_the_sequence(language_model):
+    records = [Record("fine", "ACGT"), Record("culprit", "ACGTACGTAX")]
+    with pytest.raises(SequenceError, match="culprit: from base 8 on: 'X'"):
+        list(embed(language_model, records, chunk_length=4))
+    with pytest.raises(SequenceError, match="culprit: the sequence is empty"):
+        list(embed(language_model, [Record("culprit", "")], window=4))
+
+
 def test_embedding_reads_no_further_than_asked(language_model):
     def endless():
         yield from RECORDS[:2]
@@ -40,7 +71,10 @@ def test_embedding_reads_no_further_than_asked(language_model):
     assert len(next(embed(language_model, endless(), batch_size=2))) == 2
 
 
-@pytest.mark.parametrize(("setting", "value"), [("layer", 4), ("layer", -5), ("pooling", "attention")])
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("layer", 4), ("layer", -5), ("pooling", "attention"), ("window", 0), ("chunk_length", 0)],
+)
 def test_embedding_settings(language_model, setting, value):
     with pytest.raises(ConfigError, match=f"{setting}={value!r}"):
         list(embed(language_model, RECORDS, **{setting: value}))

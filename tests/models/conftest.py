@@ -1,4 +1,4 @@
-"""Golden outputs of official implementations, read in place; a small model to work on."""
+"""Golden outputs of official implementations, read in place; small models to work on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,40 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from genoseq.models import HyenaDNA, LanguageModelHead, SequenceModel
+from genoseq.models import (
+    HybriDNA,
+    HyenaDNA,
+    LanguageModelHead,
+    Mamba,
+    Mamba2,
+    SequenceModel,
+    StreamingBackbone,
+)
 from genoseq.tokenizers import CharacterTokenizer
+
+# A new causal backbone is one line. Small ones, with room for 40 tokens where they have a limit.
+BACKBONES: dict[str, Callable[[], StreamingBackbone]] = {
+    "hyenadna2": lambda: HyenaDNA(d_model=8, num_layers=2, l_max=40, order=2, filter_order=8),
+    "hyenadna3": lambda: HyenaDNA(d_model=8, num_layers=2, l_max=40, order=3, filter_order=8),
+    "hyenadna4": lambda: HyenaDNA(d_model=8, num_layers=2, l_max=40, order=4, filter_order=8),
+    "mamba": lambda: Mamba(d_model=8, num_layers=2, d_state=4),
+    "mamba2": lambda: Mamba2(d_model=8, num_layers=2, d_state=4, headdim=4, chunk_size=16, norm="layer"),
+    "hybridna": lambda: hybrid("mma", num_layers=3, position="rotary", l_max=40),
+    "hybridna_bounded": lambda: hybrid("ma", num_layers=2, window=6, num_sinks=2, position="alibi"),
+    "transformer": lambda: hybrid("a", num_layers=2, l_max=40),
+}
+
+
+def hybrid(pattern: str, *, num_layers: int, l_max: int | None = None, **attention: Any) -> HybriDNA:
+    return HybriDNA(
+        d_model=8,
+        num_layers=num_layers,
+        pattern=pattern,
+        d_inner=12,
+        mamba2={"d_state": 4, "headdim": 4, "chunk_size": 16},
+        attention={"num_heads": 4, "num_kv_heads": 2, **attention},
+        l_max=l_max,
+    )
 
 
 @dataclass(frozen=True)
@@ -63,3 +95,14 @@ def small_model() -> SequenceModel:
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
     return model.eval()
+
+
+@pytest.fixture(params=list(BACKBONES))
+def model(request: pytest.FixtureRequest) -> SequenceModel:
+    """A language model on each of the causal backbones, in float64."""
+    torch.manual_seed(5)
+    backbone = BACKBONES[request.param]()
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return SequenceModel(backbone, LanguageModelHead(backbone)).double().eval()

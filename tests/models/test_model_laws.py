@@ -1,67 +1,23 @@
-"""Laws of the whole model: padding, packing, chunks, steps, checkpointing, precision.
-
-A new causal backbone is one line of `BACKBONES`.
-"""
+"""Laws of the whole model: padding, packing, chunks, steps, checkpointing, precision."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 
 from genoseq.errors import SequenceError
 from genoseq.models import (
-    HybriDNA,
     HyenaDNA,
-    LanguageModelHead,
-    Mamba,
-    Mamba2,
     SequenceHead,
     SequenceModel,
-    StreamingBackbone,
     TokenHead,
 )
 
 PAD = 4
-# Small ones, with room for 40 tokens where they have a limit.
-BACKBONES: dict[str, Callable[[], StreamingBackbone]] = {
-    "hyenadna2": lambda: HyenaDNA(d_model=8, num_layers=2, l_max=40, order=2, filter_order=8),
-    "hyenadna3": lambda: HyenaDNA(d_model=8, num_layers=2, l_max=40, order=3, filter_order=8),
-    "hyenadna4": lambda: HyenaDNA(d_model=8, num_layers=2, l_max=40, order=4, filter_order=8),
-    "mamba": lambda: Mamba(d_model=8, num_layers=2, d_state=4),
-    "mamba2": lambda: Mamba2(d_model=8, num_layers=2, d_state=4, headdim=4, chunk_size=16, norm="layer"),
-    "hybridna": lambda: hybrid("mma", num_layers=3, position="rotary", l_max=40),
-    "hybridna_bounded": lambda: hybrid("ma", num_layers=2, window=6, num_sinks=2, position="alibi"),
-    "transformer": lambda: hybrid("a", num_layers=2, l_max=40),
-}
-
-
-def hybrid(pattern: str, *, num_layers: int, l_max: int | None = None, **attention: Any) -> HybriDNA:
-    return HybriDNA(
-        d_model=8,
-        num_layers=num_layers,
-        pattern=pattern,
-        d_inner=12,
-        mamba2={"d_state": 4, "headdim": 4, "chunk_size": 16},
-        attention={"num_heads": 4, "num_kv_heads": 2, **attention},
-        l_max=l_max,
-    )
 
 
 def bases(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randint(7, 12, shape, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.fixture(params=list(BACKBONES))
-def model(request: pytest.FixtureRequest) -> SequenceModel:
-    torch.manual_seed(5)
-    backbone = BACKBONES[request.param]()
-    with torch.no_grad():
-        for parameter in backbone.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return SequenceModel(backbone, LanguageModelHead(backbone)).double().eval()
 
 
 @pytest.mark.parametrize(("left", "right"), [(0, 1), (1, 0), (0, 13), (13, 0), (3, 70), (70, 3), (100, 0)])

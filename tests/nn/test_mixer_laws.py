@@ -133,6 +133,11 @@ def test_padding_changes_nothing(case: str, length: int, left: int, right: int) 
 
 
 @of_cases()
+def test_fixed_memory_is_claimed_where_it_is_true(case: str) -> None:
+    assert made(case).fixed_memory == CASES[case].fixed_memory
+
+
+@of_cases()
 def test_rows_of_different_padding(case: str) -> None:
     mixer, x = made(case), values(3, 20)
     mask = torch.ones(3, 20, dtype=torch.bool)
