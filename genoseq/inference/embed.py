@@ -47,7 +47,8 @@ def embed(
         batch_size: sequences at a time; of sequences read in windows that overlap, windows at a time.
         chunk_length, context: how sequences longer than fit are read, one by one, at most a chunk of each in
             memory; see `genoseq.models.chunks.plan_reading`. Without them each is read at once.
-        window: letters that are pooled to one vector; None for all of a sequence.
+        window: letters that are pooled to one vector, of sequences read one by one; None for all of a
+            sequence.
 
     Yields:
         In order, tables with the columns `name` and `embedding` ((D,) float32). With `window` there are also
