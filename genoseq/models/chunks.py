@@ -43,7 +43,7 @@ class Reading:
         context: bases that each of them sees at least, or all there are; None where a state is carried on,
             and each sees what it sees in one pass.
         both_sides: they are seen before it and behind it; else before it only.
-        growing: the state grows with what was read.
+        growing: the state is the larger, the longer the sequence.
     """
 
     chunk_length: int
@@ -77,12 +77,12 @@ class Reading:
         """In words, for whoever reads the result."""
         chunks = f"chunks of {self.chunk_length:,} bases"
         if self.context is None:
-            memory = "which grows with what was read" if self.growing else "which is of fixed size"
+            memory = "which grows with the sequence" if self.growing else "which is of fixed size"
             return f"{chunks}, as one pass: the model's state is carried on, {memory}"
         sides = "before and behind it" if self.both_sides else "before it"
         return (
-            f"{chunks}, an approximation of one pass: each base sees the {self.context:,} bases {sides}, "
-            "or more, or all there are"
+            f"{chunks}, an approximation of one pass: each base sees {self.context:,} bases {sides} or more, "
+            "or all there are"
         )
 
 

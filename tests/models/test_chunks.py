@@ -315,8 +315,8 @@ def test_a_reading_says_what_it_is() -> None:
     told = [
         (mamba, None, "as one pass: .* is of fixed size"),
         (hyena, None, "as one pass: .* grows"),
-        (hyena, 7, "approximation of one pass: .* 7 bases before it, or more"),
-        (both, 7, "approximation of one pass: .* 7 bases before and behind it, or more"),
+        (hyena, 7, "approximation of one pass: .* 7 bases before it or more"),
+        (both, 7, "approximation of one pass: .* 7 bases before and behind it or more"),
     ]
     for model, context, words in told:
         reading = plan_reading(model, chunk_length=11, context=context)
