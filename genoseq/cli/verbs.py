@@ -37,10 +37,8 @@ _TABLE = (
     Verb("demo", "the whole path on the shipped data in eight minutes", "genoseq.cli.demo", run_folder="out"),
     Verb("train", "pretrain or fine-tune a model", "genoseq.cli.train", run_folder="run_dir"),
     Verb("evaluate", "metrics of a checkpoint on one split of a data set", "genoseq.cli.evaluate"),
-    Verb(
-        "predict", "predictions for sequences or bases of a FASTA, table or BED file", "genoseq.cli.predict"
-    ),
-    Verb("embed", "vectors of sequences or windows of a FASTA, table or BED file", "genoseq.cli.embed"),
+    Verb("predict", "predictions for sequences or bases of a FASTA, table or BED", "genoseq.cli.predict"),
+    Verb("embed", "vectors of sequences or windows of a FASTA, table or BED", "genoseq.cli.embed"),
     Verb("generate", "new sequences from a language model, as FASTA", "genoseq.cli.generate"),
     Verb("convert", "an official checkpoint to a genoseq folder, and back", "genoseq.cli.convert"),
     Verb("info", "versions, devices, and the backend each operator takes here", "genoseq.cli.info"),
