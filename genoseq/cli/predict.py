@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig) -> None:
     """Write `out` as `configs/predict.yaml` describes it."""
     with open_table(config.out, formats=(".parquet", ".tsv", ".csv")) as table:
-        records = counted(open_records(config), what="sequences")
+        records = open_records(config)
         model = open_models(config)
         if isinstance(model.head, LanguageModelHead):
             note_reading(table, model, config)
@@ -30,7 +30,10 @@ def run(config: DictConfig) -> None:
         else:
             _require_no_reading(config, model)
             predictions = predict(
-                model, records, both_strands=config.both_strands, batch_size=config.batch_size
+                model,
+                counted(records, what="sequences"),
+                both_strands=config.both_strands,
+                batch_size=config.batch_size,
             )
         for rows in predictions:
             table.write(rows)
@@ -43,13 +46,16 @@ def _score(config: DictConfig, model: SequenceModel, records: Iterable[Record]) 
             "both_strands=true averages predictions of whole sequences; a language model reads one strand. "
             "Give the other one as intervals on the strand '-'."
         )
+    in_chunks = config.chunk_length is not None
     tables = score_bases(
         model,
-        records,
+        records if in_chunks else counted(records, what="sequences"),
         batch_size=config.batch_size,
         chunk_length=config.chunk_length,
         context=config.context,
     )
+    if in_chunks:
+        tables = counted(tables, what="chunks")
     return bits_per_base(tables) if config.summary else tables
 
 
