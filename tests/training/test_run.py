@@ -100,6 +100,13 @@ def test_never_refuses_a_folder_that_exists(tiny_config: Config) -> None:
     assert step_of(folder) == 1
 
 
+def test_a_start_that_failed_is_not_in_the_way(tiny_config: Config) -> None:
+    with pytest.raises(ConfigError, match="micro_batch_size=3"):
+        train(tiny_config("micro_batch_size=3", "model.d_inner=8", "resume=never"))
+    folder, _ = train(tiny_config("trainer.max_steps=1", "resume=never"))
+    assert step_of(folder) == 1
+
+
 def test_a_folder_without_a_run_cannot_be_resumed(tiny_config: Config, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.yaml"):
         train(tiny_config(f"resume={tmp_path}"))
