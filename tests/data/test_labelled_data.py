@@ -36,7 +36,7 @@ def datamodule(train: Path | str, **settings: Any) -> LabelledDataModule:
         "tokenizer": TOKENIZER, "train": train, "validation": None, "test": None,
         "sequence_column": "sequence", "label_column": "label", "classes": None, "problem": "single_label",
         "level": "sequence", "validation_fraction": 0.1, "test_fraction": 0.2, "group_column": None,
-        "split_seed": 0, "strand": "unstranded", "reverse_complement": False, "max_length": None,
+        "split_seed": 0, "strand": "unstranded", "strands": "none", "max_length": None,
         "truncation": False, "leaks": "error", "leak_k": 32, "global_batch_size": 8,
         "micro_batch_size": None, "num_workers": 0, "pin_memory": False, "seed": 0,
     }  # fmt: skip
@@ -55,7 +55,9 @@ def test_a_sequence_has_its_special_tokens_and_label() -> None:
 
 def test_labels_of_bases_turn_with_the_sequence() -> None:
     sequence, labels = "AACGN", [0, 1, 2, 3, -100]
-    data = dataset([sequence], [labels], level="token", strand="unstranded", reverse_complement=True, seed=1)
+    data = dataset(
+        [sequence], [labels], level="token", strand="unstranded", strands="augment", training=True, seed=1
+    )
     seen = set()
     for epoch in range(20):
         item = data[ExampleKey(epoch, 0)]
@@ -74,11 +76,11 @@ def test_several_labels_of_bases_keep_their_shape() -> None:
 
 def test_stranded_labels_are_not_turned() -> None:
     with pytest.raises(ConfigError, match="strand=unstranded"):
-        dataset(["ACGT"], [1], strand="stranded", reverse_complement=True)
+        dataset(["ACGT"], [1], strand="stranded", strands="augment")
     with pytest.raises(ConfigError, match="strand='both'"):
         dataset(["ACGT"], [1], strand="both")
     with pytest.raises(ConfigError, match="strand=unstranded"):
-        datamodule("not read yet", strand="stranded", reverse_complement=True)
+        datamodule("not read yet", strand="stranded", strands="augment")
 
 
 def test_long_sequences_are_refused_or_cut() -> None:
