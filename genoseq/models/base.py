@@ -12,13 +12,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from genoseq.errors import ConfigError, SequenceError
-from genoseq.models import embedding, generation, likelihood
+from genoseq.errors import ConfigError
+from genoseq.models import embedding, generation, likelihood, strand_use
 from genoseq.models.backbone import Backbone, BackboneOutput
 from genoseq.models.generation import GeneratedSequence
-from genoseq.models.heads import Head, PlainPooling, SequenceHead, TokenHead
+from genoseq.models.heads import Head, PlainPooling
 from genoseq.models.sampling import Sampling
-from genoseq.sequence import AS_GIVEN, StrandPolicy, Strands, strand_policy
+from genoseq.sequence import StrandPolicy, Strands
 from genoseq.tokenizers import Tokenizer
 
 
@@ -107,7 +107,7 @@ class SequenceModel(nn.Module):
         """
         mask = None if attention_mask is None else attention_mask.bool()
         if second_pass is not None:
-            self.require_room_for_two(input_ids, mask)
+            strand_use.require_room_for_two(self, input_ids, mask)
         hidden: BackboneOutput = self.backbone(
             input_ids, mask, segment_ids=segment_ids, output_hidden_states=output_hidden_states
         )
@@ -179,30 +179,8 @@ class SequenceModel(nn.Module):
         return embedding.embed(self, sequences, layer=layer, pooling=pooling, strands=strands)
 
     def strand_policy(self, strands: Strands | None = None) -> StrandPolicy:
-        """What becomes of the two strands where this model predicts.
-
-        Args:
-            strands: another policy than the model was trained with; None for that one, which is "none" where
-                `preprocessing` does not tell.
-
-        Raises:
-            ConfigError: there is no such policy, or it does not go with the head or with its labels.
-        """
-        policy = strand_policy(self.preprocessing.get("strands", "none") if strands is None else strands)
-        policy.require_labels(self.preprocessing.get("strand", "unstranded"))
-        head = type(self.head).__name__
-        if policy.symmetric and not self.head.strand_symmetric:
-            raise ConfigError(
-                f"strands={policy.name} is for models that are blind to strand by themselves, which {head} "
-                f"on {type(self.backbone).__name__} is not. Give strands=average, or a Caduceus with "
-                "symmetry=shared or conjoined under head=both_strands or head=masked_language_model."
-            )
-        if policy.reading != AS_GIVEN.reading and not isinstance(self.head, SequenceHead | TokenHead):
-            raise ConfigError(
-                f"strands={policy.name} is for predictions of labels, and {head} makes none: give "
-                "strands=none."
-            )
-        return policy
+        """What becomes of the two strands in predictions; see `genoseq.models.strand_use.policy_of`."""
+        return strand_use.policy_of(self, strands)
 
     def log_prob(self, sequence: str) -> pd.DataFrame:
         """Log-probability of every base given those before it; see `genoseq.models.likelihood.log_prob`."""
@@ -211,22 +189,6 @@ class SequenceModel(nn.Module):
     def log_prob_chunks(self, sequence: str, *, chunk_length: int = 65_536) -> Iterator[pd.DataFrame]:
         """The same in pieces; see `genoseq.models.likelihood.log_prob_chunks`."""
         return likelihood.log_prob_chunks(self, sequence, chunk_length=chunk_length)
-
-    def require_room_for_two(self, input_ids: torch.Tensor, mask: torch.Tensor | None) -> None:
-        """Check that the backbone takes rows (B, L), padding aside, that hold their sequence twice.
-
-        Raises:
-            SequenceError: one is longer than `l_max`.
-        """
-        longest, room = input_ids.shape[1], self.backbone.l_max
-        if room is None or longest <= room:
-            return
-        longest = longest if mask is None else int(mask.sum(1).max())
-        if longest > room:
-            raise SequenceError(
-                f"a sequence that is given twice has {longest:,} tokens, and this model's l_max={room:,}: "
-                "cut it, give it once (strands=none or average), or take a model with a larger l_max."
-            )
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the model as a folder that `genoseq.load` reads; see `genoseq.models.hub.save`."""

@@ -11,6 +11,7 @@ import torch
 from genoseq.errors import ConfigError, require_choice
 from genoseq.models.heads import PlainPooling, pool
 from genoseq.models.modes import evaluating
+from genoseq.models.strand_use import require_room_for_two
 from genoseq.sequence import StrandPolicy, Strands, strand_policy
 from genoseq.tokenizers import encode_passes, pad_passes
 
@@ -55,7 +56,7 @@ def embed(
     passes = [encode_passes(model.tokenizer, encode(text), policy) for text in texts]
     input_ids, mask, second_pass, letters = pad_passes(model.tokenizer, passes)
     if second_pass is not None:
-        model.require_room_for_two(input_ids, mask)
+        require_room_for_two(model, input_ids, mask)
     device = model.device
     return embed_tokens(model, input_ids.to(device), mask.to(device), letters.to(device), layer, pooling)
 
