@@ -35,7 +35,7 @@ def policy_of(model: SequenceModel, strands: Strands | None = None) -> StrandPol
     if policy.symmetric and not model.head.strand_symmetric:
         raise ConfigError(
             f"strands={policy.name} is for models that are blind to strand by themselves, which {head} on "
-            f"{type(model.backbone).__name__} is not. Give strands=average, or a Caduceus with "
+            f"{type(model.backbone).__name__} is not. Give strands=augment, or a Caduceus with "
             "symmetry=shared or conjoined under head=both_strands or head=masked_language_model."
         )
     framed = model.tokenizer if labelled else None

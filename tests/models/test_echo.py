@@ -195,7 +195,7 @@ def classifier(backbone: Backbone) -> Head:
 @pytest.mark.parametrize(
     ("head", "preprocessing", "message"),
     [
-        (classifier, {"strands": "equivariant"}, r"SequenceHead on HyenaDNA is not.*strands=average"),
+        (classifier, {"strands": "equivariant"}, r"SequenceHead on HyenaDNA is not.*strands=augment"),
         (classifier, {"strands": "average", "strand": "stranded"}, "strand=unstranded"),
         (classifier, {"strands": "both"}, "strands='both'"),
         (LanguageModelHead, {"strands": "average"}, "LanguageModelHead makes none"),
