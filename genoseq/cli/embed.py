@@ -25,6 +25,7 @@ def run(config: DictConfig) -> None:
             records,
             layer=config.layer,
             pooling=config.pooling,
+            strands=config.strands,
             batch_size=config.batch_size,
             chunk_length=config.chunk_length,
             context=config.context,

@@ -29,23 +29,13 @@ def run(config: DictConfig) -> None:
             predictions = _score(config, model, records)
         else:
             _require_no_reading(config, model)
-            predictions = predict(
-                model,
-                counted(records, what="sequences"),
-                both_strands=config.both_strands,
-                batch_size=config.batch_size,
-            )
+            predictions = predict(model, counted(records, what="sequences"), batch_size=config.batch_size)
         for rows in predictions:
             table.write(rows)
     log.info("predictions in %s", config.out)
 
 
 def _score(config: DictConfig, model: SequenceModel, records: Iterable[Record]) -> Iterator[pd.DataFrame]:
-    if config.both_strands:
-        raise ConfigError(
-            "both_strands=true averages predictions of whole sequences; a language model reads one strand. "
-            "Give the other one as intervals on the strand '-'."
-        )
     in_chunks = config.chunk_length is not None
     tables = score_bases(
         model,

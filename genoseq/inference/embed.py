@@ -17,8 +17,10 @@ from genoseq.models.embedding import (
     hidden_states,
     pool_parts,
     require_embedding,
+    require_one_pass,
 )
 from genoseq.models.heads import PlainPooling
+from genoseq.sequence import StrandPolicy, Strands
 
 _ROWS = 1024
 
@@ -29,6 +31,7 @@ def embed(
     *,
     layer: int = -1,
     pooling: PlainPooling = "mean",
+    strands: Strands = "none",
     batch_size: int = 8,
     chunk_length: int | None = None,
     context: int | None = None,
@@ -44,6 +47,8 @@ def embed(
         layer: 0 is the token embeddings, 1 the first block, ...; negative counts from the end, -2 is the last
             block, -1 the last block after its norm.
         pooling: over the letters of a sequence.
+        strands: `none`, or `repeat` or `echo` to give each sequence twice and pool over the second time; see
+            `SequenceModel.embed`.
         batch_size: sequences at a time; of sequences read in windows that overlap, windows at a time.
         chunk_length, context: how sequences longer than fit are read, one by one, at most a chunk of each in
             memory; see `genoseq.models.chunks.plan_reading`. Without them each is read at once.
@@ -55,17 +60,18 @@ def embed(
         `start` and `end`, the letters of the row counted from 0; the last row of a sequence may have fewer.
 
     Raises:
-        ConfigError: the model has no such layer, there is no such pooling, or it does not read so.
+        ConfigError: the model has no such layer, there is no such pooling or policy, or it does not read so.
         SequenceError: a sequence that is empty, too long or no nucleotides.
         DeviceError: a batch does not fit in memory.
     """
-    require_embedding(model, layer, pooling)
+    policy = require_embedding(model, layer, pooling, strands)
     if window is not None and window < 1:
         raise ConfigError(f"window={window}: give 1 base or more, or leave it out for whole sequences.")
     reading = plan_reading(model, chunk_length=chunk_length, context=context)
     if reading is None and window is None:
-        yield from _whole(model, records, layer, pooling, batch_size)
+        yield from _whole(model, records, layer, pooling, policy, batch_size)
         return
+    require_one_pass(policy)
     for record in records:
         with naming(record), explain_full_memory(batch_size):
             parts = hidden_states(model, record.sequence, reading, layer=layer, batch_size=batch_size)
@@ -74,10 +80,15 @@ def embed(
 
 
 def _whole(
-    model: SequenceModel, records: Iterable[Record], layer: int, pooling: PlainPooling, batch_size: int
+    model: SequenceModel,
+    records: Iterable[Record],
+    layer: int,
+    pooling: PlainPooling,
+    policy: StrandPolicy,
+    batch_size: int,
 ) -> Iterator[pd.DataFrame]:
     for batch in batches(records, batch_size):
-        tokens = tokenize(batch, model)
+        tokens = tokenize(batch, model, policy)
         with explain_full_memory(len(batch)):
             vectors = embed_tokens(model, tokens.input_ids, tokens.mask, tokens.letters, layer, pooling)
         names = [record.name for record in batch]

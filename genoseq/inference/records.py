@@ -17,8 +17,8 @@ from genoseq.errors import CheckpointError, ConfigError, SequenceError
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import require_bases
 from genoseq.paths import locate
-from genoseq.sequence import Interval, Letters
-from genoseq.tokenizers import Tokenizer
+from genoseq.sequence import AS_GIVEN, Interval, Letters, StrandPolicy
+from genoseq.tokenizers import Tokenizer, encode_passes, pad_passes
 
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 PathLike = str | os.PathLike[str]
@@ -30,12 +30,14 @@ class Tokens(NamedTuple):
     Attributes:
         input_ids: (B, L) int64.
         mask: (B, L) bool, False at padding; None where there is no padding and a mask would only cost time.
-        letters: (B, L) bool, True at letters: neither special tokens nor padding.
+        letters: (B, L) bool, True at letters: not at special tokens or padding, nor in a first of two passes.
+        second_pass: (B, L) bool, where each sequence is given the second time; None where it is given once.
     """
 
     input_ids: torch.Tensor
     mask: torch.Tensor | None
     letters: torch.Tensor
+    second_pass: torch.Tensor | None
 
 
 class Record(NamedTuple):
@@ -111,8 +113,13 @@ def require_tokenizer(model: SequenceModel) -> Tokenizer:
     return model.tokenizer
 
 
-def tokenize(records: Sequence[Record], model: SequenceModel) -> Tokens:
+def tokenize(records: Sequence[Record], model: SequenceModel, policy: StrandPolicy = AS_GIVEN) -> Tokens:
     """One padded batch as the model reads it, on its device.
+
+    Args:
+        records: what to read.
+        model: its tokenizer and its longest sequence are asked.
+        policy: whether each sequence is given twice.
 
     Raises:
         SequenceError: a sequence that is empty, too long or no nucleotides; the message names it.
@@ -123,18 +130,23 @@ def tokenize(records: Sequence[Record], model: SequenceModel) -> Tokens:
     for record in records:
         with naming(record):
             require_bases(record.sequence)
-            ids = tokenizer.encode(record.sequence[:])
-        if longest is not None and len(ids) > longest:
+            ids = tokenizer.encode(record.sequence[:], add_special_tokens=False)
+        passes = encode_passes(tokenizer, ids, policy)
+        if longest is not None and len(passes.input_ids) > longest:
             raise SequenceError(
-                f"{record.name}: {len(ids):,} tokens; this model takes at most {longest:,}. Cut the sequence "
-                "into pieces, use a model for longer ones, or, to embed or score bases, read it in windows: "
-                "give chunk_length= and context=."
+                f"{record.name}: {len(passes.input_ids):,} tokens{policy.remark}; this model takes at most "
+                f"{longest:,}. Cut the sequence into pieces, use a model for longer ones, or, to embed or "
+                "score bases, read it in windows: give chunk_length= and context=."
             )
-        encoded.append(ids)
-    input_ids, mask = tokenizer.pad(encoded)
-    letters = tokenizer.is_letter(input_ids)
-    device = model.device
-    return Tokens(input_ids.to(device), None if mask.all() else mask.to(device), letters.to(device))
+        encoded.append(passes)
+    batch = pad_passes(tokenizer, encoded)
+    device, mask, second = model.device, batch.attention_mask, batch.second_pass
+    return Tokens(
+        batch.input_ids.to(device),
+        None if mask.all() else mask.to(device),
+        batch.letters.to(device),
+        None if second is None else second.to(device),
+    )
 
 
 def _is_table(path: PathLike) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import torch
@@ -22,10 +23,15 @@ from genoseq.models.chunks import (
 )
 from genoseq.models.heads import PlainPooling, pool
 from genoseq.models.modes import evaluating
-from genoseq.sequence import Letters
+from genoseq.models.strand_use import require_room_for_two
+from genoseq.sequence import Letters, StrandPolicy, Strands, strand_policy
+from genoseq.tokenizers import Tokenizer, encode_passes, pad_passes
 
 if TYPE_CHECKING:
     from genoseq.models.base import SequenceModel
+
+# What there is to choose where nothing is predicted.
+_STRANDS = ("none", "echo", "repeat")
 
 
 def embed(
@@ -34,16 +40,20 @@ def embed(
     *,
     layer: int = -1,
     pooling: PlainPooling = "mean",
+    strands: Strands = "none",
     chunk_length: int | None = None,
     context: int | None = None,
 ) -> torch.Tensor:
     """Hidden states of one layer, pooled over the letters of each sequence: no special tokens, no padding.
 
     Args:
-        model: any model with a tokenizer; its head is not asked.
+        model: any model with a tokenizer; its head is not asked, nor what it was trained with.
         sequences: one text or several; without `chunk_length`, all computed at once.
         layer: see `embed_tokens`.
         pooling: `mean`, `max`, `first` or `last`.
+        strands: `none` gives each sequence once. `repeat` gives it twice, without anything between, and pools
+            over the second time, so that every position has seen all of it; `echo` likewise with its reverse
+            complement as the second. See `StrandPolicy`.
         chunk_length, context: how sequences longer than fit are read, one by one; see
             `genoseq.models.chunks.plan_reading`.
 
@@ -51,23 +61,40 @@ def embed(
         (B, D) float32.
 
     Raises:
-        ConfigError: there is no such layer or pooling, the model has no tokenizer, or does not read so.
-        SequenceError: a sequence that is no nucleotides, or longer than the model takes.
+        ConfigError: there is no such layer, pooling or policy, or the model has no tokenizer or cannot be read so.
+        SequenceError: a sequence that is no nucleotides, or longer than the model takes, both passes counted.
     """
     if model.tokenizer is None:
         raise ConfigError("this model has no tokenizer: give it one, or call its backbone with token ids.")
-    require_embedding(model, layer, pooling)
+    policy = require_embedding(model, layer, pooling, strands)
     reading = plan_reading(model, chunk_length=chunk_length, context=context)
-    if reading is None:
-        input_ids, mask = (tensor.to(model.device) for tensor in model.tokenizer(sequences))
-        return embed_tokens(model, input_ids, mask, model.tokenizer.is_letter(input_ids), layer, pooling)
     texts = [sequences] if isinstance(sequences, str) else sequences
+    if reading is None:
+        return _embed_whole(model, model.tokenizer, texts, layer, pooling, policy)
+    require_one_pass(policy)
     vectors = [
         pooled.vector
         for text in texts
         for pooled in pool_parts(hidden_states(model, text, reading, layer=layer), pooling)
     ]
     return torch.stack(vectors).to(model.device)
+
+
+def _embed_whole(
+    model: SequenceModel,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    layer: int,
+    pooling: PlainPooling,
+    policy: StrandPolicy,
+) -> torch.Tensor:
+    encode = partial(tokenizer.encode, add_special_tokens=False)
+    passes = [encode_passes(tokenizer, encode(text), policy) for text in texts]
+    input_ids, mask, second_pass, letters = pad_passes(tokenizer, passes)
+    if second_pass is not None:
+        require_room_for_two(model, input_ids, mask)
+    device = model.device
+    return embed_tokens(model, input_ids.to(device), mask.to(device), letters.to(device), layer, pooling)
 
 
 @torch.inference_mode()
@@ -192,16 +219,31 @@ class _RunningPool:
         return (self._value / self.count if self.pooling == "mean" else self._value).float()
 
 
-def require_embedding(model: SequenceModel, layer: int, pooling: str) -> None:
-    """Check the settings of an embedding, before anything is computed.
+def require_embedding(model: SequenceModel, layer: int, pooling: str, strands: Strands) -> StrandPolicy:
+    """Check the settings of an embedding, before anything is computed, and give its policy of strands.
 
     Raises:
-        ConfigError: the model has no such layer, or there is no such pooling.
+        ConfigError: the model has no such layer, or there is no such pooling or policy.
     """
     require_choice("pooling", pooling, get_args(PlainPooling))
+    require_choice("strands", strands, _STRANDS)
     count = _num_states(model)
     if not -count <= layer < count:
         raise ConfigError(f"layer={layer}: this model has the layers 0 to {count - 1}, or -1 to {-count}.")
+    return strand_policy(strands)
+
+
+def require_one_pass(policy: StrandPolicy) -> None:
+    """Check that sequences are given once.
+
+    Raises:
+        ConfigError: twice, which goes only with sequences that are read at once.
+    """
+    if policy.passes > 1:
+        raise ConfigError(
+            f"strands={policy.name} gives each sequence twice, and is for sequences that are read at once: "
+            "leave chunk_length and window out, or give strands=none."
+        )
 
 
 def _num_states(model: SequenceModel) -> int:

@@ -16,14 +16,15 @@ from genoseq.errors import CheckpointError, ConfigError
 from genoseq.models import SequenceModel
 
 # What a reader of the model folder has to know of the data to predict for new sequences.
-_DESCRIBED = ("problem", "classes", "strand")
+_DESCRIBED = ("problem", "classes", "strand", "strands")
 
 
 def build_model(config: DictConfig, datamodule: SequenceDataModule) -> SequenceModel:
     """The backbone and the head of a config, with the tokenizer of the data.
 
     Raises:
-        ConfigError: the head does not have the outputs that the data need.
+        ConfigError: the head does not have the outputs that the data need, or the model is not for what the
+            data say becomes of the strands.
     """
     backbone = instantiate(config.model)
     head = instantiate(config.head)(backbone)
