@@ -61,7 +61,8 @@ def embed(
         (B, D) float32.
 
     Raises:
-        ConfigError: there is no such layer, pooling or policy, or the model has no tokenizer or cannot be read so.
+        ConfigError: there is no such layer, pooling or policy, or the model has no tokenizer or does not read
+            in chunks so.
         SequenceError: a sequence that is no nucleotides, or longer than the model takes, both passes counted.
     """
     if model.tokenizer is None:
