@@ -19,7 +19,6 @@ def run(config: DictConfig) -> None:
     with open_table(config.out, formats=(".parquet", ".npz")) as table:
         records = counted(open_records(config), what="sequences")
         model = open_model(config)
-        note_reading(table, model, config)
         batches = embed(
             model,
             records,
@@ -31,6 +30,7 @@ def run(config: DictConfig) -> None:
             context=config.context,
             window=config.window,
         )
+        note_reading(table, model, config)
         for rows in batches:
             table.write(rows)
     log.info("embeddings in %s", config.out)

@@ -10,7 +10,7 @@ from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.records import Record, naming, tokenize
 from genoseq.models.base import SequenceModel
-from genoseq.models.chunks import batches, plan_reading
+from genoseq.models.chunks import Reading, batches, plan_reading
 from genoseq.models.embedding import (
     Pooled,
     embed_tokens,
@@ -55,7 +55,7 @@ def embed(
         window: letters that are pooled to one vector, of sequences read one by one; None for all of a
             sequence.
 
-    Yields:
+    Returns:
         In order, tables with the columns `name` and `embedding` ((D,) float32). With `window` there are also
         `start` and `end`, the letters of the row counted from 0; the last row of a sequence may have fewer.
 
@@ -69,9 +69,20 @@ def embed(
         raise ConfigError(f"window={window}: give 1 base or more, or leave it out for whole sequences.")
     reading = plan_reading(model, chunk_length=chunk_length, context=context)
     if reading is None and window is None:
-        yield from _whole(model, records, layer, pooling, policy, batch_size)
-        return
+        return _whole(model, records, layer, pooling, policy, batch_size)
     require_one_pass(policy)
+    return _in_parts(model, records, reading, layer, pooling, window, batch_size)
+
+
+def _in_parts(
+    model: SequenceModel,
+    records: Iterable[Record],
+    reading: Reading | None,
+    layer: int,
+    pooling: PlainPooling,
+    window: int | None,
+    batch_size: int,
+) -> Iterator[pd.DataFrame]:
     for record in records:
         with naming(record), explain_full_memory(batch_size):
             parts = hidden_states(model, record.sequence, reading, layer=layer, batch_size=batch_size)
