@@ -30,6 +30,9 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         max_length: the most tokens, special ones included; None for any number.
         truncation: cut longer sequences at their end instead of refusing them.
         groups: (N,) what must not be divided between splits; None where there is none.
+        controls: token ids, one a sequence. With them an example is one of a language model: its control
+            token, then the tokens of its sequence, which are its labels too; the control token has the label
+            -100, and so have the special tokens after a sequence that was cut, where it does not end.
         seed: example i of epoch e is a function of (seed, e, i).
 
     Raises:
@@ -49,9 +52,11 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         max_length: int | None = None,
         truncation: bool = False,
         groups: np.ndarray | None = None,
+        controls: Sequence[int] | None = None,
         seed: int = 0,
     ) -> None:
         assert len(sequences) == len(labels)
+        assert controls is None or (len(controls) == len(sequences) and level == "sequence")
         require_strand(strand, reverse_complement)
         self.strand = strand
         self.groups = groups
@@ -60,7 +65,9 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         self._level = level
         self._reverse_complement = reverse_complement
         self._seed = seed
-        self._room = None if max_length is None else max_length - tokenizer.num_special_tokens
+        self._controls = controls
+        added = tokenizer.num_special_tokens + (controls is not None)
+        self._room = None if max_length is None else max_length - added
         self._sequences = sequences
         self._check_tokens(max_length, truncation)
 
@@ -74,15 +81,22 @@ class LabelledSequences(Dataset[dict[str, Any]]):
             if generator.random() < 0.5:
                 sequence = other_strand(sequence)
                 labels = labels[::-1] if self._level == "token" else labels
-        ids = self._tokenizer.encode(sequence, add_special_tokens=False)[: self._room]
+        ids = self._tokenizer.encode(sequence, add_special_tokens=False)
+        is_cut = self._room is not None and len(ids) > self._room
+        ids = ids[: self._room]
         if self._level == "token":
             labels = self._with_ends(labels[: self._room])
-        return {
-            "input_ids": np.concatenate((self._tokenizer.prefix_ids, ids, self._tokenizer.suffix_ids)),
-            "labels": labels,
-            "index": key.index,
-            "counted": key.counted,
-        }
+        tokens = np.concatenate((self._tokenizer.prefix_ids, ids, self._tokenizer.suffix_ids))
+        if self._controls is not None:
+            tokens, labels = self._after_control(self._controls[key.index], tokens, is_cut)
+        return {"input_ids": tokens, "labels": labels, "index": key.index, "counted": key.counted}
+
+    def _after_control(self, control: int, tokens: np.ndarray, is_cut: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens and labels, (L + 1,) each, of a language model's example."""
+        labels = np.concatenate(([IGNORED_LABEL], tokens))
+        if is_cut:
+            labels[len(labels) - len(self._tokenizer.suffix_ids) :] = IGNORED_LABEL
+        return np.concatenate(([control], tokens)), labels
 
     def _with_ends(self, labels: np.ndarray) -> np.ndarray:
         ends = (len(self._tokenizer.prefix_ids), len(self._tokenizer.suffix_ids))

@@ -2,10 +2,12 @@
 
 from genoseq.tokenizers.base import PaddingSide, TokenBatch, Tokenizer
 from genoseq.tokenizers.character import CharacterTokenizer, SpecialTokens
+from genoseq.tokenizers.control import ControlTokenizer
 from genoseq.tokenizers.storage import load_tokenizer
 
 __all__ = [
     "CharacterTokenizer",
+    "ControlTokenizer",
     "PaddingSide",
     "SpecialTokens",
     "TokenBatch",
