@@ -85,10 +85,7 @@ def test_log_likelihoods_are_those_after_the_control(
     given = len(prompt or "")
     for label in tokenizer.controls:
         for result in model.sample(prompt, length=30, num_sequences=3, control=label):
-            ids = [tokenizer.control_id(label), *tokenizer.prefix_ids, *tokenizer.encode(result.sequence)]
-            if special_tokens == "cls_sep":
-                ids.remove(0)  # encode has put its own
-            ids = ids[:-1]
+            ids = [tokenizer.control_id(label), *tokenizer.encode(result.sequence)[:-1]]
             with torch.inference_mode():
                 logits = model(torch.tensor([ids])).logits[0, :, : tokenizer.vocab_size]
             own = logits.log_softmax(-1)[:-1].gather(1, torch.tensor(ids)[1:, None])[:, 0]
