@@ -2,12 +2,12 @@
 
     python benchmarks/conditional_generation.py OUT [--num 500] [--set KEY=VALUE ...]
 
-trains experiment=umaydis_conditional twice: on the labels as they are, and on the labels of the training table
-shuffled, which leaves the control tokens without a meaning. Each model generates `--num` sequences a label, as
-long as the real ones. The judge is the k-mer logistic regression of the baselines, fitted on the real training
-split, which never saw a model; it is measured on the real test rows too, where it is the most that can be seen.
-`--set` gives settings of both runs, such as model=pretrained model.checkpoint=runs/celegans. Finished runs are
-not repeated.
+trains experiment=umaydis_conditional twice: on the labels as they are, and on the labels of the training
+table shuffled, which leaves the control tokens without a meaning. Each model generates `--num` sequences a
+label, as long as the real ones. The judge is the k-mer logistic regression of the baselines, fitted on the
+real training split, which never saw a model; its accuracy on the real test rows is the most that can be seen.
+`--set` gives settings of both runs, such as model=pretrained model.checkpoint=runs/celegans. Finished runs
+are not repeated.
 """
 
 from __future__ import annotations
