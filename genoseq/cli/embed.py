@@ -20,7 +20,12 @@ def run(config: DictConfig) -> None:
         records = counted(open_records(config), what="sequences")
         model = open_model(config)
         batches = embed(
-            model, records, layer=config.layer, pooling=config.pooling, batch_size=config.batch_size
+            model,
+            records,
+            layer=config.layer,
+            pooling=config.pooling,
+            strands=config.strands,
+            batch_size=config.batch_size,
         )
         for rows in batches:
             table.write(rows)

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from genoseq.cli.models import open_models
 from genoseq.cli.tables import interval_text
 from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.outputs import atomic_file, open_table
@@ -78,11 +79,13 @@ class _OneSplit(LightningDataModule):
 
 
 def _open_data(config: DictConfig, model: SequenceModel) -> SequenceDataModule:
-    """The data, in the tokens of the model."""
+    """The data, in the tokens of the model and with the strands that it reads."""
     if config.split not in ("train", "validation", "test"):
         raise ConfigError(f"split={config.split}: give train, validation or test.")
     datamodule: SequenceDataModule = instantiate(config.data)
     datamodule.tokenizer = require_tokenizer(model)
+    if isinstance(datamodule, LabelledDataModule):
+        datamodule.strands = model.strand_policy().name
     trained_for = model.preprocessing.get("problem", _LANGUAGE_MODEL)
     problem = getattr(datamodule, "problem", _LANGUAGE_MODEL)
     if problem != trained_for:
@@ -127,8 +130,7 @@ def _task(config: DictConfig, model: SequenceModel) -> Any:
         return instantiate(config.tasks.language_model)(model=model, **training)
     if isinstance(model.head, MaskedLanguageModelHead):
         return instantiate(config.tasks.masked)(model=model, **training)
-    labelled = instantiate(config.tasks.labelled, both_strands=config.both_strands)
-    return labelled(model=model, **training)
+    return instantiate(config.tasks.labelled)(model=model, **training)
 
 
 def _print(config: DictConfig, results: dict[str, Any], num_rows: int) -> None:

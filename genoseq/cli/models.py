@@ -32,19 +32,22 @@ def open_model(config: DictConfig) -> SequenceModel:
 
 
 def open_models(config: DictConfig) -> SequenceModel:
-    """The same, or the ensemble of the checkpoints that a list names.
+    """The same, or the ensemble of the checkpoints that a list names; read as `strands` says, where it does.
 
     Raises:
         CheckpointError: one cannot be read, or they predict different things.
-        ConfigError: the list is empty.
+        ConfigError: the list is empty, or a model is not for such a policy of strands.
         DeviceError: the device is not there.
     """
-    if not isinstance(config.checkpoint, ListConfig):
-        return open_model(config)
-    if not config.checkpoint:
+    several = isinstance(config.checkpoint, ListConfig)
+    paths = list(config.checkpoint) if several else [config.checkpoint]
+    if not paths:
         raise ConfigError("checkpoint=[] names none: give a model folder, or several.")
     device = pick_device(config.device)
-    members = [load(locate(path), device=str(device)) for path in config.checkpoint]
+    members = [load(locate(path), device=str(device)) for path in paths]
+    if config.strands is not None:
+        for member in members:
+            member.preprocessing["strands"] = member.strand_policy(config.strands).name
     return Ensemble(members) if len(members) > 1 else members[0]
 
 

@@ -19,6 +19,6 @@ def run(config: DictConfig) -> None:
     with open_table(config.out, formats=(".parquet", ".tsv", ".csv")) as table:
         records = counted(open_records(config), what="sequences")
         model = open_models(config)
-        for rows in predict(model, records, both_strands=config.both_strands, batch_size=config.batch_size):
+        for rows in predict(model, records, batch_size=config.batch_size):
             table.write(rows)
     log.info("predictions in %s", config.out)

@@ -9,17 +9,21 @@ import pandas as pd
 
 from genoseq.data.controls import ControlScheme
 from genoseq.data.datamodule import SequenceDataModule, Split
-from genoseq.data.labelled import LabelledSequences, StrandKind
+from genoseq.data.labelled import LabelledSequences
 from genoseq.data.labelled_datamodule import LabelledDataModule
-from genoseq.errors import ConfigError
+from genoseq.errors import ConfigError, require_choice
+from genoseq.sequence import StrandKind, Strands
 from genoseq.tokenizers import CharacterTokenizer, ControlTokenizer, Tokenizer
+
+_STRANDS = ("none", "augment")
 
 
 class ConditionalDataModule(SequenceDataModule):
     """Examples for `task=causal_lm`: the control token of a label, a sequence that has it, an end token.
 
     The loss is on what follows the control token. Files, splits, leaks, strands and batches are those of
-    `labelled`; its tokenizer gets the control tokens.
+    `labelled`; its tokenizer gets the control tokens. Its `strands` are "none" or "augment", for there is no
+    prediction to average, nor to pool.
 
     Args:
         labelled: sequences of one class or one number each.
@@ -31,13 +35,15 @@ class ConditionalDataModule(SequenceDataModule):
 
     Raises:
         ConfigError: labels of another kind, or whose names cannot be controls; too many bins, or bins of
-            classes; a tokenizer of other tokens than characters, or without an end token.
+            classes; another policy of strands; a tokenizer of other tokens than characters, or without an end
+            token.
         DataError, SequenceError, LeakError: as `LabelledDataModule`.
 
     Source: Ma et al. 2025, "HybriDNA", fine-tuning for generation.
     """
 
     def __init__(self, *, labelled: LabelledDataModule, bins: int | None) -> None:
+        require_choice("strands", labelled.strands, _STRANDS)
         self._scheme = _fit_scheme(labelled, bins)
         super().__init__(
             tokenizer=_with_controls(labelled.tokenizer, self._scheme.labels),
@@ -57,6 +63,11 @@ class ConditionalDataModule(SequenceDataModule):
     def strand(self) -> StrandKind:
         """Whether a label holds for one strand or for both."""
         return self.labelled.strand
+
+    @property
+    def strands(self) -> Strands:
+        """What becomes of the two strands in training."""
+        return self.labelled.strands
 
     def build(self, split: Split) -> LabelledSequences:
         """The sequences of a split, each under its control."""

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from genoseq.data.genomes import Genomes
 from genoseq.data.loading import IGNORED_LABEL, ExampleKey
 from genoseq.errors import ConfigError, DataError
-from genoseq.sequence import BASES, Interval, reverse_complement
+from genoseq.sequence import BASES, Interval, Strands, reverse_complement, strand_policy
 from genoseq.tokenizers import Tokenizer
 
 _N = BASES.index("N")
@@ -46,7 +46,7 @@ class GenomeWindows(_GenomeDataset):
             is `length` throughout.
         examples_per_epoch: windows of an epoch; None for one pass.
         jitter: in bases, for passes.
-        reverse_complement: turn half of the windows, at random.
+        strands: what becomes of the two strands: "augment" turns half of the windows, at random.
         max_n_fraction: windows with a larger share of N are passed over.
         seed: example i of epoch e is a function of (seed, e, i).
 
@@ -64,7 +64,7 @@ class GenomeWindows(_GenomeDataset):
         length_schedule: Mapping[int, int] | None = None,
         examples_per_epoch: int | None = None,
         jitter: int = 0,
-        reverse_complement: bool = False,
+        strands: Strands = "none",
         max_n_fraction: float = 1.0,
         seed: int = 0,
     ) -> None:
@@ -73,7 +73,7 @@ class GenomeWindows(_GenomeDataset):
         self._regions = list(regions)
         self._schedule = sorted({0: length, **(length_schedule or {})}.items())
         self._jitter = jitter
-        self._reverse_complement = reverse_complement
+        self._turns = strand_policy(strands).turns
         self._max_n_fraction = max_n_fraction
         self._seed = seed
         self._examples_per_epoch = examples_per_epoch
@@ -94,7 +94,7 @@ class GenomeWindows(_GenomeDataset):
             codes = self._from_grid(key.index, generator)
         else:
             codes = self._draw(self.length_at(key.epoch), generator)
-        if self._reverse_complement and generator.random() < 0.5:
+        if self._turns and generator.random() < 0.5:
             codes = reverse_complement(codes)
         return {
             "input_ids": self._tokenizer.encode_codes(codes),

@@ -12,8 +12,11 @@ from genoseq.data.datamodule import SequenceDataModule, Split
 from genoseq.data.genome import GenomeTiles, GenomeWindows
 from genoseq.data.genomes import Genomes
 from genoseq.data.splits import GenomeSplit
-from genoseq.sequence import Interval
+from genoseq.errors import require_choice
+from genoseq.sequence import Interval, Strands
 from genoseq.tokenizers import Tokenizer
+
+_STRANDS = ("none", "augment", "equivariant")
 
 
 class GenomeDataModule(SequenceDataModule):
@@ -28,7 +31,8 @@ class GenomeDataModule(SequenceDataModule):
         length_schedule: length warm-up, epoch -> bases of a window, such as {0: 256, 2: 1024}; None for none.
         examples_per_epoch: training windows of an epoch, drawn at random; None for one pass side by side.
         jitter: bases that the windows of a pass are moved by, at random.
-        reverse_complement: turn half of the training windows, at random.
+        strands: what becomes of the two strands, see `StrandPolicy`: "none", "augment" or "equivariant", for
+            there is no prediction of a whole window to average, nor to pool.
         max_n_fraction: training windows with a larger share of N are passed over.
         evaluation_length: bases of a tile; None is `length`.
         stride: bases that a tile scores, the others being context; None is all but one.
@@ -52,7 +56,7 @@ class GenomeDataModule(SequenceDataModule):
         length_schedule: Mapping[int, int] | None,
         examples_per_epoch: int | None,
         jitter: int,
-        reverse_complement: bool,
+        strands: Strands,
         max_n_fraction: float,
         evaluation_length: int | None,
         stride: int | None,
@@ -70,6 +74,7 @@ class GenomeDataModule(SequenceDataModule):
             pin_memory=pin_memory,
             seed=seed,
         )
+        require_choice("strands", strands, _STRANDS)
         self.genomes = Genomes(
             [fasta] if isinstance(fasta, str | os.PathLike) else list(fasta),
             weights=None if weights is None else list(weights),
@@ -80,7 +85,7 @@ class GenomeDataModule(SequenceDataModule):
         self.length_schedule = None if length_schedule is None else dict(length_schedule)
         self.examples_per_epoch = examples_per_epoch
         self.jitter = jitter
-        self.reverse_complement = reverse_complement
+        self.strands = strands
         self.max_n_fraction = max_n_fraction
         self.evaluation_length = length if evaluation_length is None else evaluation_length
         self.stride = stride
@@ -100,7 +105,7 @@ class GenomeDataModule(SequenceDataModule):
             length_schedule=self.length_schedule,
             examples_per_epoch=self.examples_per_epoch,
             jitter=self.jitter,
-            reverse_complement=self.reverse_complement,
+            strands=self.strands,
             max_n_fraction=self.max_n_fraction,
             seed=self.seed,
         )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from genoseq.data.labels import Level
 from genoseq.data.loading import IGNORED_LABEL, ExampleKey
-from genoseq.errors import ConfigError, SequenceError, require_choice
-from genoseq.sequence import reverse_complement as other_strand
-from genoseq.tokenizers import Tokenizer
-
-StrandKind = Literal["stranded", "unstranded"]
+from genoseq.errors import ConfigError, SequenceError
+from genoseq.sequence import StrandKind, Strands, reverse_complement, strand_policy
+from genoseq.tokenizers import Tokenizer, encode_passes
 
 
 class LabelledSequences(Dataset[dict[str, Any]]):
@@ -25,9 +23,11 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         labels: one array a sequence, as `LabelReader.read` gives them.
         tokenizer: makes ids, with its special tokens; these have the label -100 at level "token".
         level: what a label belongs to; "token" needs a tokenizer of single bases.
-        strand: "stranded" where a label holds for the strand that is given, "unstranded" where it holds for
-        both. reverse_complement: turn half of the sequences, at random; labels of bases are turned with them.
-        max_length: the most tokens, special ones included; None for any number.
+        strand: "stranded" where a label holds for the strand that is given, "unstranded" for both.
+        strands: what becomes of the two strands, see `StrandPolicy`; labels of bases go with the sequence, to
+            the second pass where there is one.
+        training: turn half of the sequences where the policy says so.
+        max_length: the most tokens, special ones and both passes included; None for any number.
         truncation: cut longer sequences at their end instead of refusing them.
         groups: (N,) what must not be divided between splits; None where there is none.
         controls: token ids, one a sequence. With them an example is one of a language model: its control
@@ -36,7 +36,7 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         seed: example i of epoch e is a function of (seed, e, i).
 
     Raises:
-        ConfigError: stranded sequences would be turned, or the tokenizer has not one token a base.
+        ConfigError: the policy does not go with the strand, or the tokenizer has not one token a base.
         SequenceError: a sequence is longer than `max_length`.
     """
 
@@ -48,7 +48,8 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         *,
         level: Level = "sequence",
         strand: StrandKind = "stranded",
-        reverse_complement: bool = False,
+        strands: Strands = "none",
+        training: bool = False,
         max_length: int | None = None,
         truncation: bool = False,
         groups: np.ndarray | None = None,
@@ -56,18 +57,20 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         seed: int = 0,
     ) -> None:
         assert len(sequences) == len(labels)
+        self._policy = strand_policy(strands)
+        self._policy.require_labels(strand)
         assert controls is None or (len(controls) == len(sequences) and level == "sequence")
-        require_strand(strand, reverse_complement)
+        assert controls is None or self._policy.passes == 1
         self.strand = strand
         self.groups = groups
         self._labels = labels
         self._tokenizer = tokenizer
         self._level = level
-        self._reverse_complement = reverse_complement
+        self._turns = self._policy.turns and training
         self._seed = seed
         self._controls = controls
         added = tokenizer.num_special_tokens + (controls is not None)
-        self._room = None if max_length is None else max_length - added
+        self._room = None if max_length is None else (max_length - added) // self._policy.passes
         self._sequences = sequences
         self._check_tokens(max_length, truncation)
 
@@ -76,30 +79,34 @@ class LabelledSequences(Dataset[dict[str, Any]]):
 
     def __getitem__(self, key: ExampleKey) -> dict[str, Any]:
         sequence, labels = self._sequences[key.index], self._labels[key.index]
-        if self._reverse_complement:
+        if self._turns:
             generator = np.random.default_rng([self._seed, key.epoch, key.index])
             if generator.random() < 0.5:
-                sequence = other_strand(sequence)
+                sequence = reverse_complement(sequence)
                 labels = labels[::-1] if self._level == "token" else labels
-        ids = self._tokenizer.encode(sequence, add_special_tokens=False)
-        is_cut = self._room is not None and len(ids) > self._room
-        ids = ids[: self._room]
+        whole = self._tokenizer.encode(sequence, add_special_tokens=False)
+        ids = whole[: self._room]
+        given = encode_passes(self._tokenizer, ids, self._policy)
+        example = {"input_ids": given.input_ids, "labels": labels, "index": key.index, "counted": key.counted}
         if self._level == "token":
-            labels = self._with_ends(labels[: self._room])
-        tokens = np.concatenate((self._tokenizer.prefix_ids, ids, self._tokenizer.suffix_ids))
+            example["labels"] = self._in_place(labels[: self._room])
         if self._controls is not None:
-            tokens, labels = self._after_control(self._controls[key.index], tokens, is_cut)
-        return {"input_ids": tokens, "labels": labels, "index": key.index, "counted": key.counted}
+            control, is_cut = self._controls[key.index], len(ids) < len(whole)
+            return example | self._after_control(control, given.input_ids, is_cut)
+        return example if given.second_pass is None else example | {"second_pass": given.second_pass}
 
-    def _after_control(self, control: int, tokens: np.ndarray, is_cut: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _after_control(self, control: int, tokens: np.ndarray, is_cut: bool) -> dict[str, np.ndarray]:
         """Tokens and labels, (L + 1,) each, of a language model's example."""
         labels = np.concatenate(([IGNORED_LABEL], tokens))
         if is_cut:
             labels[len(labels) - len(self._tokenizer.suffix_ids) :] = IGNORED_LABEL
-        return np.concatenate(([control], tokens)), labels
+        return {"input_ids": np.concatenate(([control], tokens)), "labels": labels}
 
-    def _with_ends(self, labels: np.ndarray) -> np.ndarray:
-        ends = (len(self._tokenizer.prefix_ids), len(self._tokenizer.suffix_ids))
+    def _in_place(self, labels: np.ndarray) -> np.ndarray:
+        """Labels of bases beside the tokens of their bases, in the second pass where there is one."""
+        before = len(self._tokenizer.prefix_ids) + (self._policy.passes - 1) * len(labels)
+        ends = (before, len(self._tokenizer.suffix_ids))
+        labels = labels[::-1] if self._policy.second_pass == "other" else labels
         return np.pad(labels, [ends, *[(0, 0)] * (labels.ndim - 1)], constant_values=IGNORED_LABEL)
 
     def _check_tokens(self, max_length: int | None, truncation: bool) -> None:
@@ -112,20 +119,7 @@ class LabelledSequences(Dataset[dict[str, Any]]):
                 )
             if self._room is not None and tokens > self._room and not truncation:
                 raise SequenceError(
-                    f"row {row} (counted from 0) has {tokens:,} tokens; max_length={max_length} has room for "
-                    f"{self._room:,} beside the special ones. Raise max_length, or cut with truncation=true."
+                    f"row {row} (counted from 0) has {tokens:,} tokens{self._policy.remark}; "
+                    f"max_length={max_length} has room for {self._room:,} beside the special ones. Raise "
+                    "max_length, or cut with truncation=true."
                 )
-
-
-def require_strand(strand: str, reverse_complement: bool) -> None:
-    """Refuse an unknown strand, and turning sequences whose labels hold for one strand.
-
-    Raises:
-        ConfigError: either.
-    """
-    require_choice("strand", strand, get_args(StrandKind))
-    if strand == "stranded" and reverse_complement:
-        raise ConfigError(
-            "reverse_complement=true would turn sequences whose labels are declared to hold for the given "
-            "strand only. Give reverse_complement=false, or strand=unstranded if the labels hold for both."
-        )

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from genoseq.data.datamodule import SequenceDataModule, Split
-from genoseq.data.labelled import LabelledSequences, StrandKind, require_strand
+from genoseq.data.labelled import LabelledSequences
 from genoseq.data.labels import LabelReader, Level, Problem, label_texts
 from genoseq.data.leaks import LeakPolicy, find_leaks, kmer_groups
 from genoseq.data.splits import split_groups
 from genoseq.data.tables import read_table, require_columns, require_sequences
 from genoseq.errors import ConfigError, DataError, LeakError, require_choice
+from genoseq.sequence import StrandKind, Strands, strand_policy
 from genoseq.tokenizers import Tokenizer
 
 PathLike = str | os.PathLike[str]
@@ -45,14 +46,16 @@ class LabelledDataModule(SequenceDataModule):
         sequence_column: column of the sequences; a FASTA has it as `sequence`.
         label_column: column of the labels, or several; see `LabelReader` for their forms.
         classes: names of the classes in the order of their numbers; None: those of the training table,
-        sorted. problem: "single_label", "multi_label" or "regression".
+            sorted.
+        problem: "single_label", "multi_label" or "regression".
         level: "sequence", or "token" for one label a base.
         validation_fraction, test_fraction: share of the training table, for what has no file.
         group_column: column of what must stay together (chromosome, gene family); None for clusters.
         split_seed: of the cut.
         strand: "stranded" where labels hold for the given strand only, "unstranded" where they hold for both.
-        reverse_complement: turn half of the training sequences, at random; for unstranded labels.
-        max_length: the most tokens of a sequence, special ones included; None for any number.
+        strands: what becomes of the two strands in training, and by default in the use of the model: "none",
+            "augment", "average", "equivariant", "echo" or "repeat", see `StrandPolicy`.
+        max_length: the most tokens of a sequence, special ones and both passes included; None for any number.
         truncation: cut longer sequences at their end instead of refusing them.
         leaks: what to do with rows that share a k-mer with the rows before: "error"; "report" them in the
             predictions; "drop" them from validation and test.
@@ -82,7 +85,7 @@ class LabelledDataModule(SequenceDataModule):
         group_column: str | None,
         split_seed: int,
         strand: StrandKind,
-        reverse_complement: bool,
+        strands: Strands,
         max_length: int | None,
         truncation: bool,
         leaks: LeakPolicy,
@@ -101,7 +104,7 @@ class LabelledDataModule(SequenceDataModule):
             pin_memory=pin_memory,
             seed=seed,
         )
-        require_strand(strand, reverse_complement)
+        strand_policy(strands).require_labels(strand)
         require_choice("leaks", leaks, get_args(LeakPolicy))
         if min(validation_fraction, test_fraction) <= 0 or validation_fraction + test_fraction >= 1:
             raise ConfigError(
@@ -111,6 +114,7 @@ class LabelledDataModule(SequenceDataModule):
         self.problem = problem
         self.level = level
         self.strand = strand
+        self.strands = strands
         self.leaks = leaks
         self.leak_k = leak_k
         self._files: dict[Split, PathLike | None] = {"train": train, "validation": validation, "test": test}
@@ -121,7 +125,6 @@ class LabelledDataModule(SequenceDataModule):
         self._classes = None if classes is None else list(classes)
         self._group_column = group_column
         self._split_seed = split_seed
-        self._reverse_complement = reverse_complement
         self._max_length = max_length
         self._truncation = truncation
         self._parts: dict[Split, pd.DataFrame] = {}
@@ -155,7 +158,8 @@ class LabelledDataModule(SequenceDataModule):
             tokenizer,
             level=self.level,
             strand=self.strand,
-            reverse_complement=self._reverse_complement and split == "train",
+            strands=self.strands,
+            training=split == "train",
             max_length=self._max_length,
             truncation=self._truncation,
             groups=table["group"].to_numpy() if "group" in table else None,

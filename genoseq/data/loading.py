@@ -19,6 +19,9 @@ from genoseq.tokenizers import Tokenizer
 
 IGNORED_LABEL = -100
 
+# What padding gets in the fields that an example may have for each of its tokens.
+_FILLS = {"labels": IGNORED_LABEL, "second_pass": False}
+
 
 class ExampleKey(NamedTuple):
     """What a dataset needs to make an example: all its randomness comes from (seed, epoch, index).
@@ -170,8 +173,8 @@ def collate(tokenizer: Tokenizer) -> Callable[[Sequence[Mapping[str, Any]]], dic
 
     Returns:
         A picklable function. It pads `input_ids` to the longest of the batch (B, L), gives `attention_mask`
-        (B, L) bool only where something was padded, pads labels of tokens with -100 on the same side, and
-        stacks every other field.
+        (B, L) bool only where something was padded, pads what an example says of each token on the same side
+        (labels with -100, second_pass with False), and stacks every other field.
     """
     return partial(_collate_examples, tokenizer)
 
@@ -186,21 +189,21 @@ def _collate_examples(tokenizer: Tokenizer, examples: Sequence[Mapping[str, Any]
         if field == "input_ids":
             continue
         values = [np.asarray(example[field]) for example in examples]
-        if field == "labels" and "attention_mask" in batch and _one_per_token(values, sequences):
+        if field in _FILLS and "attention_mask" in batch and _one_per_token(values, sequences):
             width = tokens.input_ids.shape[1]
-            values = [_pad_labels(value, width, tokenizer.padding_side) for value in values]
+            values = [_pad(value, width, tokenizer.padding_side, _FILLS[field]) for value in values]
         batch[field] = torch.from_numpy(np.stack(values))
     return batch
 
 
-def _one_per_token(labels: Sequence[np.ndarray], sequences: Sequence[np.ndarray]) -> bool:
+def _one_per_token(values: Sequence[np.ndarray], sequences: Sequence[np.ndarray]) -> bool:
     return all(
-        label.shape[:1] == sequence.shape[:1] for label, sequence in zip(labels, sequences, strict=True)
+        value.shape[:1] == sequence.shape[:1] for value, sequence in zip(values, sequences, strict=True)
     )
 
 
-def _pad_labels(labels: np.ndarray, length: int, side: str) -> np.ndarray:
-    missing = length - labels.shape[0]
+def _pad(values: np.ndarray, length: int, side: str, fill: int) -> np.ndarray:
+    missing = length - values.shape[0]
     ends = (missing, 0) if side == "left" else (0, missing)
-    widths = [ends, *[(0, 0)] * (labels.ndim - 1)]
-    return np.pad(labels, widths, constant_values=IGNORED_LABEL)
+    widths = [ends, *[(0, 0)] * (values.ndim - 1)]
+    return np.pad(values, widths, constant_values=fill)

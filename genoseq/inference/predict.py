@@ -13,16 +13,14 @@ from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.records import Record, batches, tokenize
 from genoseq.models.base import SequenceModel
 from genoseq.models.heads import SequenceHead, TokenHead
-from genoseq.sequence import reverse_complement
-
-_UNSTRANDED = "unstranded"
+from genoseq.sequence import StrandPolicy, Strands, reverse_complement
 
 
 def predict(
     model: SequenceModel,
     records: Iterable[Record],
     *,
-    both_strands: bool = False,
+    strands: Strands | None = None,
     batch_size: int = 32,
 ) -> Iterator[pd.DataFrame]:
     """Predictions of a model with a head for classes or numbers.
@@ -30,7 +28,7 @@ def predict(
     Args:
         model: its head says of which kind, its `preprocessing` how the classes are called.
         records: named sequences.
-        both_strands: average over a sequence and its reverse complement.
+        strands: what becomes of the two strands, see `StrandPolicy`; None: as the model was trained.
         batch_size: sequences at a time.
 
     Yields:
@@ -41,7 +39,7 @@ def predict(
         - numbers: `prediction`, or where there are several a `prediction_<name>` each.
 
     Raises:
-        ConfigError: the model predicts no labels, or both strands are averaged where labels have a strand.
+        ConfigError: the model predicts no labels, or the policy of strands does not go with it or its labels.
         SequenceError: a sequence that is empty, too long or no nucleotides.
         DeviceError: a batch does not fit in memory.
     """
@@ -50,23 +48,24 @@ def predict(
             f"predicting needs a head for classes or numbers, not {type(model.head).__name__}. Fine-tune the "
             "checkpoint first, or use `genoseq embed` or `genoseq generate`."
         )
-    if both_strands:
-        _require_unstranded(model)
+    policy = model.strand_policy(strands)
     names = [str(name) for name in model.preprocessing.get("classes") or range(model.head.num_outputs)]
     for batch in batches(records, batch_size):
-        outputs, letters = _outputs(model, batch)
-        if both_strands:
+        outputs = _outputs(model, batch, policy)
+        if policy.averages:
             turned = [Record(name, reverse_complement(sequence)) for name, sequence in batch]
-            outputs = (outputs + _outputs(model, turned)[0]) / 2
-        yield _table(model.head, batch, outputs, letters, names)
+            pairs = zip(outputs, _outputs(model, turned, policy), strict=True)
+            step = -1 if isinstance(model.head, TokenHead) else 1
+            outputs = [(values + other[::step]) / 2 for values, other in pairs]
+        yield _table(model.head, batch, outputs, names)
 
 
 @torch.inference_mode()
-def _outputs(model: SequenceModel, batch: list[Record]) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities or numbers, (B, C) or (B, L, C) float32, and where the letters are, (B, L) bool."""
-    tokens = tokenize(batch, model)
+def _outputs(model: SequenceModel, batch: list[Record], policy: StrandPolicy) -> list[np.ndarray]:
+    """Probabilities or numbers of each record, float32: (C,), or (L, C) in the order of its letters."""
+    tokens = tokenize(batch, model, policy)
     with explain_full_memory(len(batch)):
-        logits = model(tokens.input_ids, tokens.mask).logits.float()
+        logits = model(tokens.input_ids, tokens.mask, second_pass=tokens.second_pass).logits.float()
     match model.head.problem:
         case "single_label":
             values = logits.softmax(dim=-1)
@@ -74,24 +73,26 @@ def _outputs(model: SequenceModel, batch: list[Record]) -> tuple[np.ndarray, np.
             values = logits.sigmoid()
         case _:
             values = logits
-    return values.cpu().numpy(), tokens.letters.cpu().numpy()
+    rows = values.cpu().numpy()
+    if not isinstance(model.head, TokenHead):
+        return list(rows)
+    step = -1 if policy.second_pass == "other" else 1
+    return [row[mine][::step] for row, mine in zip(rows, tokens.letters.cpu().numpy(), strict=True)]
 
 
 def _table(
-    head: SequenceHead | TokenHead,
-    batch: list[Record],
-    outputs: np.ndarray,
-    letters: np.ndarray,
-    names: Sequence[str],
+    head: SequenceHead | TokenHead, batch: list[Record], outputs: list[np.ndarray], names: Sequence[str]
 ) -> pd.DataFrame:
     if isinstance(head, TokenHead):
-        lengths = letters.sum(axis=1)
+        lengths = [len(rows) for rows in outputs]
         places = {
             "name": np.repeat([record.name for record in batch], lengths),
             "position": np.concatenate([np.arange(length) for length in lengths]),
         }
-        return pd.DataFrame(places | _columns(head.problem, names, outputs[letters]))
-    return pd.DataFrame({"name": [record.name for record in batch]} | _columns(head.problem, names, outputs))
+        return pd.DataFrame(places | _columns(head.problem, names, np.concatenate(outputs)))
+    return pd.DataFrame(
+        {"name": [record.name for record in batch]} | _columns(head.problem, names, np.stack(outputs))
+    )
 
 
 def _columns(problem: str, names: Sequence[str], values: np.ndarray) -> dict[str, np.ndarray]:
@@ -106,10 +107,3 @@ def _columns(problem: str, names: Sequence[str], values: np.ndarray) -> dict[str
 
 def _named(kind: str, names: Sequence[str], values: np.ndarray) -> dict[str, np.ndarray]:
     return {f"{kind}_{name}": values[:, column] for column, name in enumerate(names)}
-
-
-def _require_unstranded(model: SequenceModel) -> None:
-    strand = model.preprocessing.get("strand", _UNSTRANDED)
-    if strand != _UNSTRANDED or isinstance(model.head, TokenHead):
-        what = "labels of single letters" if isinstance(model.head, TokenHead) else f"{strand} labels"
-        raise ConfigError(f"both_strands=true averages over the strands, but the model predicts {what}.")

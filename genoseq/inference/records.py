@@ -15,8 +15,8 @@ from genoseq.data.tables import read_table, require_columns
 from genoseq.errors import CheckpointError, ConfigError, SequenceError
 from genoseq.models.base import SequenceModel
 from genoseq.paths import locate
-from genoseq.sequence import reverse_complement
-from genoseq.tokenizers import Tokenizer
+from genoseq.sequence import AS_GIVEN, StrandPolicy, reverse_complement
+from genoseq.tokenizers import Tokenizer, encode_passes, pad_passes
 
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 PathLike = str | os.PathLike[str]
@@ -29,12 +29,14 @@ class Tokens(NamedTuple):
     Attributes:
         input_ids: (B, L) int64.
         mask: (B, L) bool, False at padding; None where there is no padding and a mask would only cost time.
-        letters: (B, L) bool, True at letters: neither special tokens nor padding.
+        letters: (B, L) bool, True at letters: not at special tokens or padding, nor in a first of two passes.
+        second_pass: (B, L) bool, where each sequence is given the second time; None where it is given once.
     """
 
     input_ids: torch.Tensor
     mask: torch.Tensor | None
     letters: torch.Tensor
+    second_pass: torch.Tensor | None
 
 
 class Record(NamedTuple):
@@ -103,8 +105,13 @@ def require_tokenizer(model: SequenceModel) -> Tokenizer:
     return model.tokenizer
 
 
-def tokenize(records: Sequence[Record], model: SequenceModel) -> Tokens:
+def tokenize(records: Sequence[Record], model: SequenceModel, policy: StrandPolicy = AS_GIVEN) -> Tokens:
     """One padded batch as the model reads it, on its device.
+
+    Args:
+        records: what to read.
+        model: its tokenizer and its longest sequence are asked.
+        policy: whether each sequence is given twice.
 
     Raises:
         SequenceError: a sequence that is empty, too long or no nucleotides; the message names it.
@@ -116,19 +123,24 @@ def tokenize(records: Sequence[Record], model: SequenceModel) -> Tokens:
         if not record.sequence:
             raise SequenceError(f"{record.name}: the sequence is empty. Remove it.")
         try:
-            ids = tokenizer.encode(record.sequence)
+            ids = tokenizer.encode(record.sequence, add_special_tokens=False)
         except SequenceError as error:
             raise SequenceError(f"{record.name}: {error}") from error
-        if longest is not None and len(ids) > longest:
+        passes = encode_passes(tokenizer, ids, policy)
+        if longest is not None and len(passes.input_ids) > longest:
             raise SequenceError(
-                f"{record.name}: {len(ids):,} tokens; this model takes at most {longest:,}. Cut the sequence "
-                "into pieces, or use a model for longer ones."
+                f"{record.name}: {len(passes.input_ids):,} tokens{policy.remark}; this model takes at most "
+                f"{longest:,}. Cut the sequence into pieces, or use a model for longer ones."
             )
-        encoded.append(ids)
-    input_ids, mask = tokenizer.pad(encoded)
-    letters = tokenizer.is_letter(input_ids)
-    device = model.device
-    return Tokens(input_ids.to(device), None if mask.all() else mask.to(device), letters.to(device))
+        encoded.append(passes)
+    batch = pad_passes(tokenizer, encoded)
+    device, mask, second = model.device, batch.attention_mask, batch.second_pass
+    return Tokens(
+        batch.input_ids.to(device),
+        None if mask.all() else mask.to(device),
+        batch.letters.to(device),
+        None if second is None else second.to(device),
+    )
 
 
 def _is_table(path: PathLike) -> bool:

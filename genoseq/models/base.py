@@ -13,11 +13,12 @@ import torch
 from torch import nn
 
 from genoseq.errors import ConfigError
-from genoseq.models import embedding, generation, likelihood
+from genoseq.models import embedding, generation, likelihood, strand_use
 from genoseq.models.backbone import Backbone, BackboneOutput
 from genoseq.models.generation import GeneratedSequence
 from genoseq.models.heads import Head, PlainPooling
 from genoseq.models.sampling import Sampling
+from genoseq.sequence import StrandPolicy, Strands
 from genoseq.tokenizers import Tokenizer
 
 
@@ -45,10 +46,11 @@ class SequenceModel(nn.Module):
         head: hidden states to predictions; made for this very backbone.
         tokenizer: letters to tokens; None where there is no such thing.
         preprocessing: what else makes the model's input and names its output, as JSON can hold it: `classes`,
-            `strand`, `window`, `genome` ...
+            `strand` of the labels, `strands` (the policy that it was trained with) ...
 
     Raises:
-        ConfigError: the tokenizer has more tokens than the backbone.
+        ConfigError: the tokenizer has more tokens than the backbone, or the model is not for such a policy of
+            strands.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class SequenceModel(nn.Module):
         self.head = head
         self.tokenizer = tokenizer
         self.preprocessing = dict(preprocessing or {})
+        self.strand_policy()
 
     @property
     def device(self) -> torch.device:
@@ -81,6 +84,7 @@ class SequenceModel(nn.Module):
         *,
         labels: torch.Tensor | None = None,
         segment_ids: torch.Tensor | None = None,
+        second_pass: torch.Tensor | None = None,
         output_hidden_states: bool = False,
         loss_only: bool = False,
     ) -> ModelOutput:
@@ -93,6 +97,8 @@ class SequenceModel(nn.Module):
             labels: what the head's `loss` wants; -100 counts for nothing. A language model's are the input
                 ids.
             segment_ids: (B, L); neighbours of one id are one sequence, apart from the others in its row.
+            second_pass: (B, L) bool; where each row is a sequence given twice (`encode_passes`), its second
+                time: the head sees this alone.
             output_hidden_states: also give the hidden states of every layer.
             loss_only: with labels, spare the memory of the predictions: `logits` is empty.
 
@@ -100,10 +106,13 @@ class SequenceModel(nn.Module):
             SequenceError: a sequence is longer than the backbone's `l_max`.
         """
         mask = None if attention_mask is None else attention_mask.bool()
+        if second_pass is not None:
+            strand_use.require_room_for_two(self, input_ids, mask)
         hidden: BackboneOutput = self.backbone(
             input_ids, mask, segment_ids=segment_ids, output_hidden_states=output_hidden_states
         )
         last = hidden.last_hidden_state
+        mask = mask if second_pass is None else second_pass
         if loss_only:
             assert labels is not None, "there is no loss without labels"
             only = self.head.hidden_loss(last, labels, mask=mask, segment_ids=segment_ids)
@@ -163,10 +172,19 @@ class SequenceModel(nn.Module):
         )
 
     def embed(
-        self, sequences: str | Sequence[str], *, layer: int = -1, pooling: PlainPooling = "mean"
+        self,
+        sequences: str | Sequence[str],
+        *,
+        layer: int = -1,
+        pooling: PlainPooling = "mean",
+        strands: Strands = "none",
     ) -> torch.Tensor:
         """A vector a sequence, (B, D); see `genoseq.models.embedding.embed`."""
-        return embedding.embed(self, sequences, layer=layer, pooling=pooling)
+        return embedding.embed(self, sequences, layer=layer, pooling=pooling, strands=strands)
+
+    def strand_policy(self, strands: Strands | None = None) -> StrandPolicy:
+        """What becomes of the two strands in predictions; see `genoseq.models.strand_use.policy_of`."""
+        return strand_use.policy_of(self, strands)
 
     def log_prob(self, sequence: str) -> pd.DataFrame:
         """Log-probability of every base given those before it; see `genoseq.models.likelihood.log_prob`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 import torch
@@ -10,34 +11,54 @@ import torch
 from genoseq.errors import ConfigError, require_choice
 from genoseq.models.heads import PlainPooling, pool
 from genoseq.models.modes import evaluating
+from genoseq.models.strand_use import require_room_for_two
+from genoseq.sequence import StrandPolicy, Strands, strand_policy
+from genoseq.tokenizers import encode_passes, pad_passes
 
 if TYPE_CHECKING:
     from genoseq.models.base import SequenceModel
 
+# What there is to choose where nothing is predicted.
+_STRANDS = ("none", "echo", "repeat")
+
 
 def embed(
-    model: SequenceModel, sequences: str | Sequence[str], *, layer: int = -1, pooling: PlainPooling = "mean"
+    model: SequenceModel,
+    sequences: str | Sequence[str],
+    *,
+    layer: int = -1,
+    pooling: PlainPooling = "mean",
+    strands: Strands = "none",
 ) -> torch.Tensor:
     """Hidden states of one layer, pooled over the letters of each sequence: no special tokens, no padding.
 
     Args:
-        model: any model with a tokenizer; its head is not asked.
+        model: any model with a tokenizer; its head is not asked, nor what it was trained with.
         sequences: one text or several, all computed at once.
         layer: see `embed_tokens`.
         pooling: `mean`, `max`, `first` or `last`.
+        strands: `none` gives each sequence once. `repeat` gives it twice, without anything between, and pools
+            over the second time, so that every position has seen all of it; `echo` likewise with its reverse
+            complement as the second. See `StrandPolicy`.
 
     Returns:
         (B, D) float32.
 
     Raises:
-        ConfigError: there is no such layer or pooling, or the model has no tokenizer.
-        SequenceError: a sequence that is no nucleotides, or longer than the model takes.
+        ConfigError: there is no such layer, pooling or policy, or the model has no tokenizer.
+        SequenceError: a sequence that is no nucleotides, or longer than the model takes, both passes counted.
     """
     if model.tokenizer is None:
         raise ConfigError("this model has no tokenizer: give it one, or call its backbone with token ids.")
-    require_embedding(model, layer, pooling)
-    input_ids, mask = (tensor.to(model.device) for tensor in model.tokenizer(sequences))
-    return embed_tokens(model, input_ids, mask, model.tokenizer.is_letter(input_ids), layer, pooling)
+    policy = require_embedding(model, layer, pooling, strands)
+    encode = partial(model.tokenizer.encode, add_special_tokens=False)
+    texts = [sequences] if isinstance(sequences, str) else sequences
+    passes = [encode_passes(model.tokenizer, encode(text), policy) for text in texts]
+    input_ids, mask, second_pass, letters = pad_passes(model.tokenizer, passes)
+    if second_pass is not None:
+        require_room_for_two(model, input_ids, mask)
+    device = model.device
+    return embed_tokens(model, input_ids.to(device), mask.to(device), letters.to(device), layer, pooling)
 
 
 @torch.inference_mode()
@@ -70,16 +91,18 @@ def embed_tokens(
     return pool(states[layer].float(), letters, pooling)
 
 
-def require_embedding(model: SequenceModel, layer: int, pooling: str) -> None:
-    """Check the settings of an embedding, before anything is computed.
+def require_embedding(model: SequenceModel, layer: int, pooling: str, strands: Strands) -> StrandPolicy:
+    """Check the settings of an embedding, before anything is computed, and give its policy of strands.
 
     Raises:
-        ConfigError: the model has no such layer, or there is no such pooling.
+        ConfigError: the model has no such layer, or there is no such pooling or policy.
     """
     require_choice("pooling", pooling, get_args(PlainPooling))
+    require_choice("strands", strands, _STRANDS)
     count = _num_states(model)
     if not -count <= layer < count:
         raise ConfigError(f"layer={layer}: this model has the layers 0 to {count - 1}, or -1 to {-count}.")
+    return strand_policy(strands)
 
 
 def _num_states(model: SequenceModel) -> int:

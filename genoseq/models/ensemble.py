@@ -20,7 +20,7 @@ class Ensemble(SequenceModel):
     Ensembles".
 
     Args:
-        members: two or more, with one tokenizer, kind of head and number of outputs.
+        members: two or more, with one tokenizer, kind of head, number of outputs, and use of the strands.
 
     Attributes:
         kind: what the logits are of: `language_model`, or a head's problem.
@@ -45,6 +45,7 @@ class Ensemble(SequenceModel):
         *,
         labels: torch.Tensor | None = None,
         segment_ids: torch.Tensor | None = None,
+        second_pass: torch.Tensor | None = None,
         output_hidden_states: bool = False,
         loss_only: bool = False,
     ) -> ModelOutput:
@@ -54,12 +55,14 @@ class Ensemble(SequenceModel):
                 input_ids,
                 attention_mask,
                 segment_ids=segment_ids,
+                second_pass=second_pass,
                 output_hidden_states=output_hidden_states,
             )
             for member in self.members
         ]
         logits = _mean(torch.stack([output.logits.float() for output in outputs]), self.kind)
         mask = None if attention_mask is None else attention_mask.bool()
+        mask = mask if second_pass is None else second_pass
         loss = None if labels is None else self.head.loss(logits, labels, mask=mask, segment_ids=segment_ids)
         return ModelOutput(logits, outputs[0].last_hidden_state, outputs[0].hidden_states, loss)
 
@@ -105,6 +108,7 @@ def _prediction(model: SequenceModel) -> dict[str, object]:
         "kind": _kind(model),
         "outputs": getattr(model.head, "num_outputs", model.backbone.vocab_size),
         "classes": model.preprocessing.get("classes"),
+        "strands (averages, second pass)": model.strand_policy().reading,
         "tokens": None if model.tokenizer is None else model.tokenizer.vocabulary,
     }
 

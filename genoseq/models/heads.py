@@ -31,10 +31,13 @@ class Head(nn.Module, ABC):
     Attributes:
         head_type: the name that a model folder carries.
         arguments: what the constructor was given beside the backbone, as JSON can hold it.
+        strand_symmetric: on this backbone, predictions for the reverse complement are those for the sequence,
+            each with its base.
     """
 
     head_type: ClassVar[str]
     arguments: dict[str, Any]
+    strand_symmetric: bool = False
 
     @abstractmethod
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:

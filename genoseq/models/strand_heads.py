@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from genoseq.errors import ConfigError
 from genoseq.models.backbone import Backbone
 from genoseq.models.caduceus import Caduceus
 from genoseq.models.heads import Head, Pooling, SequenceHead
@@ -48,6 +49,7 @@ class MaskedLanguageModelHead(Head):
         complement = None
         if isinstance(backbone, Caduceus) and backbone.two_strands:
             complement = backbone.complement
+        self.strand_symmetric = complement is not None
         self.register_buffer("complement", complement, persistent=False)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
@@ -86,14 +88,15 @@ class StrandSequenceHead(SequenceHead):
         problem, num_outputs, pooling, dropout, bias: see `SequenceHead`.
 
     Raises:
-        ConfigError: as `SequenceHead`.
+        ConfigError: as `SequenceHead`; or the backbone carries one strand.
     """
 
     head_type: ClassVar[str] = "strand_sequence"
+    strand_symmetric = True
 
     def __init__(
         self,
-        backbone: Caduceus,
+        backbone: Backbone,
         *,
         problem: Problem = "single_label",
         num_outputs: int,
@@ -101,7 +104,12 @@ class StrandSequenceHead(SequenceHead):
         dropout: float = 0.0,
         bias: bool = True,
     ) -> None:
-        assert backbone.two_strands, "a head of two strands stands on a backbone of two"
+        if not (isinstance(backbone, Caduceus) and backbone.two_strands):
+            raise ConfigError(
+                "head=both_strands takes the mean over the two strands that a backbone carries; this "
+                f"{type(backbone).__name__} carries one. Give head=classification, with data.strands=average "
+                "for the mean of its predictions, or a Caduceus with symmetry=shared or conjoined."
+            )
         super().__init__(
             cast(Backbone, _OneStrand(backbone.d_model // 2)),
             problem=problem,

@@ -125,6 +125,11 @@ class Tokenizer(ABC):
         return len(self.prefix_ids) + len(self.suffix_ids)
 
     @property
+    def ends_alike(self) -> bool:
+        """Whether the special tokens behind a sequence are those before it, seen from its end."""
+        return np.array_equal(self.prefix_ids, self.suffix_ids[::-1])
+
+    @property
     def base_ids(self) -> np.ndarray:
         """(4,) int64: the ids of A, C, G and T, in this order.
 

@@ -23,13 +23,23 @@ def reverse_complement_by_table(ids: Ids, complement: np.ndarray, is_frame: np.n
         turned = reverse_complement_by_table(torch.from_numpy(ids.astype(np.int64)), complement, is_frame)
         return turned.numpy().astype(ids.dtype, copy=False)
     rows = ids.long()
-    source = _turned_positions(~torch.as_tensor(is_frame, device=ids.device)[rows])
+    source = turned_places(~torch.as_tensor(is_frame, device=ids.device)[rows])
     table = torch.as_tensor(complement, device=ids.device)
     return table[rows.gather(-1, source)].to(ids.dtype)
 
 
-def _turned_positions(is_content: torch.Tensor) -> torch.Tensor:
-    """(..., L) int64: for each place, the place whose token comes there; frames at the ends stay."""
+def turned_places(is_content: torch.Tensor) -> torch.Tensor:
+    """For each place of a row, the place whose token comes there when the row is turned.
+
+    Turning twice gives every token its own place again: the same places bring what was computed for the other
+    strand into the order of the given one.
+
+    Args:
+        is_content: (..., L) bool; what is False at the two ends of a row stays where it is.
+
+    Returns:
+        (..., L) int64.
+    """
     length = is_content.shape[-1]
     places = torch.arange(length, device=is_content.device).expand(is_content.shape)
     if length == 0:

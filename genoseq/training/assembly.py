@@ -21,7 +21,7 @@ from genoseq.tokenizers import Tokenizer
 _log = logging.getLogger(__name__)
 
 # What a reader of the model folder has to know of the data to predict for new sequences, or to ask for some.
-_DESCRIBED = ("problem", "classes", "controls", "strand")
+_DESCRIBED = ("problem", "classes", "controls", "strand", "strands")
 
 
 def build_model(config: DictConfig, datamodule: SequenceDataModule) -> SequenceModel:
@@ -31,7 +31,8 @@ def build_model(config: DictConfig, datamodule: SequenceDataModule) -> SequenceM
     begins anew.
 
     Raises:
-        ConfigError: the head does not have the outputs that the data need.
+        ConfigError: the head does not have the outputs that the data need, or the model is not for what the
+            data say becomes of the strands.
     """
     backbone = instantiate(config.model)
     _make_room_for_controls(backbone, datamodule.tokenizer)

@@ -55,12 +55,13 @@ class RunFolder:
                 f"resume={config.resume}: there is no run in this folder (it has no config.yaml). Give the "
                 "folder of a run, or resume=auto with run_dir=... to begin one."
             )
-        if config.resume == "never" and folder._is_used():
+        used = folder._is_used()
+        if used and config.resume == "never":
             raise ConfigError(
                 f"the run folder {folder.path} exists and resume=never. Give another name=... (or "
                 "run_dir=...), or resume=auto to go on with the run in it."
             )
-        if folder.config.is_file():
+        if used and folder.config.is_file():
             folder._require_agreement(config)
             folder._require_same_data(config)
         folder._make(config)
@@ -95,10 +96,15 @@ class RunFolder:
             ) from error
 
     def _is_used(self) -> bool:
-        # Hydra may have made the folder, with its own hidden folder and log, before we were asked.
-        return self.path.is_dir() and any(
-            not entry.name.startswith(".") and entry.suffix != ".log" for entry in self.path.iterdir()
-        )
+        return self.path.is_dir() and any(map(self._is_kept, self.path.iterdir()))
+
+    def _is_kept(self, entry: Path) -> bool:
+        # Hydra makes a folder with a log and hidden files before we are asked; a run that failed before its
+        # first step leaves what describes it. Neither is in the way of the corrected command.
+        if entry == self.checkpoints:
+            return any(entry.iterdir())
+        described = entry in (self.config, self.environment) or entry.suffix == ".log"
+        return not (described or entry.name.startswith("."))
 
     def _require_agreement(self, config: DictConfig) -> None:
         saved = OmegaConf.to_container(OmegaConf.load(self.config))

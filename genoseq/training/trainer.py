@@ -20,6 +20,7 @@ from genoseq.training.callbacks import ProgressLog, Throughput, ValidateLastStep
 from genoseq.training.checkpoint_io import SyncedCheckpointIO
 from genoseq.training.csv_logger import CsvLogger
 from genoseq.training.finite_loss import FiniteLoss
+from genoseq.training.progress import RunProgressBar
 
 
 def build_trainer(config: DictConfig, datamodule: SequenceDataModule, *, run_dir: str) -> Trainer:
@@ -37,6 +38,7 @@ def build_trainer(config: DictConfig, datamodule: SequenceDataModule, *, run_dir
     require_device(settings.accelerator)
     max_steps = _run_steps(settings.max_steps, settings.max_epochs, datamodule.steps_per_epoch)
     interval = min(_interval_steps(settings.val_check_interval, datamodule.steps_per_epoch), max_steps)
+    shows_progress = settings.enable_progress_bar and sys.stderr.isatty()
     try:
         trainer = instantiate(
             settings,
@@ -45,8 +47,8 @@ def build_trainer(config: DictConfig, datamodule: SequenceDataModule, *, run_dir
             check_val_every_n_epoch=None,
             val_check_interval=interval,
             precision=resolve_precision(settings.precision, settings.accelerator),
-            enable_progress_bar=settings.enable_progress_bar and sys.stderr.isatty(),
-            callbacks=_callbacks(config),
+            enable_progress_bar=shows_progress,
+            callbacks=_callbacks(config, shows_progress),
             logger=_loggers(config, run_dir),
             plugins=_plugins(settings.strategy),
             default_root_dir=run_dir,
@@ -108,8 +110,10 @@ def _interval_steps(interval: int | float, steps_per_epoch: int) -> int:
     return interval if isinstance(interval, int) else max(1, math.floor(interval * steps_per_epoch))
 
 
-def _callbacks(config: DictConfig) -> list[Callback]:
+def _callbacks(config: DictConfig, shows_progress: bool) -> list[Callback]:
     callbacks: list[Callback] = [ValidateLastStep(), FiniteLoss(), Throughput(), ProgressLog()]
+    if shows_progress:
+        callbacks.append(RunProgressBar())
     if config.ema_decay is not None:
         callbacks.append(ExponentialMovingAverage(decay=config.ema_decay))
     return [*callbacks, *(instantiate(callback) for callback in config.callbacks.values())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from torchmetrics import MeanMetric
 from genoseq.data.loading import IGNORED_LABEL
 from genoseq.errors import ConfigError
 from genoseq.models import SequenceHead, SequenceModel, TokenHead
+from genoseq.tokenizers import turned_places
 from genoseq.training.metrics import as_metrics_take, problem_metrics
 from genoseq_tasks.base import Batch, SequenceTask
 
@@ -21,10 +23,10 @@ from genoseq_tasks.base import Batch, SequenceTask
 class SequencePrediction(SequenceTask):
     """Learn labels: of one class, of several, or numbers; the model's head says which, and how many.
 
+    What becomes of the two strands, its `preprocessing` says: evaluation is as prediction will be.
+
     Args:
         model, optimizer, schedule, seed: as for every task.
-        both_strands: at evaluation, average the prediction over the sequence and its reverse complement. Only
-            for data whose labels do not depend on the strand.
     """
 
     def __init__(
@@ -34,10 +36,9 @@ class SequencePrediction(SequenceTask):
         optimizer: Callable[..., Optimizer],
         schedule: Callable[..., LRScheduler],
         seed: int,
-        both_strands: bool,
     ) -> None:
         super().__init__(model=model, optimizer=optimizer, schedule=schedule, seed=seed)
-        self.both_strands = both_strands
+        self.policy = model.strand_policy()
         assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
         self.tokenizer = model.tokenizer
         assert isinstance(model.head, SequenceHead | TokenHead), (
@@ -49,23 +50,17 @@ class SequencePrediction(SequenceTask):
         self.mean_loss = MeanMetric()
 
     def setup(self, stage: str) -> None:
-        """Check that the data allow what was asked for.
+        """Check that the data allow what becomes of the strands.
 
         Raises:
-            ConfigError: both strands are averaged although the data say that labels belong to a strand.
+            ConfigError: the policy takes labels to hold for both strands, and the data say that they do not.
         """
         split = "test" if stage == "test" else "validation"
-        strand = self.trainer.datamodule.dataset(split).strand  # type: ignore[attr-defined]
-        if self.both_strands and strand != "unstranded":
-            raise ConfigError(
-                "task.both_strands=true averages over both strands, but the labels of the data are "
-                f"{strand}. Give task.both_strands=false, or data.strand=unstranded if the labels hold for "
-                "either strand."
-            )
+        self.policy.require_labels(self.trainer.datamodule.dataset(split).strand)  # type: ignore[attr-defined]
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """The head's own loss, mean over the labels of the batch."""
-        return self.model(batch["input_ids"], batch.get("attention_mask"), labels=batch["labels"]).loss
+        return self._predict(batch, labels=batch["labels"]).loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch."""
@@ -78,7 +73,7 @@ class SequencePrediction(SequenceTask):
         place = torch.nonzero(labelled).cpu().numpy()
         rows = {"index": batch["index"].cpu().numpy()[place[:, 0]]}
         if place.shape[1] == 2:
-            rows["position"] = place[:, 1]
+            rows["position"] = self._letter_numbers(batch)[labelled].cpu().numpy()
         classes = getattr(self.trainer.datamodule, "classes", None)  # type: ignore[attr-defined]
         names = [str(name) for name in classes or range(self.num_outputs)]
         self._test_rows.append(pd.DataFrame(rows | self._columns(names, outputs, labels)))
@@ -92,11 +87,10 @@ class SequencePrediction(SequenceTask):
 
     def _evaluate(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Outputs (N, C) and labels (N,) or (N, C) of what is counted and labelled, and where that is."""
-        output = self.model(batch["input_ids"], batch.get("attention_mask"), labels=batch["labels"])
+        output = self._predict(batch, labels=batch["labels"])
         values = self._activate(output.logits)
-        if self.both_strands:
-            other = self.model(self._other_strand(batch), batch.get("attention_mask"))
-            values = (values + self._activate(other.logits)) / 2
+        if self.policy.averages:
+            values = (values + self._other_strand(batch)) / 2
         labelled = batch["counted"]
         if values.ndim == 3:
             labels = batch["labels"] if batch["labels"].ndim == 2 else batch["labels"][..., 0]
@@ -113,15 +107,32 @@ class SequencePrediction(SequenceTask):
             return logits.softmax(dim=-1)
         return logits.sigmoid() if self.problem == "multi_label" else logits
 
+    def _predict(self, batch: Batch, labels: torch.Tensor | None = None) -> Any:
+        if self.policy.passes > 1 and "second_pass" not in batch:
+            raise ConfigError(
+                f"strands={self.policy.name} wants each sequence twice, and these data give it once (no "
+                "second_pass). Give strands=none, or data that do so, such as data=labelled."
+            )
+        mask, second_pass = (batch.get(name) for name in ("attention_mask", "second_pass"))
+        return self.model(batch["input_ids"], mask, second_pass=second_pass, labels=labels)
+
     def _other_strand(self, batch: Batch) -> torch.Tensor:
-        """Reverse complement of each row, its padding left in place."""
+        """Outputs for the reverse complement of each row, those of tokens in the order of the row."""
         ids = batch["input_ids"]
-        if "attention_mask" not in batch:
-            return self.tokenizer.reverse_complement(ids)
-        turned = ids.clone()
-        for row, mask in enumerate(batch["attention_mask"]):
-            turned[row, mask] = self.tokenizer.reverse_complement(ids[row, mask])
-        return turned
+        turned = batch | {"input_ids": self.tokenizer.reverse_complement(ids)}
+        values = self._activate(self._predict(turned).logits)
+        if values.ndim == 2:
+            return values
+        places = turned_places(self.tokenizer.is_letter(ids))
+        return values.gather(1, places.unsqueeze(-1).expand_as(values))
+
+    def _letter_numbers(self, batch: Batch) -> torch.Tensor:
+        """(B, L) the number, from 0, of the letter that each token stands for in its sequence."""
+        letters = self.tokenizer.is_letter(batch["input_ids"])
+        if "second_pass" in batch:
+            letters &= batch["second_pass"]
+        numbers = letters.cumsum(1) - 1
+        return letters.sum(1, keepdim=True) - 1 - numbers if self.policy.second_pass == "other" else numbers
 
     def _columns(
         self, names: Sequence[str], outputs: torch.Tensor, labels: torch.Tensor

@@ -23,7 +23,7 @@ RUN = [
     "trainer.log_every_n_steps=1",
     "data=conditional",
     "data.labelled.strand=unstranded",
-    "data.labelled.reverse_complement=true",
+    "data.labelled.strands=augment",
 ]
 
 
@@ -75,7 +75,8 @@ def test_each_control_gives_its_own_composition(trained, tmp_path, mistake):
 def test_what_the_run_leaves(trained):
     model = load(trained)
     assert model.tokenizer == ControlTokenizer(controls=["poor", "rich"])
-    described = {"controls": {"labels": ["poor", "rich"], "edges": None}, "strand": "unstranded"}
+    described = {"controls": {"labels": ["poor", "rich"], "edges": None}}
+    described |= {"strand": "unstranded", "strands": "augment"}
     assert json.loads((trained / "model" / "preprocessing.json").read_text()) == described
     metrics = json.loads((trained / "results.json").read_text())["rows"][0]["metrics"]
     # Bases of these sources cost 1.47 bits each.

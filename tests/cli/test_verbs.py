@@ -115,7 +115,7 @@ def test_predict(classifier, tmp_path, ending):
     table = tmp_path / "x.tsv"
     table.write_text("id\tseq\nb\tACGTACGT\na\tGGGTTT\n")
     out = tmp_path / f"out{ending}"
-    columns = ["sequence_column=seq", "name_column=id", "both_strands=true"]
+    columns = ["sequence_column=seq", "name_column=id", "strands=average"]
     main(["predict", f"checkpoint={classifier}", f"input={table}", f"out={out}", *columns])
     readers = {".tsv": pd.read_table, ".csv": pd.read_csv, ".parquet": pd.read_parquet}
     predictions = readers[ending](out)
@@ -179,9 +179,9 @@ def test_evaluate_a_classifier(classifier, tmp_path):
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False)
     data = ["data=labelled", f"data.train={tmp_path / 'train.tsv'}", f"data.test={tmp_path / 'test.tsv'}"]
     out, again = tmp_path / "x.tsv", tmp_path / "y.tsv"
-    strands = ["data.strand=unstranded", "both_strands=true"]
+    strands = ["data.strand=unstranded", "strands=average"]
     main(["evaluate", f"checkpoint={classifier}", *data, *strands, f"out={out}"])
-    arguments = [f"input={tmp_path / 'test.tsv'}", "both_strands=true", f"out={again}"]
+    arguments = [f"input={tmp_path / 'test.tsv'}", "strands=average", f"out={again}"]
     main(["predict", f"checkpoint={classifier}", *arguments])
     evaluated, predicted = pd.read_table(out), pd.read_table(again)
     assert evaluated["label"].tolist() == ["no", "yes"] * 6

@@ -37,7 +37,7 @@ def labelled(train: Path, **settings: Any) -> LabelledDataModule:
         "tokenizer": CharacterTokenizer(), "train": train, "validation": None, "test": None,
         "sequence_column": "sequence", "label_column": "label", "classes": None, "problem": "single_label",
         "level": "sequence", "validation_fraction": 0.1, "test_fraction": 0.2, "group_column": None,
-        "split_seed": 0, "strand": "unstranded", "reverse_complement": False, "max_length": None,
+        "split_seed": 0, "strand": "unstranded", "strands": "none", "max_length": None,
         "truncation": False, "leaks": "error", "leak_k": 32, "global_batch_size": 8,
         "micro_batch_size": None, "num_workers": 0, "pin_memory": False, "seed": 0,
     }  # fmt: skip
@@ -88,7 +88,7 @@ def test_nothing_counts_at_the_control_nor_in_the_padding(table: Path) -> None:
 
 
 def test_an_example_is_of_seed_epoch_and_index_alone(table: Path) -> None:
-    settings = {"reverse_complement": True, "seed": 5}
+    settings = {"strands": "augment", "seed": 5}
     first, second = (ConditionalDataModule(labelled=labelled(table, **settings), bins=None) for _ in range(2))
     keys = [ExampleKey(epoch, index) for epoch in range(4) for index in range(6)]
     expected = [first.dataset("train")[key]["input_ids"].tolist() for key in keys]
@@ -196,6 +196,7 @@ def test_labels_that_are_no_control(table: Path, numbers: Path, tmp_path: Path) 
     refused("say how many bins", numbers, problem="regression")
     refused("problem=multi_label", table, problem="multi_label")
     refused("level=token", table, level="token")
+    refused("strands='average': choose one of none, augment", table, strands="average")
     refused("ends no sequence", table, tokenizer=CharacterTokenizer(special_tokens="none"))
     spaced = write(tmp_path / "s.csv", random_sequences(30), ["a b", "c"] * 15)
     refused("the label 'a b' cannot be a control", spaced)

@@ -49,7 +49,7 @@ def test_random_windows_stay_inside_their_regions(genomes: Genomes) -> None:
 
 def test_an_example_is_a_function_of_seed_epoch_and_index(genomes: Genomes) -> None:
     regions = [Interval("chr1", 0, 5000)]
-    first, again = (windows(genomes, regions, seed=3, reverse_complement=True) for _ in range(2))
+    first, again = (windows(genomes, regions, seed=3, strands="augment") for _ in range(2))
     backwards = {i: letters(again, i, epoch=2) for i in reversed(range(50))}
     assert all(letters(first, i, epoch=2) == backwards[i] for i in range(50))
     assert letters(first, 0, epoch=3) != backwards[0]
@@ -60,7 +60,7 @@ def test_an_example_is_a_function_of_seed_epoch_and_index(genomes: Genomes) -> N
 def test_half_of_the_windows_are_turned(genomes: Genomes) -> None:
     region = Interval("chr1", 0, 5000)
     forward, turned = text(genomes, region), reverse_complement(text(genomes, region))
-    dataset = windows(genomes, [region], reverse_complement=True)
+    dataset = windows(genomes, [region], strands="augment")
     strands = [(letters(dataset, i) in forward, letters(dataset, i) in turned) for i in range(200)]
     assert all(one != other for one, other in strands)
     assert 70 < sum(one for one, _ in strands) < 130
@@ -203,7 +203,7 @@ def test_bad_tiles(genomes: Genomes) -> None:
 def datamodule(fasta: Path | str, **settings: Any) -> GenomeDataModule:
     arguments = {
         "tokenizer": TOKENIZER, "fasta": fasta, "weights": None, "split": BlockSplit(), "length": 64,
-        "length_schedule": None, "examples_per_epoch": 32, "jitter": 0, "reverse_complement": True,
+        "length_schedule": None, "examples_per_epoch": 32, "jitter": 0, "strands": "augment",
         "max_n_fraction": 0.1, "evaluation_length": None, "stride": None, "global_batch_size": 8,
         "micro_batch_size": None, "num_workers": 0, "pin_memory": False, "seed": 0,
     }  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from genoseq.data import LabelledDataModule, LabelledSequences, find_leaks
-from genoseq.data.loading import ExampleKey
+from genoseq.data.loading import ExampleKey, collate
 from genoseq.errors import ConfigError, DataError, LeakError, SequenceError
 from genoseq.sequence import reverse_complement
 from genoseq.tokenizers import CharacterTokenizer
@@ -36,7 +36,7 @@ def datamodule(train: Path | str, **settings: Any) -> LabelledDataModule:
         "tokenizer": TOKENIZER, "train": train, "validation": None, "test": None,
         "sequence_column": "sequence", "label_column": "label", "classes": None, "problem": "single_label",
         "level": "sequence", "validation_fraction": 0.1, "test_fraction": 0.2, "group_column": None,
-        "split_seed": 0, "strand": "unstranded", "reverse_complement": False, "max_length": None,
+        "split_seed": 0, "strand": "unstranded", "strands": "none", "max_length": None,
         "truncation": False, "leaks": "error", "leak_k": 32, "global_batch_size": 8,
         "micro_batch_size": None, "num_workers": 0, "pin_memory": False, "seed": 0,
     }  # fmt: skip
@@ -55,7 +55,9 @@ def test_a_sequence_has_its_special_tokens_and_label() -> None:
 
 def test_labels_of_bases_turn_with_the_sequence() -> None:
     sequence, labels = "AACGN", [0, 1, 2, 3, -100]
-    data = dataset([sequence], [labels], level="token", strand="unstranded", reverse_complement=True, seed=1)
+    data = dataset(
+        [sequence], [labels], level="token", strand="unstranded", strands="augment", training=True, seed=1
+    )
     seen = set()
     for epoch in range(20):
         item = data[ExampleKey(epoch, 0)]
@@ -67,6 +69,37 @@ def test_labels_of_bases_turn_with_the_sequence() -> None:
     assert seen == {sequence, reverse_complement(sequence)}
 
 
+@pytest.mark.parametrize(("strands", "again"), [("repeat", str), ("echo", reverse_complement)])
+def test_sequences_given_twice(strands: str, again: Any) -> None:
+    sequence, labels = "AACGN", [0, 1, 2, 3, -100]
+    settings: dict[str, Any] = {"strands": strands, "training": True, "level": "token"}
+    item = dataset([sequence], [labels], **settings)[ExampleKey(0, 0)]
+    np.testing.assert_array_equal(item["input_ids"], TOKENIZER.encode(sequence + again(sequence)))
+    np.testing.assert_array_equal(item["second_pass"], np.arange(12) >= 6)
+    turned = labels[::-1] if strands == "echo" else labels
+    assert item["labels"].tolist() == [-100] * 6 + turned + [-100]
+
+    with pytest.raises(SequenceError, match=rf"5 tokens, given twice \(strands={strands}\); .* room for 4"):
+        dataset([sequence], [labels], max_length=11, **settings)
+    cut = dataset([sequence], [labels], max_length=11, truncation=True, **settings)[ExampleKey(0, 0)]
+    assert TOKENIZER.decode(cut["input_ids"]) == "AACG" + again("AACG")
+    assert cut["labels"].tolist()[5:9] == ([3, 2, 1, 0] if strands == "echo" else [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_batches_pad_what_is_said_of_tokens(side: Any) -> None:
+    tokenizer = CharacterTokenizer(padding_side=side)
+    data = LabelledSequences(["ACG", "A"], [np.array(0), np.array(1)], tokenizer, strands="echo")
+    batch = collate(tokenizer)([data[ExampleKey(0, row)] for row in range(2)])
+    counted = [
+        tokenizer.decode(ids[mine])
+        for ids, mine in zip(*(batch[name] for name in ("input_ids", "second_pass")), strict=True)
+    ]
+    assert counted == ["CGT", "T"]
+    assert batch["second_pass"].dtype == torch.bool
+    assert batch["labels"].tolist() == [0, 1]
+
+
 def test_several_labels_of_bases_keep_their_shape() -> None:
     item = dataset(["ACG"], [np.ones((3, 2), np.float32)], level="token")[ExampleKey(0, 0)]
     assert item["labels"].tolist() == [[-100, -100], [1, 1], [1, 1], [1, 1], [-100, -100]]
@@ -74,11 +107,11 @@ def test_several_labels_of_bases_keep_their_shape() -> None:
 
 def test_stranded_labels_are_not_turned() -> None:
     with pytest.raises(ConfigError, match="strand=unstranded"):
-        dataset(["ACGT"], [1], strand="stranded", reverse_complement=True)
+        dataset(["ACGT"], [1], strand="stranded", strands="augment")
     with pytest.raises(ConfigError, match="strand='both'"):
         dataset(["ACGT"], [1], strand="both")
     with pytest.raises(ConfigError, match="strand=unstranded"):
-        datamodule("not read yet", strand="stranded", reverse_complement=True)
+        datamodule("not read yet", strand="stranded", strands="augment")
 
 
 def test_long_sequences_are_refused_or_cut() -> None:

@@ -61,8 +61,8 @@ def test_both_strands_are_averaged(labelled_model):
     model = labelled_model(problem="single_label", num_outputs=2)
     turned = [Record(name, reverse_complement(sequence)) for name, sequence in RECORDS]
     first, second, both = (
-        joined(predict(model, records, both_strands=strands)).filter(like="probability").to_numpy()
-        for records, strands in ((RECORDS, False), (turned, False), (RECORDS, True))
+        joined(predict(model, records, strands=strands)).filter(like="probability").to_numpy()
+        for records, strands in ((RECORDS, "none"), (turned, "none"), (RECORDS, "average"))
     )
     np.testing.assert_allclose(both, (first + second) / 2, atol=1e-6)
     assert np.abs(first - second).max() > 1e-4
@@ -71,7 +71,7 @@ def test_both_strands_are_averaged(labelled_model):
 def test_stranded_labels_are_not_averaged(labelled_model):
     model = labelled_model(problem="single_label", num_outputs=2, strand="stranded")
     with pytest.raises(ConfigError, match="stranded"):
-        list(predict(model, RECORDS, both_strands=True))
+        list(predict(model, RECORDS, strands="average"))
 
 
 def test_several_labels_and_numbers(labelled_model):

@@ -69,7 +69,7 @@ class GcData(SequenceDataModule):
         return GcContent(self.kind, {"train": 64, "validation": 20, "test": 21}[split], self.strand)
 
 
-def trained(kind: str, *, both_strands: bool = False, strand: str = "unstranded") -> tuple[Trainer, Any]:
+def trained(kind: str, *, strands: str = "none", strand: str = "unstranded") -> tuple[Trainer, Any]:
     torch.manual_seed(0)
     backbone = HyenaDNA(d_model=16, num_layers=1, d_inner=32, l_max=32)
     num_outputs = {"single_label": 2, "multi_label": 3, "regression": 1, "token": 2}[kind]
@@ -79,11 +79,10 @@ def trained(kind: str, *, both_strands: bool = False, strand: str = "unstranded"
         head = SequenceHead(backbone, problem=kind, num_outputs=num_outputs)
     data = GcData(kind, strand)
     task = SequencePrediction(
-        model=SequenceModel(backbone, head, tokenizer=data.tokenizer),
+        model=SequenceModel(backbone, head, tokenizer=data.tokenizer, preprocessing={"strands": strands}),
         optimizer=partial(torch.optim.AdamW, lr=0.01, weight_decay=0.0),
         schedule=partial(constant_warmup, warmup_fraction=0.1),
         seed=0,
-        both_strands=both_strands,
     )
     trainer = Trainer(
         accelerator="cpu",
@@ -107,9 +106,9 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("both_strands", [False, True])
-def test_one_class(both_strands: bool) -> None:
-    trainer, task = trained("single_label", both_strands=both_strands)
+@pytest.mark.parametrize("strands", ["none", "average"])
+def test_one_class(strands: str) -> None:
+    trainer, task = trained("single_label", strands=strands)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     table = task.predictions
     assert metrics["test/accuracy"] == pytest.approx((table["label"] == table["prediction"]).mean())
@@ -149,5 +148,5 @@ def keys(size: int) -> Any:
 
 
 def test_both_strands_of_stranded_labels_are_refused() -> None:
-    with pytest.raises(ConfigError, match="both_strands=false"):
-        trained("single_label", both_strands=True, strand="stranded")
+    with pytest.raises(ConfigError, match="strands=none"):
+        trained("single_label", strands="average", strand="stranded")

@@ -19,6 +19,7 @@ from genoseq.errors import CheckpointError, ConfigError, DeviceError, SequenceEr
 from genoseq.models import SequenceModel
 from genoseq.training import train
 from genoseq.training.checkpoint import last_checkpoint
+from genoseq.training.progress import RunProgressBar
 
 Config = Callable[..., DictConfig]
 
@@ -96,6 +97,13 @@ def test_never_refuses_a_folder_that_exists(tiny_config: Config) -> None:
     folder, _ = train(tiny_config("trainer.max_steps=1", "resume=never"))
     with pytest.raises(ConfigError, match="resume=auto"):
         train(tiny_config("resume=never"))
+    assert step_of(folder) == 1
+
+
+def test_a_start_that_failed_is_not_in_the_way(tiny_config: Config) -> None:
+    with pytest.raises(ConfigError, match="micro_batch_size=3"):
+        train(tiny_config("micro_batch_size=3", "model.d_inner=8", "resume=never"))
+    folder, _ = train(tiny_config("trainer.max_steps=1", "resume=never"))
     assert step_of(folder) == 1
 
 
@@ -230,3 +238,21 @@ def test_a_run_without_an_end(tiny_config: Config) -> None:
 def test_passes_over_the_data_are_steps(tiny_config: Config) -> None:
     folder, _ = train(tiny_config("trainer.max_steps=-1", "trainer.max_epochs=2"))
     assert step_of(folder) == 2 * (29 // 8)
+
+
+def test_the_bar_counts_the_micro_batches_of_the_whole_run(
+    tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def look(bar: RunProgressBar, trainer: Any, task: Any) -> None:
+        rows = {row.id: row for row in bar.progress.tasks}
+        row = rows[bar.train_progress_bar_id]
+        seen.append((row.description.strip(), int(row.completed), row.total))
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(RunProgressBar, "on_train_end", look)
+    shown = "trainer.enable_progress_bar=true"
+    train(tiny_config(shown, "trainer.max_steps=2", "micro_batch_size=2"))
+    train(tiny_config(shown, "trainer.max_steps=3", "micro_batch_size=2"))
+    assert seen == [("Training", 8, 8), ("Training", 12, 12)]
