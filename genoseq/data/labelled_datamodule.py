@@ -147,7 +147,7 @@ class LabelledDataModule(SequenceDataModule):
     def sequences_of(
         self, split: Split, tokenizer: Tokenizer, *, controls: Sequence[int] | None = None
     ) -> LabelledSequences:
-        """The same in the tokens of a tokenizer; with `controls`, for a language model (see there)."""
+        """The same in the tokens of `tokenizer`; with `controls`, for a language model."""
         table = self.examples(split)
         if split == "train" and self.leaks == "error":
             # A leak into test must stop the run before it is trained, not after.
