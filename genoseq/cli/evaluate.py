@@ -90,7 +90,16 @@ def _open_data(config: DictConfig, model: SequenceModel) -> SequenceDataModule:
     problem = getattr(datamodule, "problem", _LANGUAGE_MODEL)
     if problem != trained_for:
         raise ConfigError(f"the data are of the kind {problem}, the checkpoint is for {trained_for}.")
+    _require_same_controls(getattr(datamodule, "controls", None), model.preprocessing.get("controls"))
     return datamodule
+
+
+def _require_same_controls(wanted: dict[str, Any] | None, known: dict[str, Any] | None) -> None:
+    if wanted is not None and wanted != known:
+        raise ConfigError(
+            f"the data have the controls {wanted}, the checkpoint has {known or 'none'}: give the train "
+            "table, classes and bins that it was trained with."
+        )
 
 
 def _predict(config: DictConfig, model: SequenceModel, datamodule: SequenceDataModule) -> pd.DataFrame:

@@ -21,6 +21,7 @@ def run(config: DictConfig) -> None:
         results = generate(
             open_model(config),
             prompt=config.prompt,
+            control=config.control,
             num_sequences=config.num_sequences,
             length=config.length,
             sampling=_sampling(config),

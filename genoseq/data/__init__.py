@@ -1,6 +1,7 @@
 """Readers, splits, leaks, datasets and data modules: from files to batches."""
 
 from genoseq.data.bed import parse_interval, read_bed, read_summits
+from genoseq.data.conditional_datamodule import ConditionalDataModule
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.fasta import Fasta
 from genoseq.data.genome import GenomeTiles, GenomeWindows
@@ -17,6 +18,7 @@ from genoseq.data.tables import read_table
 __all__ = [
     "BlockSplit",
     "ChromosomeSplit",
+    "ConditionalDataModule",
     "Fasta",
     "GenomeDataModule",
     "GenomeSplit",

@@ -30,6 +30,9 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         max_length: the most tokens, special ones and both passes included; None for any number.
         truncation: cut longer sequences at their end instead of refusing them.
         groups: (N,) what must not be divided between splits; None where there is none.
+        controls: token ids, one a sequence. With them an example is one of a language model: its control
+            token, then the tokens of its sequence, which are its labels too; the control token has the label
+            -100, and so have the special tokens after a sequence that was cut, where it does not end.
         seed: example i of epoch e is a function of (seed, e, i).
 
     Raises:
@@ -50,11 +53,14 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         max_length: int | None = None,
         truncation: bool = False,
         groups: np.ndarray | None = None,
+        controls: Sequence[int] | None = None,
         seed: int = 0,
     ) -> None:
         assert len(sequences) == len(labels)
         self._policy = strand_policy(strands)
         self._policy.require_labels(strand)
+        assert controls is None or (len(controls) == len(sequences) and level == "sequence")
+        assert controls is None or self._policy.passes == 1
         self.strand = strand
         self.groups = groups
         self._labels = labels
@@ -62,9 +68,9 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         self._level = level
         self._turns = self._policy.turns and training
         self._seed = seed
-        self._room = (
-            None if max_length is None else (max_length - tokenizer.num_special_tokens) // self._policy.passes
-        )
+        self._controls = controls
+        added = tokenizer.num_special_tokens + (controls is not None)
+        self._room = None if max_length is None else (max_length - added) // self._policy.passes
         self._sequences = sequences
         self._check_tokens(max_length, truncation)
 
@@ -78,15 +84,23 @@ class LabelledSequences(Dataset[dict[str, Any]]):
             if generator.random() < 0.5:
                 sequence = reverse_complement(sequence)
                 labels = labels[::-1] if self._level == "token" else labels
-        ids = self._tokenizer.encode(sequence, add_special_tokens=False)[: self._room]
+        whole = self._tokenizer.encode(sequence, add_special_tokens=False)
+        ids = whole[: self._room]
         given = encode_passes(self._tokenizer, ids, self._policy)
-        example = {
-            "input_ids": given.input_ids,
-            "labels": self._in_place(labels[: self._room]) if self._level == "token" else labels,
-            "index": key.index,
-            "counted": key.counted,
-        }
+        example = {"input_ids": given.input_ids, "labels": labels, "index": key.index, "counted": key.counted}
+        if self._level == "token":
+            example["labels"] = self._in_place(labels[: self._room])
+        if self._controls is not None:
+            control, is_cut = self._controls[key.index], len(ids) < len(whole)
+            return example | self._after_control(control, given.input_ids, is_cut)
         return example if given.second_pass is None else example | {"second_pass": given.second_pass}
+
+    def _after_control(self, control: int, tokens: np.ndarray, is_cut: bool) -> dict[str, np.ndarray]:
+        """Tokens and labels, (L + 1,) each, of a language model's example."""
+        labels = np.concatenate(([IGNORED_LABEL], tokens))
+        if is_cut:
+            labels[len(labels) - len(self._tokenizer.suffix_ids) :] = IGNORED_LABEL
+        return {"input_ids": np.concatenate(([control], tokens)), "labels": labels}
 
     def _in_place(self, labels: np.ndarray) -> np.ndarray:
         """Labels of bases beside the tokens of their bases, in the second pass where there is one."""

@@ -142,15 +142,20 @@ class LabelledDataModule(SequenceDataModule):
 
     def build(self, split: Split) -> LabelledSequences:
         """The sequences of a split; those of training may be turned."""
+        return self.sequences_of(split, self.tokenizer)
+
+    def sequences_of(
+        self, split: Split, tokenizer: Tokenizer, *, controls: Sequence[int] | None = None
+    ) -> LabelledSequences:
+        """The same in the tokens of `tokenizer`; with `controls`, for a language model."""
         table = self.examples(split)
         if split == "train" and self.leaks == "error":
             # A leak into test must stop the run before it is trained, not after.
             self.examples("test")
-        sequences = table["sequence"].tolist()
         return LabelledSequences(
-            sequences,
-            self._reader.read(table, [len(sequence) for sequence in sequences], self._source(split)),
-            self.tokenizer,
+            table["sequence"].tolist(),
+            self.labels(split),
+            tokenizer,
             level=self.level,
             strand=self.strand,
             strands=self.strands,
@@ -158,8 +163,14 @@ class LabelledDataModule(SequenceDataModule):
             max_length=self._max_length,
             truncation=self._truncation,
             groups=table["group"].to_numpy() if "group" in table else None,
+            controls=controls,
             seed=self.seed,
         )
+
+    def labels(self, split: Split) -> list[np.ndarray]:
+        """The labels of a split as `LabelReader.read` gives them, in the order of its dataset."""
+        table = self.examples(split)
+        return self._reader.read(table, table["sequence"].str.len().tolist(), self._source(split))
 
     def examples(self, split: Split) -> pd.DataFrame:
         """The rows of a split, in the order of its dataset.

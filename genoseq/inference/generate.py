@@ -19,6 +19,7 @@ def generate(
     length: int,
     num_sequences: int = 1,
     prompt: str | None = None,
+    control: str | None = None,
     sampling: Sampling = Sampling(),  # noqa: B008 - frozen
     seed: int = 0,
     batch_size: int = 16,
@@ -32,12 +33,14 @@ def generate(
         length: bases of each sequence, the prompt included.
         num_sequences: how many.
         prompt: letters that every sequence starts with.
+        control: the label that the sequences are to have, of a model that was trained with control tokens.
         sampling: how bases are drawn.
         seed: of the draws.
         batch_size: sequences at a time.
 
     Raises:
-        ConfigError: the model is no causal language model, or a setting that is out of its range.
+        ConfigError: the model is no causal language model or does not know the control, or a setting that is
+            out of its range.
         SequenceError: a prompt that is no nucleotides, or a length beyond what the model takes.
         DeviceError: a batch does not fit in memory.
     """
@@ -49,6 +52,7 @@ def generate(
                 prompt,
                 length=length,
                 num_sequences=len(indices),
+                control=control,
                 sampling=sampling,
                 seed=seed,
                 first_index=indices[0],
@@ -57,9 +61,11 @@ def generate(
 
 
 def describe(index: int, result: GeneratedSequence) -> Record:
-    """Sequence number `index` as FASTA has it: called `generated_0`, `generated_1`, ..., its length and what
-    the model makes of it behind the name."""
+    """Sequence number `index` as FASTA has it: called `generated_0`, `generated_1`, ..., its length, what was
+    asked for and what the model makes of it behind the name."""
     words = [f"generated_{index}", f"length={len(result.sequence)}"]
+    if result.control is not None:
+        words.append(f"control={result.control}")
     if result.num_generated:
         words.append(f"log_likelihood={result.log_likelihood:.4f}")
         words.append(f"bits_per_base={result.bits_per_base:.4f}")

@@ -127,6 +127,7 @@ class SequenceModel(nn.Module):
         *,
         length: int,
         num_sequences: int = 1,
+        control: str | None = None,
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
@@ -134,12 +135,13 @@ class SequenceModel(nn.Module):
         seed: int = 0,
         first_index: int = 0,
     ) -> list[str]:
-        """New sequences; `sample` has more settings, and gives log-likelihoods too."""
+        """New sequences, of the label `control`; `sample` has more settings, and gives log-likelihoods."""
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
         results = self.sample(
             prompt,
             length=length,
             num_sequences=num_sequences,
+            control=control,
             sampling=sampling,
             seed=seed,
             first_index=first_index,
@@ -152,6 +154,7 @@ class SequenceModel(nn.Module):
         *,
         length: int,
         num_sequences: int = 1,
+        control: str | None = None,
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         seed: int = 0,
         first_index: int = 0,
@@ -162,6 +165,7 @@ class SequenceModel(nn.Module):
             prompt,
             length=length,
             num_sequences=num_sequences,
+            control=control,
             sampling=sampling,
             seed=seed,
             first_index=first_index,

@@ -27,11 +27,13 @@ class GeneratedSequence:
         before, over the tokenizer's vocabulary, whatever the settings of the draws; NaN where the letter was
         not the model's choice: in the prompt, and at a first base that nothing comes before.
     stopped: whether a stop token ended it before its length.
+    control: the label that was asked for, if one was.
     """
 
     sequence: str
     log_probs: np.ndarray
     stopped: bool = False
+    control: str | None = None
 
     @property
     def log_likelihood(self) -> float:
@@ -57,6 +59,7 @@ def generate(
     *,
     length: int,
     num_sequences: int = 1,
+    control: str | None = None,
     sampling: Sampling = Sampling(),  # noqa: B008 - frozen
     seed: int = 0,
     first_index: int = 0,
@@ -68,15 +71,19 @@ def generate(
 
     Args:
         model: a causal language model with a tokenizer of single nucleotides.
-        prompt: letters that every sequence starts with; without one the first base is drawn evenly.
+        prompt: letters that every sequence starts with; where nothing at all comes before the first base, it
+            is drawn evenly.
         length: bases of each sequence, the prompt included; fewer where a stop token ends it.
         num_sequences: how many.
+        control: the label that the sequences are to have, one of the tokenizer's `controls`; its token comes
+            before everything else.
         sampling: how bases are drawn.
         seed: of the random numbers.
         first_index: number of the first sequence.
 
     Raises:
-        ConfigError: the model is no causal language model, or a setting is outside its range.
+        ConfigError: the model is no causal language model or does not know the control, or a setting is
+            outside its range.
         SequenceError: the prompt is no sequence, is longer than `length`, or `length` is beyond the model's
             l_max.
     """
@@ -86,8 +93,11 @@ def generate(
         raise ConfigError(f"generation needs a backbone with a state; {type(backbone).__name__} has none.")
     if length < 1 or num_sequences < 1:
         raise ConfigError(f"length={length}, num_sequences={num_sequences}: both are 1 or more.")
-    given = np.concatenate([tokenizer.prefix_ids, tokenizer.encode(prompt or "", add_special_tokens=False)])
-    wanted = length + len(tokenizer.prefix_ids)
+    lead = tokenizer.prefix_ids
+    if control is not None:
+        lead = np.concatenate([[tokenizer.control_id(control)], lead])
+    given = np.concatenate([lead, tokenizer.encode(prompt or "", add_special_tokens=False)])
+    wanted = length + len(lead)
     if len(given) > wanted:
         raise SequenceError(
             f"the prompt has {len(prompt or ''):,} bases, more than length={length:,}: raise it."
@@ -102,7 +112,7 @@ def generate(
     drawing = _Drawing(model, tokenizer, sampling, tokens, uniforms, wanted)
     with evaluating(model):
         drawing.run(backbone)
-    return drawing.results()
+    return drawing.results(control)
 
 
 class _Drawing:
@@ -111,7 +121,7 @@ class _Drawing:
     Args:
         tokens: (B, L) what they start with.
         uniforms: (B, length) a random number a base.
-        wanted: tokens of a whole sequence.
+        wanted: tokens of a whole sequence, with those before its letters.
     """
 
     def __init__(
@@ -125,6 +135,7 @@ class _Drawing:
     ) -> None:
         self.model, self.tokenizer, self.sampling = model, tokenizer, sampling
         self.given, self.wanted = tokens.shape[1], wanted
+        self.lead = wanted - uniforms.shape[1]
         self.uniforms = uniforms
         stop = _stop_ids(tokenizer, sampling.stop_tokens)
         self.stop_ids = torch.tensor(stop, dtype=torch.int64, device=tokens.device)
@@ -133,7 +144,7 @@ class _Drawing:
         self.scores: list[torch.Tensor] = []
         self.stopped = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
         controlled = sampling.no_repeat_ngram_size is not None or sampling.repetition_penalty != 1
-        letters = tokens[:, len(tokenizer.prefix_ids) :]
+        letters = tokens[:, self.lead :]
         bases = tokenizer.base_ids.tolist()
         self.control = RepetitionControl(sampling, letters, bases) if controlled else None
 
@@ -147,9 +158,8 @@ class _Drawing:
         while len(self.columns) < self.wanted and not (len(self.stop_ids) and self.stopped.all()):
             self._draw(backbone.step(self.columns[-1], state))
 
-    def results(self) -> list[GeneratedSequence]:
+    def results(self, control: str | None) -> list[GeneratedSequence]:
         """The sequences, each up to its stop token."""
-        prefix = len(self.tokenizer.prefix_ids)
         rows = torch.stack(self.columns, dim=1)
         unknown = torch.full((len(rows), self.given), torch.nan, device=rows.device)
         scores = torch.cat([unknown, *(score.unsqueeze(1) for score in self.scores)], dim=1)
@@ -158,8 +168,9 @@ class _Drawing:
         results = []
         for row, score, end in zip(rows.cpu(), scores.cpu(), ends.cpu(), strict=True):
             length = int(end.int().argmax()) if end.any() else len(row)
-            text = self.tokenizer.decode(row[prefix:length])
-            results.append(GeneratedSequence(text, score[prefix:length].numpy(), bool(end.any())))
+            text = self.tokenizer.decode(row[self.lead : length])
+            scored = score[self.lead : length].numpy()
+            results.append(GeneratedSequence(text, scored, bool(end.any()), control))
         return results
 
     def _draw(self, hidden: torch.Tensor) -> None:
@@ -190,12 +201,15 @@ class _Drawing:
 
 
 def _stop_ids(tokenizer: Tokenizer, names: tuple[str, ...]) -> list[int]:
-    """Ids of special tokens.
+    """Ids of special tokens; a control token is never drawn, and so ends nothing.
 
     Raises:
         ConfigError: a name is none of them.
     """
-    special = {tokenizer.vocabulary[index]: int(index) for index in tokenizer.special_ids}
+    controls = [tokenizer.control_id(label) for label in tokenizer.controls]
+    special = {
+        tokenizer.vocabulary[index]: int(index) for index in tokenizer.special_ids if index not in controls
+    }
     unknown = [name for name in names if name not in special]
     if unknown:
         raise ConfigError(f"stop_tokens={list(names)}: {unknown[0]!r} is none of {', '.join(special)}.")

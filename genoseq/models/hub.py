@@ -176,6 +176,8 @@ def export(model: SequenceModel, folder: str | os.PathLike[str], *, layout: Layo
     require_choice("layout", layout, get_args(Layout))
     if layout == "genoseq":
         return save(model, folder)
+    if model.tokenizer is not None and model.tokenizer.controls:
+        raise CheckpointError(f"the {layout} layout has no place for control tokens: give layout=genoseq.")
     chosen = [known for known in _family(model.backbone.model_type).layouts if known.name == layout]
     if not chosen:
         raise CheckpointError(f"{type(model.backbone).__name__} was never released in a layout {layout!r}.")

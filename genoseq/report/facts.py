@@ -21,7 +21,10 @@ _SETTINGS = (
     ("Seed", "seed"),
 )
 _NO_LIMIT = -1
-_DATA_KEYS = ("fasta", "train", "validation", "test")
+_DATA_KEYS = (
+    "data.fasta",
+    *(f"{data}.{part}" for data in ("data", "data.labelled") for part in ("train", "validation", "test")),
+)
 _VERSIONS = ("genoseq", "git", "torch", "lightning", "python", "platform", "device")
 
 
@@ -39,7 +42,7 @@ def settings(run: RunFolder) -> list[tuple[str, str]]:
         value = OmegaConf.select(run.config, key)
         if value is not None and value != _NO_LIMIT:
             facts.append((label, _short(value)))
-    files = [OmegaConf.select(run.config, f"data.{key}") for key in _DATA_KEYS]
+    files = [OmegaConf.select(run.config, key) for key in _DATA_KEYS]
     names = [_tail(file) for entry in files if entry is not None for file in _listed(entry)]
     if names:
         facts.append(("Data", ", ".join(dict.fromkeys(names))))

@@ -2,12 +2,14 @@
 
 from genoseq.tokenizers.base import PaddingSide, TokenBatch, Tokenizer
 from genoseq.tokenizers.character import CharacterTokenizer, SpecialTokens
+from genoseq.tokenizers.control import ControlTokenizer
 from genoseq.tokenizers.passes import PassBatch, Passes, encode_passes, pad_passes
 from genoseq.tokenizers.storage import load_tokenizer
 from genoseq.tokenizers.strands import turned_places
 
 __all__ = [
     "CharacterTokenizer",
+    "ControlTokenizer",
     "PaddingSide",
     "PassBatch",
     "Passes",

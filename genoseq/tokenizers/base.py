@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args
 import numpy as np
 import torch
 
-from genoseq.errors import SequenceError, require_choice
+from genoseq.errors import ConfigError, SequenceError, require_choice
 from genoseq.sequence import decode_bases
 
 PaddingSide = Literal["left", "right"]
@@ -24,6 +24,11 @@ Ids = TypeVar("Ids", np.ndarray, torch.Tensor)
 
 FILE_NAME = "tokenizer.json"
 FORMAT_VERSION = 1
+
+
+def control_token(label: str) -> str:
+    """The text of the token that asks for sequences of a label."""
+    return f"<{label}>"
 
 
 class TokenBatch(NamedTuple):
@@ -48,9 +53,11 @@ class Tokenizer(ABC):
         prefix_ids, suffix_ids: (n,) int64, what `encode` puts around a sequence.
         special_ids: (n,) int64, the tokens that stand for no letters.
         pad_id: the token that fills up.
+        controls: labels that a sequence can be asked for by a token before it; most tokenizers have none.
     """
 
     tokenizer_type: ClassVar[str]
+    controls: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -140,6 +147,19 @@ class Tokenizer(ABC):
         if token not in self._id_of:
             raise SequenceError(f"{self!r} has no token {token!r} among its {self.vocab_size:,}.")
         return self._id_of[token]
+
+    def control_id(self, label: str) -> int:
+        """The id of the token that asks for sequences of a label.
+
+        Raises:
+            ConfigError: the label is none of `controls`.
+        """
+        if label not in self.controls:
+            known = ", ".join(map(repr, self.controls)) or (
+                "none at all: train a model on data=conditional to have some"
+            )
+            raise ConfigError(f"control={label!r} is no label of this model; it has {known}.")
+        return self.token_id(control_token(label))
 
     def encode(self, sequence: str | bytes, *, add_special_tokens: bool = True) -> np.ndarray:
         """Token ids of one sequence, (L,) int64.

@@ -12,7 +12,7 @@ import numpy as np
 
 from genoseq.errors import require_choice
 from genoseq.sequence import BASES, Lowercase, encode_bases, require_codes
-from genoseq.tokenizers.base import Ids, PaddingSide, Tokenizer
+from genoseq.tokenizers.base import Ids, PaddingSide, Tokenizer, control_token
 from genoseq.tokenizers.strands import reverse_complement_by_table
 
 SpecialTokens = Literal["cls_sep", "sep", "none"]
@@ -53,9 +53,10 @@ class CharacterTokenizer(Tokenizer):
         require_choice("special_tokens", special_tokens, get_args(SpecialTokens))
         require_choice("lowercase", lowercase, get_args(Lowercase))
         prefix, suffix = _FRAMES[special_tokens]
+        controls = [control_token(label) for label in self.controls]
         super().__init__(
-            vocabulary=(*_SPECIAL, *BASES),
-            special_tokens=_SPECIAL,
+            vocabulary=(*_SPECIAL, *BASES, *controls),
+            special_tokens=(*_SPECIAL, *controls),
             prefix=prefix,
             suffix=suffix,
             pad_token="[PAD]",
@@ -67,7 +68,7 @@ class CharacterTokenizer(Tokenizer):
         self._complement = np.arange(self.vocab_size)
         self._complement[self.base_ids] = self.base_ids[::-1]
         # [MASK] and [UNK] stand for a base, wherever they are: they are turned with the sequence.
-        self._is_frame = np.isin(self.vocabulary, ("[CLS]", "[SEP]", "[BOS]", "[PAD]"))
+        self._is_frame = np.isin(self.vocabulary, ("[CLS]", "[SEP]", "[BOS]", "[PAD]", *controls))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from typing import Any
 from genoseq.errors import CheckpointError, GenoseqError
 from genoseq.tokenizers.base import FILE_NAME, FORMAT_VERSION, Tokenizer
 from genoseq.tokenizers.character import CharacterTokenizer
+from genoseq.tokenizers.control import ControlTokenizer
 
 _TOKENIZERS: dict[str, type[Tokenizer]] = {
     CharacterTokenizer.tokenizer_type: CharacterTokenizer,
+    ControlTokenizer.tokenizer_type: ControlTokenizer,
 }
 
 

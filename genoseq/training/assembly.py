@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,28 @@ from omegaconf import DictConfig
 
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.errors import CheckpointError, ConfigError
-from genoseq.models import SequenceModel
+from genoseq.models import Backbone, SequenceModel, StreamingBackbone
+from genoseq.models.vocabulary import extend_vocabulary
+from genoseq.tokenizers import Tokenizer
 
-# What a reader of the model folder has to know of the data to predict for new sequences.
-_DESCRIBED = ("problem", "classes", "strand", "strands")
+_log = logging.getLogger(__name__)
+
+# What a reader of the model folder has to know of the data to predict for new sequences, or to ask for some.
+_DESCRIBED = ("problem", "classes", "controls", "strand", "strands")
 
 
 def build_model(config: DictConfig, datamodule: SequenceDataModule) -> SequenceModel:
     """The backbone and the head of a config, with the tokenizer of the data.
+
+    Control tokens for which the embedding has no row get new ones, whether the model is a checkpoint's or
+    begins anew.
 
     Raises:
         ConfigError: the head does not have the outputs that the data need, or the model is not for what the
             data say becomes of the strands.
     """
     backbone = instantiate(config.model)
+    _make_room_for_controls(backbone, datamodule.tokenizer)
     head = instantiate(config.head)(backbone)
     _require_fit(head, datamodule)
     described = {name: getattr(datamodule, name) for name in _DESCRIBED if hasattr(datamodule, name)}
@@ -74,6 +83,21 @@ def require_whole(checkpoint: Path) -> None:
             f"{checkpoint} is truncated or is no checkpoint. Restore it from a copy, or delete it to begin "
             "anew."
         )
+
+
+def _make_room_for_controls(backbone: Backbone, tokenizer: Tokenizer) -> None:
+    num_rows, count = backbone.vocab_size, len(tokenizer.controls)
+    others = tokenizer.vocab_size - count
+    if not isinstance(backbone, StreamingBackbone) or not others <= num_rows < tokenizer.vocab_size:
+        return
+    extend_vocabulary(backbone, tokenizer.vocab_size)
+    _log.info(
+        "the embedding was extended from %s to %s rows, for %s control tokens after %s others",
+        num_rows,
+        backbone.vocab_size,
+        count,
+        others,
+    )
 
 
 def _require_fit(head: Any, datamodule: SequenceDataModule) -> None:

@@ -32,13 +32,14 @@ _HEADLINE = {
 
 
 def describe_rows(predictions: pd.DataFrame, datamodule: Any, split: Split) -> pd.DataFrame:
-    """A task's predictions with what the data say of each row: a tile's place; a name, a group, a leak."""
+    """A task's predictions with what the data say of each row: a tile's place; a name, a group, a
+    control, a leak."""
     index = predictions["index"].to_numpy()
-    if "bits" in predictions:
+    if hasattr(datamodule, "tiles"):
         tiles = datamodule.tiles(split).iloc[index].reset_index(drop=True)
         return pd.concat([tiles[["chromosome", "start", "end"]], predictions[["num_bases", "bits"]]], axis=1)
     examples = datamodule.examples(split).iloc[index].reset_index(drop=True)
-    kept = examples[[column for column in ("name", "group") if column in examples]]
+    kept = examples[[column for column in ("name", "group", "control") if column in examples]]
     table = pd.concat([predictions, kept], axis=1)
     leaked = datamodule.leaked(split)
     return table if leaked is None else table.assign(leaked=leaked[index])
@@ -101,15 +102,24 @@ def _rows(
 
 
 def metrics(problem: str, table: pd.DataFrame) -> dict[str, float | None]:
-    """The metrics of a table of predictions; None where one is not defined."""
+    """The metrics of a table of predictions; None where one is not defined.
+
+    Bits per base are given for each control too, where the table has such a column.
+    """
     if problem == "language_model":
-        bits = float(table["bits"].sum() / table["num_bases"].sum())
-        return {"bits_per_base": bits, "perplexity": 2**bits}
+        bits = _bits_per_base(table)
+        controls = sorted(set(table["control"])) if "control" in table else []
+        each = {f"bits_per_base_{name}": _bits_per_base(table[table["control"] == name]) for name in controls}
+        return {"bits_per_base": bits, "perplexity": 2**bits, **each}
     problem = cast(Problem, problem)
     outputs, labels = _tensors(problem, table)
     collection = problem_metrics(problem, outputs.shape[1])
     collection.update(*as_metrics_take(problem, outputs, labels))
     return _finite({key: float(value.float().mean()) for key, value in collection.compute().items()})
+
+
+def _bits_per_base(table: pd.DataFrame) -> float:
+    return float(table["bits"].sum() / table["num_bases"].sum())
 
 
 def _tensors(problem: str, table: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor]:

@@ -47,7 +47,7 @@ def _predictions(run: RunFolder) -> list[Plot]:
     table = run.predictions
     if table is None or table.empty:
         return []
-    if "bits" in table:
+    if {"bits", "chromosome"} <= set(table.columns):
         return bits_along(table, run.baseline_predictions, run.model_name)
     if class_names(table):
         return classification_plots(table, run.baseline_predictions, run.model_name)
