@@ -69,6 +69,11 @@ class SequenceModel(nn.Module):
         self.tokenizer = tokenizer
         self.preprocessing = dict(preprocessing or {})
 
+    def reset_parameters(self) -> None:
+        """Draw all first values again, those of the backbone first."""
+        self.backbone.reset_parameters()
+        self.head.reset_parameters()
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

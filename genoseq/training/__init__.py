@@ -3,6 +3,7 @@
 from genoseq.training.averaging import ExponentialMovingAverage
 from genoseq.training.checkpoint import RunCheckpoint
 from genoseq.training.csv_logger import CsvLogger
+from genoseq.training.fully_sharded import FullySharded
 from genoseq.training.optimizers import parameter_groups
 from genoseq.training.run import RunResult, train
 from genoseq.training.schedules import constant_warmup, cosine_warmup, linear_warmup
@@ -10,6 +11,7 @@ from genoseq.training.schedules import constant_warmup, cosine_warmup, linear_wa
 __all__ = [
     "CsvLogger",
     "ExponentialMovingAverage",
+    "FullySharded",
     "RunCheckpoint",
     "RunResult",
     "constant_warmup",
