@@ -12,6 +12,8 @@ from genoseq.data.datamodule import SequenceDataModule, Split
 from genoseq.data.genome import GenomeTiles, GenomeWindows
 from genoseq.data.genomes import Genomes
 from genoseq.data.splits import GenomeSplit
+from genoseq.data.stages import Stages
+from genoseq.errors import ConfigError
 from genoseq.sequence import Interval
 from genoseq.tokenizers import Tokenizer
 
@@ -25,7 +27,11 @@ class GenomeDataModule(SequenceDataModule):
         weights: how often each of several genomes is drawn; None is by size.
         split: which parts are for train, validation and test.
         length: bases of a window.
-        length_schedule: length warm-up, epoch -> bases of a window, such as {0: 256, 2: 1024}; None for none.
+        length_schedule: stages of a run, optimiser step -> bases of a window from there on, such as
+            {0: 256, 1000: 1024}; the last is `length`. A stage begins an epoch. None is `length` throughout.
+        constant_tokens: as windows become longer, batches have as many times fewer of them, so that a step
+            and a micro-batch have as many bases in every stage; `global_batch_size` and `micro_batch_size`
+            are those of the first. Otherwise a batch has as many windows in every stage.
         examples_per_epoch: training windows of an epoch, drawn at random; None for one pass side by side.
         jitter: bases that the windows of a pass are moved by, at random.
         reverse_complement: turn half of the training windows, at random.
@@ -50,6 +56,7 @@ class GenomeDataModule(SequenceDataModule):
         split: GenomeSplit,
         length: int,
         length_schedule: Mapping[int, int] | None,
+        constant_tokens: bool,
         examples_per_epoch: int | None,
         jitter: int,
         reverse_complement: bool,
@@ -78,6 +85,9 @@ class GenomeDataModule(SequenceDataModule):
         self.split = split
         self.length = length
         self.length_schedule = None if length_schedule is None else dict(length_schedule)
+        if self.length_schedule is not None:
+            _require_epochs(self.length_schedule, examples_per_epoch)
+            self.divisors = _divisors(self.length_schedule, constant_tokens=constant_tokens)
         self.examples_per_epoch = examples_per_epoch
         self.jitter = jitter
         self.reverse_complement = reverse_complement
@@ -97,7 +107,7 @@ class GenomeDataModule(SequenceDataModule):
             regions,
             self.tokenizer,
             length=self.length,
-            length_schedule=self.length_schedule,
+            length_schedule=self._lengths_by_epoch(),
             examples_per_epoch=self.examples_per_epoch,
             jitter=self.jitter,
             reverse_complement=self.reverse_complement,
@@ -117,3 +127,30 @@ class GenomeDataModule(SequenceDataModule):
         dataset = self.dataset(split)
         assert isinstance(dataset, GenomeTiles), "training windows are drawn anew in each epoch"
         return dataset.table
+
+    def _lengths_by_epoch(self) -> dict[int, int] | None:
+        if self.length_schedule is None:
+            return None
+        assert self.examples_per_epoch is not None, "a schedule was refused without it"
+        stages = Stages(self.examples_per_epoch, self.global_batch_size, self.divisors)
+        return {epoch: self.length_schedule[step] for step, epoch in stages.first_epochs.items()}
+
+
+def _require_epochs(schedule: Mapping[int, int], examples_per_epoch: int | None) -> None:
+    if examples_per_epoch is None or not schedule or min(schedule) != 0:
+        raise ConfigError(
+            f"length_schedule={dict(schedule)}, examples_per_epoch={examples_per_epoch}: a schedule begins "
+            "with step 0, and needs examples_per_epoch."
+        )
+
+
+def _divisors(schedule: Mapping[int, int], *, constant_tokens: bool) -> dict[int, int]:
+    if not constant_tokens:
+        return dict.fromkeys(schedule, 1)
+    first = schedule[0]
+    if any(length % first for length in schedule.values()):
+        raise ConfigError(
+            f"length_schedule={dict(schedule)}: with constant_tokens=true every length is a whole multiple "
+            f"of the first, {first}, so that as many times fewer windows have as many bases."
+        )
+    return {step: length // first for step, length in schedule.items()}

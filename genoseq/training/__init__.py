@@ -6,7 +6,7 @@ from genoseq.training.csv_logger import CsvLogger
 from genoseq.training.fully_sharded import FullySharded
 from genoseq.training.optimizers import parameter_groups
 from genoseq.training.run import RunResult, train
-from genoseq.training.schedules import constant_warmup, cosine_warmup, linear_warmup
+from genoseq.training.schedules import constant_warmup, cosine_warmup, linear_warmup, staged_cosine
 
 __all__ = [
     "CsvLogger",
@@ -18,5 +18,6 @@ __all__ = [
     "cosine_warmup",
     "linear_warmup",
     "parameter_groups",
+    "staged_cosine",
     "train",
 ]

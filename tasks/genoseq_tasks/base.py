@@ -135,4 +135,4 @@ class SequenceTask(LightningModule, ABC):
 
     def _log_epoch(self, step: int) -> None:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.log("epoch", step / datamodule.steps_per_epoch, sync_dist=True)
+        self.log("epoch", datamodule.stages.epochs_before(step), sync_dist=True)
