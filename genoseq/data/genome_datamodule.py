@@ -27,8 +27,9 @@ class GenomeDataModule(SequenceDataModule):
         weights: how often each of several genomes is drawn; None is by size.
         split: which parts are for train, validation and test.
         length: bases of a window.
-        length_schedule: stages of a run, optimiser step -> bases of a window from there on, such as
-            {0: 256, 1000: 1024}; the last is `length`. A stage begins an epoch. None is `length` throughout.
+        length_schedule: stages of a run, as pairs of an optimiser step and the bases of a window from there
+            on, such as [[0, 256], [1000, 1024]]; the last is `length`. A stage begins an epoch. None is
+            `length` throughout.
         constant_tokens: as windows become longer, batches have as many times fewer of them, so that a step
             and a micro-batch have as many bases in every stage; `global_batch_size` and `micro_batch_size`
             are those of the first. Otherwise a batch has as many windows in every stage.
@@ -55,7 +56,7 @@ class GenomeDataModule(SequenceDataModule):
         weights: Sequence[float] | None,
         split: GenomeSplit,
         length: int,
-        length_schedule: Mapping[int, int] | None,
+        length_schedule: Sequence[Sequence[int]] | None,
         constant_tokens: bool,
         examples_per_epoch: int | None,
         jitter: int,
@@ -84,9 +85,13 @@ class GenomeDataModule(SequenceDataModule):
         )
         self.split = split
         self.length = length
-        self.length_schedule = None if length_schedule is None else dict(length_schedule)
+        self.length_schedule = None if length_schedule is None else _by_step(length_schedule)
         if self.length_schedule is not None:
-            _require_epochs(self.length_schedule, examples_per_epoch)
+            if examples_per_epoch is None:
+                raise ConfigError(
+                    "length_schedule needs random windows: give a number of examples_per_epoch, or "
+                    "length_schedule=null."
+                )
             self.divisors = _divisors(self.length_schedule, constant_tokens=constant_tokens)
         self.examples_per_epoch = examples_per_epoch
         self.jitter = jitter
@@ -136,21 +141,27 @@ class GenomeDataModule(SequenceDataModule):
         return {epoch: self.length_schedule[step] for step, epoch in stages.first_epochs.items()}
 
 
-def _require_epochs(schedule: Mapping[int, int], examples_per_epoch: int | None) -> None:
-    if examples_per_epoch is None or not schedule or min(schedule) != 0:
+def _by_step(schedule: Sequence[Sequence[int]]) -> dict[int, int]:
+    try:
+        lengths = {int(step): int(length) for step, length in schedule}
+    except (TypeError, ValueError):
+        lengths = {}
+    if 0 not in lengths or min(lengths) < 0:
         raise ConfigError(
-            f"length_schedule={dict(schedule)}, examples_per_epoch={examples_per_epoch}: a schedule begins "
-            "with step 0, and needs examples_per_epoch."
+            f"length_schedule={schedule}: give pairs of an optimiser step and a length, the first of step 0, "
+            "such as [[0, 256], [1000, 1024]]."
         )
+    return lengths
 
 
-def _divisors(schedule: Mapping[int, int], *, constant_tokens: bool) -> dict[int, int]:
+def _divisors(lengths: Mapping[int, int], *, constant_tokens: bool) -> dict[int, int]:
     if not constant_tokens:
-        return dict.fromkeys(schedule, 1)
-    first = schedule[0]
-    if any(length % first for length in schedule.values()):
+        return dict.fromkeys(lengths, 1)
+    first = lengths[0]
+    if any(length % first for length in lengths.values()):
         raise ConfigError(
-            f"length_schedule={dict(schedule)}: with constant_tokens=true every length is a whole multiple "
-            f"of the first, {first}, so that as many times fewer windows have as many bases."
+            f"length_schedule has lengths {', '.join(map(str, lengths.values()))}: with constant_tokens=true "
+            f"each is a whole multiple of the first, {first}, so that as many times fewer windows have as "
+            "many bases."
         )
-    return {step: length // first for step, length in schedule.items()}
+    return {step: length // first for step, length in lengths.items()}

@@ -94,7 +94,8 @@ def materialize(module: Any, device: torch.device, *, seed: int) -> None:
     """
     _allocate(module, device)
     with torch.random.fork_rng(devices=[]), torch.no_grad(), _WholeDraws():
-        torch.manual_seed(seed)
+        # Not torch.manual_seed, which would seed the devices too.
+        torch.default_generator.manual_seed(seed)
         module.reset_parameters()
     for part in module.modules():
         for name, value in part.__dict__.pop(_WAITING, {}).items():
@@ -102,21 +103,23 @@ def materialize(module: Any, device: torch.device, *, seed: int) -> None:
 
 
 class _WholeDraws(TorchDispatchMode):
-    """Under it, a tensor in parts that is drawn, or takes a copy, gets its part of what it would be whole."""
+    """Under it, a tensor that is drawn gets its part of what the whole would be on the CPU, and a tensor in
+    parts that takes a copy its part of that."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        target = args[0] if args else None
-        if isinstance(target, DTensor):
-            if torch.Tag.nondeterministic_seeded in func.tags:
-                whole = torch.empty(target.shape, dtype=target.dtype)
-                _copy_whole(target, func(whole, *args[1:], **(kwargs or {})))
-                return target
-            if func is torch.ops.aten.copy_.default and not isinstance(args[1], DTensor):
-                _copy_whole(target, args[1].expand(target.shape))
-                return target
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            assert func.overloadpacket.__name__.endswith("_"), f"{func}: first values are drawn in place"
+            whole = torch.empty(args[0].shape, dtype=args[0].dtype, device="cpu")
+            _copy_whole(args[0], func(whole, *args[1:], **kwargs))
+            return args[0]
+        copies = func is torch.ops.aten.copy_.default
+        if copies and isinstance(args[0], DTensor) and not isinstance(args[1], DTensor):
+            _copy_whole(args[0], args[1].expand(args[0].shape))
+            return args[0]
+        return func(*args, **kwargs)
 
 
 def _copy_whole(target: torch.Tensor, value: torch.Tensor | Rows) -> None:
@@ -128,19 +131,14 @@ def _copy_whole(target: torch.Tensor, value: torch.Tensor | Rows) -> None:
 
 
 def _allocate(module: nn.Module, device: torch.device) -> None:
-    """Memory; what was one tensor stays one, and what parameters say of their optimiser group stays said."""
+    """Memory; what was one tensor in several places stays one, which `to_empty` alone does not see to."""
     places: dict[int, list[tuple[Any, str]]] = {}
-    marks: dict[int, Any] = {}
     for part in module.modules():
         for table in (part._parameters, part._buffers):
             for name, tensor in table.items():
                 if tensor is not None:
                     places.setdefault(id(tensor), []).append((table, name))
-                    marks[id(tensor)] = getattr(tensor, "_optim", None)
     module.to_empty(device=device)
-    for key, ((table, name), *others) in places.items():
-        fresh = table[name]
-        if marks[key] is not None:
-            fresh._optim = marks[key]
+    for (table, name), *others in places.values():
         for other, its_name in others:
-            other[its_name] = fresh
+            other[its_name] = table[name]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -40,7 +40,7 @@ def staged_cosine(
     optimizer: Optimizer,
     *,
     total_steps: int,
-    stages: Mapping[int, float],
+    stages: Sequence[Sequence[float]],
     warmup_fraction: float,
     final_fraction: float,
 ) -> LambdaLR:
@@ -49,16 +49,16 @@ def staged_cosine(
     Args:
         optimizer: whose rates are scheduled.
         total_steps: of the run; the last stage ends with it.
-        stages: step that a stage begins with -> the most of the full rate in it, such as {0: 1.0, 900: 0.1}.
+        stages: pairs of the step that a stage begins with and the most of the full rate in it, such as
+            [[0, 1.0], [900, 0.1]].
         warmup_fraction: of each stage.
         final_fraction: of a stage's own most, at its end.
 
     Raises:
         ConfigError: no stage begins with step 0, or a fraction is out of range.
     """
-    if not stages or min(stages) != 0:
-        raise ConfigError(f"schedule.stages={dict(stages)}: let the first stage begin with step 0.")
-    starts = sorted(stages)
+    mosts = _by_step(stages)
+    starts = sorted(mosts)
     ends = [min(end, total_steps) for end in (*starts[1:], total_steps)]
     factors = [
         _factor(max(1, end - start), warmup_fraction, _cosine(final_fraction))
@@ -67,9 +67,22 @@ def staged_cosine(
 
     def factor(step: int) -> float:
         number = bisect_right(starts, step) - 1
-        return stages[starts[number]] * factors[number](step - starts[number])
+        return mosts[starts[number]] * factors[number](step - starts[number])
 
     return LambdaLR(optimizer, factor)
+
+
+def _by_step(stages: Sequence[Sequence[float]]) -> dict[int, float]:
+    try:
+        mosts = {int(start): most for start, most in stages}
+    except (TypeError, ValueError):
+        mosts = {}
+    if 0 not in mosts or min(mosts) < 0:
+        raise ConfigError(
+            f"schedule.stages={stages}: give pairs of a step and a part of the full rate, the first of step "
+            "0, such as [[0, 1.0], [900, 0.1]]."
+        )
+    return mosts
 
 
 def _cosine(final_fraction: float) -> Callable[[float], float]:

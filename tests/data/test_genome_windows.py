@@ -227,7 +227,7 @@ def test_the_datamodule_gives_tiles_in_the_order_of_their_table(tiny_fasta: Path
 
 @pytest.mark.parametrize(("constant_tokens", "rows"), [(True, [8, 8, 8, 4, 4, 2]), (False, [8] * 6)])
 def test_stages_of_longer_windows(tiny_fasta: Path, constant_tokens: bool, rows: list[int]) -> None:
-    schedule = {0: 16, 3: 32, 5: 64}
+    schedule = [[0, 16], [3, 32], [5, 64]]
     data = datamodule(
         tiny_fasta,
         length_schedule=schedule,
@@ -246,11 +246,12 @@ def test_stages_of_longer_windows(tiny_fasta: Path, constant_tokens: bool, rows:
 @pytest.mark.parametrize(
     ("settings", "mend"),
     [
-        ({"length_schedule": {0: 16, 2: 24, 4: 64}}, "whole multiple of the first, 16"),
-        ({"length_schedule": {1: 16, 2: 64}}, "begins with step 0"),
-        ({"length_schedule": {0: 16, 2: 64}, "examples_per_epoch": None}, "needs examples_per_epoch"),
-        ({"length_schedule": {0: 16, 2: 32}}, "let the last be the length"),
-        ({"length_schedule": {0: 8, 2: 64}, "micro_batch_size": 4}, "give micro_batch_size=8"),
+        ({"length_schedule": [[0, 16], [2, 24], [4, 64]]}, "whole multiple of the first, 16"),
+        ({"length_schedule": [[1, 16], [2, 64]]}, "the first of step 0"),
+        ({"length_schedule": [[0, 16], [2, 64]], "examples_per_epoch": None}, "needs random windows"),
+        ({"length_schedule": [[0, 16], [2, 32]]}, "let the last be the length"),
+        ({"length_schedule": {0: 16, 2: 64}}, "give pairs"),
+        ({"length_schedule": [[0, 8], [2, 64]], "micro_batch_size": 4}, "give micro_batch_size=8"),
     ],
 )
 def test_stages_that_cannot_be(tiny_fasta: Path, settings: dict[str, Any], mend: str) -> None:

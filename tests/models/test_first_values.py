@@ -108,3 +108,4 @@ def test_parts_are_drawn_as_the_whole_is(name: str, parts: Any) -> None:
     parts.assert_same(model, whole)
     assert torch.equal(torch.get_rng_state(), state)
     assert shared_names(model) == shared_names(whole)
+    assert marks(model) == marks(whole)

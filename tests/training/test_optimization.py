@@ -91,17 +91,17 @@ def test_schedules_rise_to_the_rate_and_fall_to_its_part(schedule: object) -> No
 
 
 def test_each_stage_has_a_warm_up_and_a_fall_of_its_own() -> None:
-    found = rates(
-        staged_cosine, steps=100, stages={0: 1.0, 60: 0.5, 80: 0.25}, warmup_fraction=0.1, final_fraction=0.1
-    )
+    fractions = {"warmup_fraction": 0.1, "final_fraction": 0.1}
+    found = rates(staged_cosine, stages=[[0, 1.0], [60, 0.5], [80, 0.25]], **fractions)
     for start, end, most in ((0, 60, 2.0), (60, 80, 1.0), (80, 100, 0.5)):
-        alone = rates(cosine_warmup, steps=end - start, warmup_fraction=0.1, final_fraction=0.1)
+        alone = rates(cosine_warmup, steps=end - start, **fractions)
         assert found[start:end] == pytest.approx([most / 2.0 * rate for rate in alone])
     # A run that ends before its last stage is one of the others.
-    short = rates(staged_cosine, steps=10, stages={0: 1.0, 60: 0.5}, warmup_fraction=0.1, final_fraction=0.1)
-    assert short == rates(cosine_warmup, steps=10, warmup_fraction=0.1, final_fraction=0.1)
-    with pytest.raises(ConfigError, match="step 0"):
-        rates(staged_cosine, stages={5: 1.0}, warmup_fraction=0.1, final_fraction=0.1)
+    short = rates(staged_cosine, steps=10, stages=[[0, 1.0], [60, 0.5]], **fractions)
+    assert short == rates(cosine_warmup, steps=10, **fractions)
+    for wrong in ([[5, 1.0]], [[0]], {0: 1.0}, [[0, 1.0], [-1, 1.0]]):
+        with pytest.raises(ConfigError, match="the first of step 0"):
+            rates(staged_cosine, stages=wrong, **fractions)
 
 
 def test_a_constant_rate_stays() -> None:

@@ -70,7 +70,7 @@ def test_what_is_planned_is_the_longest_batch(tiny_config, small) -> None:
     assert (shape.examples, shape.length) == (2, 24)
     warm = small(
         "data.length=256",
-        "+data.length_schedule={0:128,2:1024,3:256}",
+        "+data.length_schedule=[[0,128],[2,1024],[3,256]]",
     )
     shape = largest_batch(instantiate(warm.data), 1)
     assert (shape.examples, shape.length) == (4, 1024)

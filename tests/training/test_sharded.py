@@ -50,6 +50,8 @@ def start(tmp_path: Path) -> Path:
         d_inner=128,
         mamba2={"d_state": 16, "headdim": 16, "chunk_size": 8},
         attention={"num_heads": 4, "num_kv_heads": 2},
+        activation_checkpointing=True,
+        sequence_tile=8,
     )
     return SequenceModel(backbone, LanguageModelHead(backbone)).save(tmp_path / "start")
 

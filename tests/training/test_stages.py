@@ -17,7 +17,7 @@ from genoseq.paths import configs_dir
 from genoseq.training import train, trainer
 
 # Of 12 steps the first 5 are in windows of 32 bases, 3 of 64 and 4 of 128.
-SCHEDULE = {0: 32, 5: 64, 8: 128}
+SCHEDULE = "[[0,32],[5,64],[8,128]]"
 MICRO_BATCHES = 2
 
 
@@ -42,7 +42,7 @@ class Watch(Callback):
 
 def settings(folder: Path) -> DictConfig:
     with initialize_config_dir(str(configs_dir()), version_base="1.3"):
-        config = compose(
+        return compose(
             "train",
             overrides=[
                 "experiment=hybridna_stages",
@@ -60,14 +60,13 @@ def settings(folder: Path) -> DictConfig:
                 "model.d_inner=16",
                 "data.fasta=genoseq:genomes/phiX174_x6.fa.gz",
                 "data.length=128",
+                f"data.length_schedule={SCHEDULE}",
+                "schedule.stages=[[0,1.0],[5,0.5],[8,0.25]]",
                 "data.examples_per_epoch=64",
                 "data.stride=null",
                 "micro_batch_size=8",
             ],
         )
-    config.data.length_schedule = dict(SCHEDULE)
-    config.schedule.stages = {0: 1.0, 5: 0.5, 8: 0.25}
-    return config
 
 
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *, cut_at: int = -1) -> list[tuple[int, ...]]:
