@@ -29,6 +29,11 @@ class FullySharded(ModelParallelStrategy):
         super().setup_environment()
 
 
+def is_sharded(trainer: Trainer) -> bool:
+    """Whether each process of a run has a part of every parameter."""
+    return isinstance(trainer.strategy, ModelParallelStrategy)
+
+
 def first_device(trainer: Trainer) -> torch.device:
     """Where a run makes its models: where each process is to have a part only, without memory."""
-    return torch.device("meta" if isinstance(trainer.strategy, ModelParallelStrategy) else "cpu")
+    return torch.device("meta" if is_sharded(trainer) else "cpu")
