@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -15,9 +16,10 @@ from genoseq.data.loading import (
     TrainBatchSampler,
     collate,
     plan_batches,
-    steps_per_epoch,
 )
+from genoseq.data.stages import Stages
 from genoseq.data.workers import worker_arguments
+from genoseq.errors import ConfigError
 from genoseq.tokenizers import Tokenizer
 
 Split = Literal["train", "validation", "test"]
@@ -36,7 +38,12 @@ class SequenceDataModule(LightningDataModule, ABC):
         num_workers: processes of each device that prepare batches; 0 prepares them in the training process.
         pin_memory: page-locked batches, for a faster copy to a GPU.
         seed: of the order of examples and of their random windows and augmentation.
+
+    Attributes:
+        divisors: of the batch sizes of later stages; see `Stages`.
     """
+
+    divisors: Mapping[int, int] = {0: 1}
 
     def __init__(
         self,
@@ -72,13 +79,32 @@ class SequenceDataModule(LightningDataModule, ABC):
         return len(self.dataset(split))  # type: ignore[arg-type]
 
     @property
+    def stages(self) -> Stages:
+        """Epochs and batch sizes over the optimiser steps of a run."""
+        return Stages(self.num_examples("train"), self.global_batch_size, self.divisors)
+
+    @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps in one pass over the training split."""
-        return steps_per_epoch(self.num_examples("train"), self.global_batch_size)
+        """Optimiser steps in one pass over the training split; where there are stages, in the first."""
+        return self.stages.at(0).steps
 
     def plan(self, world_size: int) -> BatchPlan:
-        """How a global batch is cut over that many devices."""
-        return plan_batches(self.global_batch_size, self.micro_batch_size, world_size)
+        """How a global batch, of the first stage where there are several, is cut over that many devices.
+
+        Raises:
+            ConfigError: it cannot be cut, or in a later stage not.
+        """
+        plan = plan_batches(self.global_batch_size, self.micro_batch_size, world_size)
+        wrong = [divisor for divisor in self.divisors.values() if plan.micro_batch_size % divisor]
+        if wrong:
+            raise ConfigError(
+                f"micro-batches of {plan.micro_batch_size} examples (global_batch_size="
+                f"{self.global_batch_size} over {world_size} devices and {plan.accumulation} micro-batches) "
+                f"cannot become {wrong[0]} times smaller where windows become as much longer: give "
+                f"micro_batch_size={max(self.divisors.values())} or a multiple of it, and a larger "
+                "global_batch_size if that does not divide each device's share."
+            )
+        return plan
 
     def setup(self, stage: str) -> None:
         """Make the datasets that `stage` reads, so that bad input is found before any training."""
@@ -100,7 +126,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         world_size = self.trainer.world_size
         sampler = TrainBatchSampler(
             self.num_examples("train"),
-            global_batch_size=self.global_batch_size,
+            stages=self.stages,
             plan=self.plan(world_size),
             num_steps=self.trainer.max_steps,
             first_step=self.trainer.global_step,
@@ -123,7 +149,8 @@ class SequenceDataModule(LightningDataModule, ABC):
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = EvaluationBatchSampler(
             self.num_examples(split),
-            batch_size=self.plan(world_size).micro_batch_size,
+            # As few as in the stage of the longest sequences.
+            batch_size=self.plan(world_size).micro_batch_size // max(self.divisors.values()),
             rank=rank,
             world_size=world_size,
         )

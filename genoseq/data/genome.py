@@ -244,8 +244,8 @@ def _require_settings(
         raise ConfigError("a window has at least 2 bases: give a larger length.")
     if length_schedule and length_schedule[max(length_schedule)] != length:
         raise ConfigError(
-            f"the length schedule {dict(length_schedule)} ends with windows of "
-            f"{length_schedule[max(length_schedule)]} bases and length={length}: let the last be the length."
+            f"the length schedule ends with windows of {length_schedule[max(length_schedule)]} bases and "
+            f"length={length}: let the last be the length."
         )
     if length_schedule and (min(length_schedule) != 0 or examples_per_epoch is None):
         raise ConfigError("a length schedule begins with epoch 0 and needs examples_per_epoch.")

@@ -12,7 +12,8 @@ from genoseq.data.datamodule import SequenceDataModule, Split
 from genoseq.data.genome import GenomeTiles, GenomeWindows
 from genoseq.data.genomes import Genomes
 from genoseq.data.splits import GenomeSplit
-from genoseq.errors import require_choice
+from genoseq.data.stages import Stages
+from genoseq.errors import ConfigError, require_choice
 from genoseq.sequence import Interval, Strands
 from genoseq.tokenizers import Tokenizer
 
@@ -28,7 +29,12 @@ class GenomeDataModule(SequenceDataModule):
         weights: how often each of several genomes is drawn; None is by size.
         split: which parts are for train, validation and test.
         length: bases of a window.
-        length_schedule: length warm-up, epoch -> bases of a window, such as {0: 256, 2: 1024}; None for none.
+        length_schedule: stages of a run, as pairs of an optimiser step and the bases of a window from there
+            on, such as [[0, 256], [1000, 1024]]; the last is `length`. A stage begins an epoch. None is
+            `length` throughout.
+        constant_tokens: as windows become longer, batches have as many times fewer of them, so that a step
+            and a micro-batch have as many bases in every stage; `global_batch_size` and `micro_batch_size`
+            are those of the first. Otherwise a batch has as many windows in every stage.
         examples_per_epoch: training windows of an epoch, drawn at random; None for one pass side by side.
         jitter: bases that the windows of a pass are moved by, at random.
         strands: what becomes of the two strands, see `StrandPolicy`: "none", "augment" or "equivariant", for
@@ -53,7 +59,8 @@ class GenomeDataModule(SequenceDataModule):
         weights: Sequence[float] | None,
         split: GenomeSplit,
         length: int,
-        length_schedule: Mapping[int, int] | None,
+        length_schedule: Sequence[Sequence[int]] | None,
+        constant_tokens: bool,
         examples_per_epoch: int | None,
         jitter: int,
         strands: Strands,
@@ -82,7 +89,14 @@ class GenomeDataModule(SequenceDataModule):
         )
         self.split = split
         self.length = length
-        self.length_schedule = None if length_schedule is None else dict(length_schedule)
+        self.length_schedule = None if length_schedule is None else _by_step(length_schedule)
+        if self.length_schedule is not None:
+            if examples_per_epoch is None:
+                raise ConfigError(
+                    "length_schedule needs random windows: give a number of examples_per_epoch, or "
+                    "length_schedule=null."
+                )
+            self.divisors = _divisors(self.length_schedule, constant_tokens=constant_tokens)
         self.examples_per_epoch = examples_per_epoch
         self.jitter = jitter
         self.strands = strands
@@ -102,7 +116,7 @@ class GenomeDataModule(SequenceDataModule):
             regions,
             self.tokenizer,
             length=self.length,
-            length_schedule=self.length_schedule,
+            length_schedule=self._lengths_by_epoch(),
             examples_per_epoch=self.examples_per_epoch,
             jitter=self.jitter,
             strands=self.strands,
@@ -122,3 +136,36 @@ class GenomeDataModule(SequenceDataModule):
         dataset = self.dataset(split)
         assert isinstance(dataset, GenomeTiles), "training windows are drawn anew in each epoch"
         return dataset.table
+
+    def _lengths_by_epoch(self) -> dict[int, int] | None:
+        if self.length_schedule is None:
+            return None
+        assert self.examples_per_epoch is not None, "a schedule was refused without it"
+        stages = Stages(self.examples_per_epoch, self.global_batch_size, self.divisors)
+        return {epoch: self.length_schedule[step] for step, epoch in stages.first_epochs.items()}
+
+
+def _by_step(schedule: Sequence[Sequence[int]]) -> dict[int, int]:
+    try:
+        lengths = {int(step): int(length) for step, length in schedule}
+    except (TypeError, ValueError):
+        lengths = {}
+    if 0 not in lengths or min(lengths) < 0:
+        raise ConfigError(
+            f"length_schedule={schedule}: give pairs of an optimiser step and a length, the first of step 0, "
+            "such as [[0, 256], [1000, 1024]]."
+        )
+    return lengths
+
+
+def _divisors(lengths: Mapping[int, int], *, constant_tokens: bool) -> dict[int, int]:
+    if not constant_tokens:
+        return dict.fromkeys(lengths, 1)
+    first = lengths[0]
+    if any(length % first for length in lengths.values()):
+        raise ConfigError(
+            f"length_schedule has lengths {', '.join(map(str, lengths.values()))}: with constant_tokens=true "
+            f"each is a whole multiple of the first, {first}, so that as many times fewer windows have as "
+            "many bases."
+        )
+    return {step: length // first for step, length in lengths.items()}

@@ -1,7 +1,8 @@
 """Which examples a batch holds, and how they become tensors.
 
-A training run is one numbered series of global batches. Batch `s` is a function of (seed, s) and the size of
-the data set alone: devices, accumulation, workers and resumption only decide who computes which slice of it.
+A training run is one numbered series of global batches. Batch `s` is a function of (seed, s), the size of the
+data set and the stages of the run alone: devices, accumulation, workers and resumption only decide who
+computes which slice of it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
+from genoseq.data.stages import Stages
 from genoseq.errors import ConfigError
 from genoseq.tokenizers import Tokenizer
 
@@ -75,27 +77,25 @@ class TrainBatchSampler(Sampler[list[ExampleKey]]):
     """The micro-batches of one rank, over the whole run, from any optimiser step on.
 
     Global batch `s` of epoch `e` is rows [s * G, (s + 1) * G) of a permutation drawn from (seed, e); the rows
-    left over at an epoch's end wait for another epoch. Micro-batch `m` of rank `r` is the slice number
+    left over at an epoch's end wait for another epoch. In a stage of fewer examples a step, each of its
+    micro-batches has as many times fewer. Micro-batch `m` of rank `r` is the slice number
     `m * world_size + r` of it.
 
     Args:
         num_examples: size of the data set.
-        global_batch_size: examples of one optimiser step, over all devices.
-        plan: how the global batch is cut.
+        stages: epochs and batch sizes of the run.
+        plan: how the global batch of the first stage is cut.
         num_steps: optimiser steps of the whole run.
         first_step: the step to begin with: those before it have been done.
         seed: of the permutations.
         rank, world_size: this process, and how many there are.
-
-    Raises:
-        ConfigError: there are fewer examples than one global batch holds.
     """
 
     def __init__(
         self,
         num_examples: int,
         *,
-        global_batch_size: int,
+        stages: Stages,
         plan: BatchPlan,
         num_steps: int,
         first_step: int,
@@ -103,11 +103,10 @@ class TrainBatchSampler(Sampler[list[ExampleKey]]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self._steps_per_epoch = steps_per_epoch(num_examples, global_batch_size)
+        self._stages = stages
         self._plan = plan
         self._first_step = first_step
         self._num_examples = num_examples
-        self._global_batch_size = global_batch_size
         self._num_steps = num_steps
         self._seed = seed
         self._rank = rank
@@ -120,30 +119,16 @@ class TrainBatchSampler(Sampler[list[ExampleKey]]):
     def __iter__(self) -> Iterator[list[ExampleKey]]:
         order, order_epoch = np.empty(0, dtype=np.int64), -1
         for step in range(self._first_step, self._num_steps):
-            epoch, step_of_epoch = divmod(step, self._steps_per_epoch)
-            if epoch != order_epoch:
-                order = np.random.default_rng([self._seed, epoch]).permutation(self._num_examples)
-                order_epoch = epoch
-            start = step_of_epoch * self._global_batch_size
-            rows = order[start : start + self._global_batch_size]
+            place = self._stages.at(step)
+            if place.epoch != order_epoch:
+                order = np.random.default_rng([self._seed, place.epoch]).permutation(self._num_examples)
+                order_epoch = place.epoch
+            start = place.step * place.batch_size
+            rows = order[start : start + place.batch_size]
             for micro_batch in range(self._plan.accumulation):
-                size = self._plan.micro_batch_size
+                size = self._plan.micro_batch_size // place.divisor
                 first = (micro_batch * self._world_size + self._rank) * size
-                yield [ExampleKey(epoch, int(index)) for index in rows[first : first + size]]
-
-
-def steps_per_epoch(num_examples: int, global_batch_size: int) -> int:
-    """Whole global batches in one pass over the data.
-
-    Raises:
-        ConfigError: there is not even one.
-    """
-    if num_examples < global_batch_size:
-        raise ConfigError(
-            f"global_batch_size={global_batch_size} is more than the {num_examples} examples of the training "
-            f"set: give global_batch_size={num_examples} or less."
-        )
-    return num_examples // global_batch_size
+                yield [ExampleKey(place.epoch, int(index)) for index in rows[first : first + size]]
 
 
 class EvaluationBatchSampler(Sampler[list[ExampleKey]]):

@@ -26,6 +26,7 @@ from genoseq.models.layouts import (
     Tensors,
     require_language_model,
 )
+from genoseq.nn.materialize import Rows
 
 _HF = {
     "hidden_size": "d_model",
@@ -163,15 +164,15 @@ def _write_bamba(model: SequenceModel) -> OfficialFiles:
     return OfficialFiles(config, _to_hf_names(model, attention))
 
 
-def _from_hf_names(tensors: Tensors) -> dict[str, torch.Tensor]:
+def _from_hf_names(tensors: Tensors) -> dict[str, torch.Tensor | Rows]:
     """Tensors by our names; parts of one of ours that are not all there stay as they are, to be reported."""
-    renamed = dict(tensors)
+    renamed: dict[str, Any] = dict(tensors)
     for ours, theirs in _HF_FUSED.items():
         for first in [name for name in tensors if f".{theirs[0]}" in name]:
             parts = [first.replace(theirs[0], part) for part in theirs]
             if all(part in tensors for part in parts):
                 whole = _HF_LAYER.sub(r"backbone\1", first.replace(theirs[0], ours))
-                renamed[whole] = torch.cat([renamed.pop(part) for part in parts])
+                renamed[whole] = Rows(*(renamed.pop(part) for part in parts))
     return {_our_name(name): tensor for name, tensor in renamed.items()}
 
 

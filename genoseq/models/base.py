@@ -72,6 +72,11 @@ class SequenceModel(nn.Module):
         self.preprocessing = dict(preprocessing or {})
         self.strand_policy()
 
+    def reset_parameters(self) -> None:
+        """Draw all first values again, those of the backbone first."""
+        self.backbone.reset_parameters()
+        self.head.reset_parameters()
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

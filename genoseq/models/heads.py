@@ -23,6 +23,7 @@ PlainPooling = Literal["mean", "max", "first", "last"]
 Pooling = Literal[PlainPooling, "attention"]
 
 _LOSS_TILE = 65536
+FIRST_STD = 0.02
 
 
 class Head(nn.Module, ABC):
@@ -38,6 +39,10 @@ class Head(nn.Module, ABC):
     head_type: ClassVar[str]
     arguments: dict[str, Any]
     strand_symmetric: bool = False
+
+    @abstractmethod
+    def reset_parameters(self) -> None:
+        """Draw all first values again; a weight that is tied is the backbone's own."""
 
     @abstractmethod
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
@@ -91,7 +96,11 @@ class LanguageModelHead(Head):
             self.weight = backbone.input_embedding.weight
         else:
             self.weight = nn.Parameter(torch.empty(backbone.vocab_size, backbone.d_model))
-            nn.init.normal_(self.weight, std=0.02)
+            self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if not self.tied:
+            nn.init.normal_(self.weight, std=FIRST_STD)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         return nn.functional.linear(hidden, self.weight)
@@ -166,6 +175,11 @@ class SequenceHead(Head):
         self.score = _linear(backbone.d_model, num_outputs, bias=bias)
         self.query = _linear(backbone.d_model, 1, bias=False) if pooling == "attention" else None
 
+    def reset_parameters(self) -> None:
+        _draw(self.score)
+        if self.query is not None:
+            _draw(self.query)
+
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         if self.pooling != "attention":
             pooled = pool(hidden, mask, self.pooling)
@@ -220,6 +234,9 @@ class TokenHead(Head):
         self.dropout = nn.Dropout(dropout)
         self.score = _linear(backbone.d_model, num_outputs, bias=True)
 
+    def reset_parameters(self) -> None:
+        _draw(self.score)
+
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         return self.score(self.dropout(hidden))
 
@@ -266,10 +283,14 @@ def pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: PlainPooling)
 
 def _linear(width: int, outputs: int, *, bias: bool) -> nn.Linear:
     layer = nn.Linear(width, outputs, bias=bias)
-    nn.init.normal_(layer.weight, std=0.02)
-    if bias:
-        nn.init.zeros_(layer.bias)
+    _draw(layer)
     return layer
+
+
+def _draw(layer: nn.Linear) -> None:
+    nn.init.normal_(layer.weight, std=FIRST_STD)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def _check_outputs(problem: str, num_outputs: int) -> None:

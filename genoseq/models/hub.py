@@ -40,6 +40,7 @@ from genoseq.models.tensor_files import (
     write_state_dict,
     write_text,
 )
+from genoseq.nn.materialize import Values
 from genoseq.tokenizers import CharacterTokenizer, Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
@@ -99,7 +100,7 @@ def load(
     *,
     family: str | None = None,
     head: HeadChoice | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
 ) -> SequenceModel:
     """A model, in eval mode, with its tokenizer (the family's default where the checkpoint has none).
 
@@ -110,22 +111,18 @@ def load(
         family: the model type, where the config does not tell it.
         head: for official files that hold a language model and a classifier: which of the two to take; by
             default the one their config names, else the language model.
-        device: where to put it.
+        device: where to put it; None is torch's default device. Under `torch.device("meta")` the model has no
+            memory, and its weights stay in their files until `genoseq.nn.materialize.materialize` reads them.
 
     Raises:
         CheckpointError: there is no such checkpoint, it is truncated, or its tensors do not fit its config;
             names every missing, unexpected and misshapen one.
     """
-    folder, weights = _find(path)
-    config = read_json(folder / "config.json")
-    weights = weights or find_weights(folder)
-    tensors = read_tensors(weights)
-    if "format_version" in config:
-        model = _from_genoseq(folder, config)
-    else:
-        model, tensors = _from_official(config, tensors, family, head)
-    _fill(model, tensors, source=str(weights))
-    return model.to(device).eval()
+    device = torch.get_default_device() if device is None else torch.device(device)
+    if device.type != "meta":
+        return _read(path, family, head).to(device).eval()
+    with device:
+        return _read(path, family, head).eval()
 
 
 def load_backbone(*, checkpoint: str | os.PathLike[str]) -> Backbone:
@@ -219,6 +216,20 @@ def _download(repository: str) -> Path:
         ) from error
 
 
+def _read(path: str | os.PathLike[str], family: str | None, head: HeadChoice | None) -> SequenceModel:
+    folder, weights = _find(path)
+    config = read_json(folder / "config.json")
+    weights = weights or find_weights(folder)
+    official = read_tensors(weights)
+    tensors: Values = official
+    if "format_version" in config:
+        model = _from_genoseq(folder, config)
+    else:
+        model, tensors = _from_official(config, official, family, head)
+    _fill(model, tensors, source=str(weights))
+    return model
+
+
 def _from_genoseq(folder: Path, config: Mapping[str, Any]) -> SequenceModel:
     if config["format_version"] != FORMAT_VERSION:
         raise CheckpointError(
@@ -243,7 +254,7 @@ def _from_official(
     tensors: Mapping[str, torch.Tensor],
     family: str | None,
     head: HeadChoice | None,
-) -> tuple[SequenceModel, dict[str, torch.Tensor]]:
+) -> tuple[SequenceModel, Values]:
     families = FAMILIES if family is None else {str(family): _family(family)}
     found = [
         (known, layout)
@@ -257,7 +268,8 @@ def _from_official(
             f"has format_version; official ones are those of {', '.join(families)}."
         )
     known, layout = found[0]
-    official = layout.read(config, tensors, head)
+    with torch.device("cpu"):
+        official = layout.read(config, tensors, head)
     model = _build(
         known,
         official.arguments,
@@ -299,7 +311,7 @@ def _call(component: type[Any], *args: Any, **arguments: Any) -> Any:
     return component(*args, **arguments)
 
 
-def _fill(model: SequenceModel, tensors: Mapping[str, torch.Tensor], *, source: str) -> None:
+def _fill(model: SequenceModel, tensors: Values, *, source: str) -> None:
     pattern = _family(model.backbone.model_type).derivable
     learned = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     buffers = [name for name in model.state_dict() if name not in learned]

@@ -10,6 +10,7 @@ import torch
 
 from genoseq.errors import CheckpointError
 from genoseq.models.heads import LanguageModelHead
+from genoseq.nn.materialize import Values
 
 if TYPE_CHECKING:
     from genoseq.models.base import SequenceModel
@@ -33,7 +34,7 @@ class OfficialModel:
     arguments: dict[str, Any]
     head_type: str
     head_arguments: dict[str, Any]
-    tensors: dict[str, torch.Tensor]
+    tensors: Values
     preprocessing: dict[str, Any] = field(default_factory=dict)
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from genoseq.errors import ConfigError
 from genoseq.models.backbone import Backbone
 from genoseq.models.caduceus import Caduceus
-from genoseq.models.heads import Head, Pooling, SequenceHead
+from genoseq.models.heads import FIRST_STD, Head, Pooling, SequenceHead
 from genoseq.nn.losses import IGNORED, Problem, problem_loss
 from genoseq.nn.strands import turn
 
@@ -45,12 +45,16 @@ class MaskedLanguageModelHead(Head):
             self.weight = table
         else:
             self.weight = nn.Parameter(torch.empty_like(table))
-            nn.init.normal_(self.weight, std=0.02)
+            self.reset_parameters()
         complement = None
         if isinstance(backbone, Caduceus) and backbone.two_strands:
             complement = backbone.complement
         self.strand_symmetric = complement is not None
         self.register_buffer("complement", complement, persistent=False)
+
+    def reset_parameters(self) -> None:
+        if not self.tied:
+            nn.init.normal_(self.weight, std=FIRST_STD)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         if self.complement is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import torch
 from torch import nn
 
 from genoseq.errors import CheckpointError
+from genoseq.nn.materialize import Rows, Values, set_values, whole_state
 
 
 def shared_names(module: nn.Module) -> list[list[str]]:
@@ -19,19 +20,19 @@ def shared_names(module: nn.Module) -> list[list[str]]:
 
 
 def unique_state(module: nn.Module) -> dict[str, torch.Tensor]:
-    """The state dict with each shared tensor under its first name alone."""
+    """The state dict with each shared tensor under its first name alone; see also `whole_state`."""
     repeated = {name for names in shared_names(module) for name in names[1:]}
-    return {name: tensor for name, tensor in module.state_dict().items() if name not in repeated}
+    return {name: tensor for name, tensor in whole_state(module).items() if name not in repeated}
 
 
 def load_strictly(
     module: nn.Module,
-    tensors: Mapping[str, torch.Tensor],
+    tensors: Values,
     *,
     source: str,
     derivable: Collection[str] = (),
 ) -> None:
-    """Copy tensors into a module.
+    """Copy tensors into a module; into one on the meta device once it has memory.
 
     One name of a shared tensor is enough; several must agree.
 
@@ -45,7 +46,7 @@ def load_strictly(
         CheckpointError: names every tensor that is missing, unexpected, misshapen or in contradiction.
     """
     expected = module.state_dict()
-    complete = dict(tensors)
+    complete: dict[str, torch.Tensor | Rows] = dict(tensors)
     problems = []
     for names in shared_names(module):
         given = [name for name in names if name in tensors]
@@ -55,7 +56,8 @@ def load_strictly(
             if _differ(tensors[name], tensors[given[0]])
         ]
         complete |= {name: tensors[given[0]] for name in names if given and name not in tensors}
-    complete |= {name: expected[name] for name in derivable if name not in complete}
+    made = {name: expected[name] for name in derivable if name not in complete}
+    complete |= made
     problems += [f"missing: {name} {_shape(expected[name])}" for name in expected if name not in complete]
     problems += [f"unexpected: {name} {_shape(complete[name])}" for name in complete if name not in expected]
     problems += [
@@ -69,13 +71,14 @@ def load_strictly(
             f"{source} does not fit its config, tensor by tensor:\n  {listed}\n"
             "Use the config.json that belongs to these weights, or name the family of the model."
         )
-    module.load_state_dict(complete)
+    set_values(module, {name: complete[name] for name in complete if name not in made})
 
 
-def _differ(a: torch.Tensor, b: torch.Tensor) -> bool:
+def _differ(a: torch.Tensor | Rows, b: torch.Tensor | Rows) -> bool:
     """Other values; another shape is reported for itself."""
+    a, b = (x.joined() if isinstance(x, Rows) else x for x in (a, b))
     return a.shape == b.shape and not torch.equal(a, b)
 
 
-def _shape(tensor: torch.Tensor) -> str:
+def _shape(tensor: torch.Tensor | Rows) -> str:
     return str(tuple(tensor.shape))

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from genoseq.errors import CheckpointError
 
-_PREFERRED = ("model.safetensors", "pytorch_model.bin", "weights.ckpt")
+_INDEX = "model.safetensors.index.json"
+_PREFERRED = ("model.safetensors", _INDEX, "pytorch_model.bin", "weights.ckpt")
 _SUFFIXES = (".safetensors", ".bin", ".ckpt")
 # What torch and pickle raise on a file that ends too early or never was one.
 _UNREADABLE = (
@@ -31,7 +33,8 @@ _UNREADABLE = (
 
 
 def find_weights(folder: Path) -> Path:
-    """The file of weights in a folder: one of the usual names, else the only one of a known kind.
+    """The file of weights in a folder, or the index of several: one of the usual names, else the only one of
+    a known kind.
 
     Raises:
         CheckpointError: there is none, or several of no usual name.
@@ -50,16 +53,21 @@ def find_weights(folder: Path) -> Path:
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Named tensors of a .safetensors, .bin or .ckpt file (there, of its `state_dict` if it has one), on the
-    CPU.
+    """Named tensors of a .safetensors, .bin or .ckpt file (there, of its `state_dict` if it has one), or of
+    all files of an index, on the CPU.
+
+    Tensors stay in their file, mapped into memory, until they are read (but in .bin files of old).
 
     Raises:
-        CheckpointError: the file is truncated, is none of these, or holds other things than weights.
+        CheckpointError: a file is truncated, is none of these, or holds other things than weights.
     """
+    if path.name == _INDEX:
+        return _read_indexed(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        mapped = zipfile.is_zipfile(path)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
@@ -69,6 +77,18 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
             f"{path} holds no state dict: wanted named tensors, alone or under 'state_dict'."
         )
     return dict(content)
+
+
+def _read_indexed(index: Path) -> dict[str, torch.Tensor]:
+    files = read_json(index).get("weight_map")
+    if not isinstance(files, dict) or not all(Path(name).name == name for name in map(str, files.values())):
+        raise CheckpointError(f"{index} names no file beside it for each tensor, under 'weight_map'.")
+    tensors: dict[str, torch.Tensor] = {}
+    for name in sorted(set(files.values())):
+        if not (index.parent / name).is_file():
+            raise CheckpointError(f"{index} names {name}, which is not beside it: copy the checkpoint again.")
+        tensors |= read_tensors(index.parent / name)
+    return tensors
 
 
 def read_json(path: Path) -> dict[str, Any]:

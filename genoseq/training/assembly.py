@@ -15,6 +15,8 @@ from omegaconf import DictConfig
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.errors import CheckpointError, ConfigError
 from genoseq.models import Backbone, SequenceModel, StreamingBackbone
+from genoseq.models.strict import load_strictly
+from genoseq.models.tensor_files import read_tensors
 from genoseq.models.vocabulary import extend_vocabulary
 from genoseq.tokenizers import Tokenizer
 
@@ -52,14 +54,15 @@ def build_task(config: DictConfig, model: SequenceModel) -> LightningModule:
 def load_weights(model: SequenceModel, checkpoint: Path) -> None:
     """Give a model the weights of a training checkpoint: with an average of weights, the average.
 
+    A model on the meta device has them once it has memory; until then they stay in the file.
+
     Raises:
-        CheckpointError: the file is truncated or is no checkpoint.
+        CheckpointError: the file is truncated or is no checkpoint, or is of another model.
     """
     weights = _read_weights(checkpoint)
     own = "model."
-    model.load_state_dict(
-        {name.removeprefix(own): value for name, value in weights.items() if name.startswith(own)}
-    )
+    tensors = {name.removeprefix(own): value for name, value in weights.items() if name.startswith(own)}
+    load_strictly(model, tensors, source=str(checkpoint))
 
 
 def _read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -69,7 +72,7 @@ def _read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 
         return convert_zero_checkpoint_to_fp32_state_dict(checkpoint, checkpoint / "whole.ckpt")["state_dict"]
     require_whole(checkpoint)
-    return torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return read_tensors(checkpoint)
 
 
 def require_whole(checkpoint: Path) -> None:

@@ -86,11 +86,12 @@ def largest_batch(datamodule: SequenceDataModule, world_size: int) -> BatchShape
     more)."""
     dataset = datamodule.dataset("train")
     schedule = getattr(datamodule, "length_schedule", None) or {}
-    epoch = max(schedule, key=lambda start: (schedule[start], start), default=0)
+    longest = max(schedule, key=lambda start: (schedule[start], start), default=0)
+    place = datamodule.stages.at(longest)
     total = datamodule.num_examples("train")
     # Windows of a genome are of one length.
     looked_at = 1 if hasattr(datamodule, "length") else min(total, _EXAMPLES_LOOKED_AT)
-    keys = [ExampleKey(epoch, index * total // looked_at) for index in range(looked_at)]
+    keys = [ExampleKey(place.epoch, index * total // looked_at) for index in range(looked_at)]
     examples = (dataset[key] for key in keys)
     longest = max(examples, key=lambda example: len(example["input_ids"]))
     batch = collate(datamodule.tokenizer)([longest])
@@ -100,7 +101,7 @@ def largest_batch(datamodule: SequenceDataModule, world_size: int) -> BatchShape
         {name: (tuple(value.shape), value.dtype) for name, value in batch.items()},
         tokens if evaluated is None else tokens * evaluated // getattr(datamodule, "length", evaluated),
     )
-    return shape.resized(examples=datamodule.plan(world_size).micro_batch_size)
+    return shape.resized(examples=datamodule.plan(world_size).micro_batch_size // place.divisor)
 
 
 def _name(device: torch.device) -> str:

@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.nn.tiling import few_tiles
 from genoseq.training.assembly import build_model, build_task
+from genoseq.training.fully_sharded import is_sharded
 from genoseq.training.optimizers import parameter_groups
 from genoseq_kernels.live_bytes import LiveBytes
 from genoseq_kernels.workspaces import WORKSPACES
@@ -139,26 +140,35 @@ def measure_step(
         state, update_peak = _update(config, task, watch, kind)
         watch.reset_peak()
         _evaluate(task, plugin, shape, device)
+    lasting = static + gradients + state
+    passes = max(forward_peak + gradients + state, backward_peak + state, watch.peak[kind]) - lasting
+    parts = trainer.world_size if is_sharded(trainer) else 1
     # The exchange between devices has gradients of all parameters in buffers of its own.
-    copies = gradients if trainer.world_size > 1 else 0
+    copies = gradients if trainer.world_size > parts else 0
     averages = static if config.ema_decay is not None else 0
-    peak = max(
-        forward_peak + gradients + state,
-        backward_peak + state,
-        update_peak,
-        watch.peak[kind],
-    )
     library = _CUBLAS_WORKSPACE if kind == "cuda" else 0
+    whole = _whole_at_once(task) if parts > 1 else 0
     return StepMemory(
-        parameters=static,
-        gradients=gradients + copies,
-        optimizer=state,
+        parameters=static // parts,
+        gradients=gradients // parts + copies,
+        optimizer=state // parts,
         averages=averages,
         activations=kept,
-        transient=max(0, peak - static - gradients - state - kept) + library,
+        transient=max(0, max(passes, (update_peak - lasting) // parts) - kept) + whole + library,
         host=0 if kind == "cpu" else watch.peak["cpu"],
         undeclared=tuple(sorted(watch.undeclared)),
     )
+
+
+def _whole_at_once(task: Any) -> int:
+    """Bytes that are whole on each device of a sharded run: parameters and gradients of two layers, this one
+    and the next, and of all that is in no layer."""
+    layers = [
+        sum(parameter.nbytes for parameter in layer.parameters())
+        for layer in task.model.backbone.get_submodule("layers").children()
+    ]
+    total = sum(parameter.nbytes for parameter in task.model.parameters())
+    return 2 * (total - sum(layers)) + 4 * max(layers)
 
 
 def _loss(task: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:

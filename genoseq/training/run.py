@@ -24,6 +24,7 @@ from genoseq.training.assembly import build_model, build_task, load_weights, req
 from genoseq.training.callbacks import Throughput
 from genoseq.training.checkpoint import BEST
 from genoseq.training.environment import describe_environment
+from genoseq.training.fully_sharded import first_device
 from genoseq.training.results import baseline_predictions, compare, describe_rows
 from genoseq.training.run_folder import RunFolder
 from genoseq.training.trainer import build_trainer
@@ -72,21 +73,26 @@ def train(config: DictConfig) -> RunResult:
 
 
 def _train(config: DictConfig, folder: RunFolder) -> RunResult:
-    seed_everything(config.seed, verbose=False)
     datamodule: SequenceDataModule = instantiate(config.data)
-    task = build_task(config, build_model(config, datamodule))
     trainer = build_trainer(config, datamodule, run_dir=str(folder.path))
+    seed_everything(config.seed, verbose=False)
+    task = build_task(config, _new_model(config, trainer, datamodule))
     if trainer.is_global_zero:
         environment = describe_environment(config, trainer.strategy.root_device)
         folder.write_json(folder.environment, environment)
     _fit(trainer, task, datamodule, folder.checkpoint(config))
-    best = build_model(config, datamodule)
+    best = _new_model(config, trainer, datamodule)
     load_weights(best, folder.checkpoints / BEST)
     if trainer.is_global_zero:
         _write_model(best, folder)
         _write_performance(trainer, folder)
     results = _test(config, trainer, best, datamodule, folder) if config.test else None
     return RunResult(folder.path, results)
+
+
+def _new_model(config: DictConfig, trainer: Trainer, datamodule: SequenceDataModule) -> SequenceModel:
+    with first_device(trainer):
+        return build_model(config, datamodule)
 
 
 def _fit(

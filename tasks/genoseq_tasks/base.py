@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from genoseq.models import SequenceModel
+from genoseq.nn.materialize import materialize
 from genoseq.training.optimizers import parameter_groups
 
 Batch = dict[str, torch.Tensor]
@@ -59,9 +60,15 @@ class SequenceTask(LightningModule, ABC):
         """Mean loss of a batch, a scalar."""
 
     def configure_model(self) -> None:
-        """Under FSDP2, give each device its part of every layer; otherwise nothing."""
+        """Under FSDP2, give each device its part of every layer, and only then values; otherwise nothing.
+
+        First values are those that `self.model.reset_parameters()` draws from the seed, for any number of
+        devices. A model that is made whole draws in the order of its constructors: other numbers, of the same
+        distributions.
+        """
         if self.device_mesh is None:
             return
+        without_memory = self.model.device.type == "meta"
         # The sharded parameters are new ones: what the old ones say of their optimiser group goes with them.
         own = {name: value._optim for name, value in self.named_parameters() if hasattr(value, "_optim")}
         mesh = self.device_mesh["data_parallel"]
@@ -71,6 +78,8 @@ class SequenceTask(LightningModule, ABC):
         for name, parameter in self.named_parameters():
             if name in own:
                 parameter._optim = own[name]  # type: ignore[attr-defined]
+        if without_memory:
+            materialize(self.model, self.trainer.strategy.root_device, seed=self._seed)
 
     def configure_optimizers(self) -> Any:
         """The optimiser with the recipe's groups, and its schedule over the steps of the whole run."""
@@ -126,4 +135,4 @@ class SequenceTask(LightningModule, ABC):
 
     def _log_epoch(self, step: int) -> None:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.log("epoch", step / datamodule.steps_per_epoch, sync_dist=True)
+        self.log("epoch", datamodule.stages.epochs_before(step), sync_dist=True)

@@ -80,7 +80,7 @@ class MaskedLM(SequenceTask):
     def loss(self, batch: Batch) -> torch.Tensor:
         """Mean cross-entropy of the chosen bases, in nats."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        corrupted = self.corrupt(batch, epoch=self.global_step // datamodule.steps_per_epoch)
+        corrupted = self.corrupt(batch, epoch=datamodule.stages.at(self.global_step).epoch)
         return self.model(
             corrupted.input_ids, batch.get("attention_mask"), labels=corrupted.labels, loss_only=True
         ).loss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -203,9 +204,9 @@ def test_bad_tiles(genomes: Genomes) -> None:
 def datamodule(fasta: Path | str, **settings: Any) -> GenomeDataModule:
     arguments = {
         "tokenizer": TOKENIZER, "fasta": fasta, "weights": None, "split": BlockSplit(), "length": 64,
-        "length_schedule": None, "examples_per_epoch": 32, "jitter": 0, "strands": "augment",
-        "max_n_fraction": 0.1, "evaluation_length": None, "stride": None, "global_batch_size": 8,
-        "micro_batch_size": None, "num_workers": 0, "pin_memory": False, "seed": 0,
+        "length_schedule": None, "constant_tokens": False, "examples_per_epoch": 32, "jitter": 0,
+        "strands": "augment", "max_n_fraction": 0.1, "evaluation_length": None, "stride": None,
+        "global_batch_size": 8, "micro_batch_size": None, "num_workers": 0, "pin_memory": False, "seed": 0,
     }  # fmt: skip
     return GenomeDataModule(**{**arguments, **settings})  # type: ignore[arg-type]
 
@@ -222,6 +223,45 @@ def test_the_datamodule_gives_tiles_in_the_order_of_their_table(tiny_fasta: Path
         ("chr1:4000-5000(.)", 1000),
         ("chr2:2400-3000(.)", 600),
     ]
+
+
+@pytest.mark.parametrize(("constant_tokens", "rows"), [(True, [8, 8, 8, 4, 4, 2]), (False, [8] * 6)])
+def test_stages_of_longer_windows(tiny_fasta: Path, constant_tokens: bool, rows: list[int]) -> None:
+    schedule = [[0, 16], [3, 32], [5, 64]]
+    data = datamodule(
+        tiny_fasta,
+        length_schedule=schedule,
+        constant_tokens=constant_tokens,
+        examples_per_epoch=16,
+        micro_batch_size=4,
+    )
+    data.trainer = SimpleNamespace(world_size=2, global_rank=0, max_steps=6, global_step=0)  # type: ignore[assignment]
+    shapes = [tuple(batch["input_ids"].shape) for batch in data.train_dataloader()]
+    lengths = [16, 16, 16, 32, 32, 64]
+    assert shapes == [(count // 2, length) for count, length in zip(rows, lengths, strict=True)]
+    longest = next(iter(data.val_dataloader()))["input_ids"]
+    assert longest.shape == (4 // (64 // 16 if constant_tokens else 1), 64)
+
+
+@pytest.mark.parametrize(
+    ("settings", "mend"),
+    [
+        ({"length_schedule": [[0, 16], [2, 24], [4, 64]]}, "whole multiple of the first, 16"),
+        ({"length_schedule": [[1, 16], [2, 64]]}, "the first of step 0"),
+        ({"length_schedule": [[0, 16], [2, 64]], "examples_per_epoch": None}, "needs random windows"),
+        ({"length_schedule": [[0, 16], [2, 32]]}, "let the last be the length"),
+        ({"length_schedule": {0: 16, 2: 64}}, "give pairs"),
+        ({"length_schedule": [[0, 8], [2, 64]], "micro_batch_size": 4}, "give micro_batch_size=8"),
+    ],
+)
+def test_stages_that_cannot_be(tiny_fasta: Path, settings: dict[str, Any], mend: str) -> None:
+    def prepare() -> None:
+        data = datamodule(tiny_fasta, constant_tokens=True, **settings)
+        data.setup("fit")
+        data.plan(1)
+
+    with pytest.raises(ConfigError, match=mend):
+        prepare()
 
 
 def test_workers_give_the_same_windows(tiny_fasta: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
@@ -15,20 +17,30 @@ from genoseq.data.loading import (
     TrainBatchSampler,
     collate,
     plan_batches,
-    steps_per_epoch,
 )
+from genoseq.data.stages import Stages, steps_per_epoch
 from genoseq.errors import ConfigError
 from genoseq.tokenizers import CharacterTokenizer
 
+ONE_STAGE = {0: 1}
 
-def steps(*, world_size: int, micro: int, first_step: int = 0, seed: int = 5) -> list[set[ExampleKey]]:
+
+def steps(
+    *,
+    world_size: int,
+    micro: int,
+    first_step: int = 0,
+    seed: int = 5,
+    divisors: Mapping[int, int] = ONE_STAGE,
+) -> list[set[ExampleKey]]:
     """The examples of each optimiser step, over all ranks and micro-batches."""
+    stages = Stages(29, 8, divisors)
     plan = plan_batches(8, micro, world_size)
     found: list[set[ExampleKey]] = [set() for _ in range(9 - first_step)]
     for rank in range(world_size):
         sampler = TrainBatchSampler(
             29,
-            global_batch_size=8,
+            stages=stages,
             plan=plan,
             num_steps=9,
             first_step=first_step,
@@ -38,9 +50,10 @@ def steps(*, world_size: int, micro: int, first_step: int = 0, seed: int = 5) ->
         )
         batches = list(sampler)
         assert len(sampler) == 9 * plan.accumulation
-        assert {len(batch) for batch in batches} == {micro}
         for number, batch in enumerate(batches):
-            found[number // plan.accumulation].update(batch)
+            step = number // plan.accumulation
+            assert len(batch) == micro // stages.at(first_step + step).divisor
+            found[step].update(batch)
     return found
 
 
@@ -62,6 +75,41 @@ def test_an_epoch_has_no_example_twice_and_another_order_next_time() -> None:
     indices = [[{key.index for key in step} for step in epoch] for epoch in epochs]
     assert indices[0] != indices[1]
     assert steps(world_size=1, micro=8, seed=6) != found
+
+
+@pytest.mark.parametrize(("world_size", "micro"), [(1, 4), (2, 4)])
+def test_later_stages_have_fewer_examples_a_step(world_size: int, micro: int) -> None:
+    divisors = {0: 1, 4: 2, 5: 4}
+    whole = steps(world_size=1, micro=8, divisors=divisors)
+    assert [len(step) for step in whole] == [8, 8, 8, 8, 4, 2, 2, 2, 2]
+    assert [{key.epoch for key in step} for step in whole] == [{0}, {0}, {0}, {1}, {2}, *[{3}] * 4]
+    assert steps(world_size=world_size, micro=micro, divisors=divisors) == whole
+    for first_step in (4, 6):
+        again = steps(world_size=world_size, micro=micro, divisors=divisors, first_step=first_step)
+        assert again == whole[first_step:]
+
+
+@given(
+    st.integers(8, 60),
+    st.dictionaries(st.integers(1, 30), st.sampled_from([1, 2, 4, 8]), max_size=4),
+    st.integers(0, 60),
+)
+def test_steps_go_on_through_stages(examples: int, later: dict[int, int], step: int) -> None:
+    stages = Stages(examples, 8, {0: 1, **later})
+    here, following = stages.at(step), stages.at(step + 1)
+    assert here.batch_size * here.divisor == 8
+    assert 0 <= here.step < here.steps == examples // here.batch_size
+    begins = step + 1 in later or here.step + 1 == here.steps
+    expected = (here.epoch + 1, 0) if begins else (here.epoch, here.step + 1)
+    assert (following.epoch, following.step) == expected
+    assert stages.epochs_before(step) < stages.epochs_before(step + 1)
+    assert stages.first_epochs.keys() == {0, *later}
+
+
+@pytest.mark.parametrize("divisors", [{}, {1: 1}])
+def test_stages_begin_at_the_beginning(divisors: dict[int, int]) -> None:
+    with pytest.raises(ConfigError, match="step 0"):
+        Stages(29, 8, divisors)
 
 
 @given(st.integers(1, 40), st.integers(1, 7), st.integers(1, 5))

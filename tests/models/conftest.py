@@ -1,9 +1,9 @@
-"""Golden outputs of official implementations, read in place; small models to work on."""
+"""Golden outputs of official implementations, read in place; small models to work on; a model in parts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from genoseq.models import (
     HybriDNA,
@@ -106,3 +111,43 @@ def model(request: pytest.FixtureRequest) -> SequenceModel:
         for parameter in backbone.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return SequenceModel(backbone, LanguageModelHead(backbone)).double().eval()
+
+
+class Parts:
+    """This process as the last of three, whose parts are the shortest, or empty; the others are imagined.
+
+    It is the same one in all tests: torch keeps what it once computed of a mesh.
+    """
+
+    rank, ranks = 2, 3
+
+    def of(self, make: Callable[[], SequenceModel]) -> SequenceModel:
+        """A model on the meta device, in parts."""
+        with torch.device("meta"):
+            model = make()
+        mesh = init_device_mesh("cpu", (self.ranks,))
+        for layer in model.backbone.get_submodule("layers").children():
+            fully_shard(layer, mesh=mesh)
+        return fully_shard(model, mesh=mesh)
+
+    def assert_same(self, model: SequenceModel, whole: SequenceModel) -> None:
+        """The tensors of `model` are its part of those of `whole`, bit for bit."""
+        wanted, found = (
+            dict(x.named_buffers()) | dict(x.named_parameters(remove_duplicate=False)) for x in (whole, model)
+        )
+        assert found.keys() == wanted.keys()
+        for name, tensor in found.items():
+            part = wanted[name].detach()
+            if isinstance(tensor, DTensor):
+                chunks = part.chunk(self.ranks)
+                part = chunks[self.rank] if self.rank < len(chunks) else part[:0]
+                tensor = tensor.to_local()
+            assert torch.equal(tensor, part), name
+
+
+@pytest.fixture
+def parts() -> Iterator[Parts]:
+    """See `Parts`."""
+    distributed.init_process_group("fake", store=FakeStore(), rank=Parts.rank, world_size=Parts.ranks)
+    yield Parts()
+    distributed.destroy_process_group()

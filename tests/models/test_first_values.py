@@ -9,7 +9,20 @@ import pytest
 import torch
 from torch import nn
 
-from genoseq.models import Backbone, Caduceus, HybriDNA, HyenaDNA, Mamba, Mamba2
+from genoseq.models import (
+    Backbone,
+    Caduceus,
+    HybriDNA,
+    HyenaDNA,
+    LanguageModelHead,
+    Mamba,
+    Mamba2,
+    SequenceHead,
+    SequenceModel,
+)
+from genoseq.models.strand_heads import MaskedLanguageModelHead, StrandSequenceHead
+from genoseq.models.strict import shared_names
+from genoseq.nn.materialize import materialize
 
 ALL: dict[str, Callable[[], Backbone]] = {
     "hyenadna": lambda: HyenaDNA(d_model=16, num_layers=2, l_max=40),
@@ -53,3 +66,46 @@ def test_first_values_after_the_meta_device(name: str) -> None:
     if name == "caduceus_ph":
         mixer = model.layers[0].mixer
         assert mixer.mamba_rev.in_proj.weight is mixer.mamba_fwd.in_proj.weight
+
+
+def tied(name: str) -> SequenceModel:
+    backbone = ALL[name]()
+    head = LanguageModelHead(backbone) if backbone.causal else MaskedLanguageModelHead(backbone)
+    return SequenceModel(backbone, head)
+
+
+def classifier() -> SequenceModel:
+    backbone = ALL["mamba2"]()
+    return SequenceModel(backbone, SequenceHead(backbone, num_outputs=2, pooling="attention"))
+
+
+def strands() -> SequenceModel:
+    backbone = ALL["caduceus_ps"]()
+    return SequenceModel(backbone, StrandSequenceHead(backbone, num_outputs=2))
+
+
+def untied() -> SequenceModel:
+    backbone = ALL["hybridna"]()
+    return SequenceModel(backbone, LanguageModelHead(backbone, tied=False))
+
+
+MODELS: dict[str, Callable[[], SequenceModel]] = {
+    **{name: lambda name=name: tied(name) for name in ALL},
+    "classifier": classifier,
+    "strands": strands,
+    "untied": untied,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parts_are_drawn_as_the_whole_is(name: str, parts: Any) -> None:
+    whole = MODELS[name]()
+    torch.manual_seed(5)
+    whole.reset_parameters()
+    state = torch.get_rng_state()
+    model = parts.of(MODELS[name])
+    materialize(model, torch.device("cpu"), seed=5)
+    parts.assert_same(model, whole)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert shared_names(model) == shared_names(whole)
+    assert marks(model) == marks(whole)

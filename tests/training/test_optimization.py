@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -11,13 +12,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from genoseq.errors import ConfigError
-from genoseq.models import HyenaDNA, LanguageModelHead, SequenceModel
+from genoseq.models import HybriDNA, HyenaDNA, LanguageModelHead, SequenceModel
 from genoseq.training import (
     ExponentialMovingAverage,
     constant_warmup,
     cosine_warmup,
     linear_warmup,
     parameter_groups,
+    staged_cosine,
 )
 
 
@@ -44,6 +46,24 @@ def test_groups_of_the_hyena_recipe() -> None:
     assert any(hasattr(parameter, "_optim") for parameter in model.parameters())
 
 
+def test_of_a_hybrid_matrices_alone_decay() -> None:
+    backbone = HybriDNA(
+        d_model=16, num_layers=2, pattern="ma", d_inner=16, mamba2={"headdim": 8}, attention={"num_heads": 2}
+    )
+    model = SequenceModel(backbone, LanguageModelHead(backbone))
+    still, decaying = ([], [])
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for group in parameter_groups(model, lr=0.5, weight_decay=0.25):
+        assert group["lr"] == 0.5
+        (decaying if group["weight_decay"] else still).extend(names[id(x)] for x in group["params"])
+    assert {name.split(".", 3)[-1] for name in decaying} == {
+        *("mixer.in_proj.weight", "mixer.out_proj.weight", "mixer.conv1d.weight"),
+        *("mlp.fc1.weight", "mlp.fc2.weight"),
+    }
+    for left in ("embedding.weight", "norm.weight", "A_log", "mixer.D", "dt_bias", "conv1d.bias"):
+        assert any(name.endswith(left) for name in still), left
+
+
 def test_frozen_parameters_are_in_no_group() -> None:
     model = nn.Linear(2, 2)
     model.weight.requires_grad_(False)
@@ -51,7 +71,7 @@ def test_frozen_parameters_are_in_no_group() -> None:
     assert [group["params"] for group in groups] == [[model.bias]]
 
 
-def rates(schedule: object, steps: int = 100, **settings: float) -> list[float]:
+def rates(schedule: object, steps: int = 100, **settings: Any) -> list[float]:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
     scheduler = schedule(optimizer, total_steps=steps, **settings)  # type: ignore[operator]
     found = []
@@ -68,6 +88,20 @@ def test_schedules_rise_to_the_rate_and_fall_to_its_part(schedule: object) -> No
     assert 0 < found[0] < found[5] < found[10] == 2.0
     assert found[10:] == sorted(found[10:], reverse=True)
     assert found[-1] == pytest.approx(0.5, abs=0.03)
+
+
+def test_each_stage_has_a_warm_up_and_a_fall_of_its_own() -> None:
+    fractions = {"warmup_fraction": 0.1, "final_fraction": 0.1}
+    found = rates(staged_cosine, stages=[[0, 1.0], [60, 0.5], [80, 0.25]], **fractions)
+    for start, end, most in ((0, 60, 2.0), (60, 80, 1.0), (80, 100, 0.5)):
+        alone = rates(cosine_warmup, steps=end - start, **fractions)
+        assert found[start:end] == pytest.approx([most / 2.0 * rate for rate in alone])
+    # A run that ends before its last stage is one of the others.
+    short = rates(staged_cosine, steps=10, stages=[[0, 1.0], [60, 0.5]], **fractions)
+    assert short == rates(cosine_warmup, steps=10, **fractions)
+    for wrong in ([[5, 1.0]], [[0]], {0: 1.0}, [[0, 1.0], [-1, 1.0]]):
+        with pytest.raises(ConfigError, match="the first of step 0"):
+            rates(staged_cosine, stages=wrong, **fractions)
 
 
 def test_a_constant_rate_stays() -> None:

@@ -65,12 +65,28 @@ def test_as_the_same_step_on_real_tensors(small: Callable[..., DictConfig], mode
     assert (faked.averages > 0) == (mode == "float64")
 
 
+def test_a_sharded_run_takes_parts(tiny_fasta: Path, tmp_path: Path) -> None:
+    def memory(*overrides: str) -> StepMemory:
+        fixed = [*GENOME, "model=hybridna_tiny", "model.l_max=4096", "micro_batch_size=1", *overrides]
+        fixed += [f"data.fasta={tiny_fasta}", f"run_dir={tmp_path / 'run'}"]
+        with initialize_config_dir(str(configs_dir()), version_base="1.3"):
+            return plan(compose("train", overrides=fixed)).memory
+
+    alone = memory("trainer=cpu")
+    parts = memory("trainer=fsdp2", "trainer.accelerator=cpu", "trainer.devices=4")
+    for name in ("parameters", "gradients", "optimizer"):
+        assert getattr(parts, name) == getattr(alone, name) // 4, name
+    assert parts.activations == alone.activations
+    # Of eight layers two are whole at once, with their gradients.
+    assert alone.transient < parts.transient < alone.transient + 0.7 * alone.parameters
+
+
 def test_what_is_planned_is_the_longest_batch(tiny_config, small) -> None:
     shape = plan(tiny_config("micro_batch_size=2")).shape
     assert (shape.examples, shape.length) == (2, 24)
     warm = small(
         "data.length=256",
-        "+data.length_schedule={0:128,2:1024,3:256}",
+        "+data.length_schedule=[[0,128],[2,1024],[3,256]]",
     )
     shape = largest_batch(instantiate(warm.data), 1)
     assert (shape.examples, shape.length) == (4, 1024)
