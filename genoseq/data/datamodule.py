@@ -36,7 +36,12 @@ class SequenceDataModule(LightningDataModule, ABC):
         num_workers: processes of each device that prepare batches; 0 prepares them in the training process.
         pin_memory: page-locked batches, for a faster copy to a GPU.
         seed: of the order of examples and of their random windows and augmentation.
+
+    Attributes:
+        judged_as: what a test measures: a `language_model`, `answers`, or what the labels are.
     """
+
+    judged_as: str = "language_model"
 
     def __init__(
         self,
