@@ -21,6 +21,12 @@ from genoseq.report.plots.abilities import accuracy_by_length
 from genoseq.report.style import MATPLOTLIB
 
 
+def answers(run: RunFolder) -> tuple[AtLength, ...]:
+    if run.results is None or not run.results.by_length:
+        raise SystemExit(f"{run.path} has no answers by length: train an ability, with test=true.")
+    return run.results.by_length
+
+
 def table(models: Mapping[str, tuple[AtLength, ...]]) -> str:
     (lengths,) = {tuple(row.length for row in rows) for rows in models.values()}
     header = ["| bases |", *(f" {length:,} |" for length in lengths)]
@@ -32,7 +38,7 @@ def table(models: Mapping[str, tuple[AtLength, ...]]) -> str:
 
 def main(out: str, *named: str) -> None:
     runs = {name: RunFolder(Path(folder)) for name, _, folder in (text.partition("=") for text in named)}
-    models = {name: run.results.by_length for name, run in runs.items() if run.results}
+    models = {name: answers(run) for name, run in runs.items()}
     (trained_at,) = {run.trained_at for run in runs.values()}
     with matplotlib.rc_context(MATPLOTLIB):
         plot = accuracy_by_length(models, trained_at=trained_at)

@@ -1,6 +1,6 @@
 """Readers, splits, leaks, datasets and data modules: from files to batches."""
 
-from genoseq.data.abilities import Ability, AbilityExamples
+from genoseq.data.abilities import Ability, AbilityExamples, AbilityLessons
 from genoseq.data.ability_datamodule import AbilityDataModule
 from genoseq.data.bed import parse_interval, read_bed, read_summits
 from genoseq.data.datamodule import SequenceDataModule
@@ -20,6 +20,7 @@ __all__ = [
     "Ability",
     "AbilityDataModule",
     "AbilityExamples",
+    "AbilityLessons",
     "BlockSplit",
     "ChromosomeSplit",
     "Fasta",

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from genoseq.data.abilities import Ability, AbilityExamples
+from genoseq.data.abilities import Ability, AbilityExamples, AbilityLessons
 from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.length_schedule import LengthSchedule
 from genoseq.data.splits import SPLITS
 from genoseq.errors import ConfigError
 from genoseq.tokenizers import Tokenizer
 
 
 class AbilityDataModule(SequenceDataModule):
-    """Random DNA with questions: train and validation of one length, test of a series of lengths.
+    """Random DNA with questions: train up to one length, validation of that length, test of several.
 
     Args:
         tokenizer: has single nucleotides.
         marker, key_length, num_pairs, answer_length: see `Ability`.
-        length: bases of a sequence of train and validation.
+        length: bases of a sequence of validation, and the most of one of train; see `AbilityLessons`.
+        length_schedule: length warm-up, epoch -> the most bases of a sequence of train, such as
+            {0: 32, 2: 64}; the last is `length`. None for `length` throughout.
         test_lengths: bases of the sequences of test, several lengths, none twice.
         examples_per_epoch: sequences of an epoch; every epoch has new ones.
         evaluation_examples: sequences of validation, and of each length of test.
@@ -42,6 +45,7 @@ class AbilityDataModule(SequenceDataModule):
         num_pairs: int,
         answer_length: int | None,
         length: int,
+        length_schedule: Mapping[int, int] | None,
         test_lengths: Sequence[int],
         examples_per_epoch: int,
         evaluation_examples: int,
@@ -63,27 +67,30 @@ class AbilityDataModule(SequenceDataModule):
             marker=marker, key_length=key_length, num_pairs=num_pairs, answer_length=answer_length
         )
         self.length = length
+        self.length_schedule = None if length_schedule is None else dict(length_schedule)
         self.test_lengths = list(test_lengths)
         self.examples_per_epoch = examples_per_epoch
         self.evaluation_examples = evaluation_examples
         self._check()
         self.evaluation_length = max(length, *self.test_lengths)
 
-    def build(self, split: Split) -> AbilityExamples:
+    def build(self, split: Split) -> AbilityLessons | AbilityExamples:
         """The examples of a split; those of test are in the order of `test_lengths`."""
-        lengths = {
-            "train": np.repeat(self.length, self.examples_per_epoch),
-            "validation": np.repeat(self.length, self.evaluation_examples),
-            "test": np.repeat(self.test_lengths, self.evaluation_examples),
-        }
+        seed = (self.seed, SPLITS.index(split))
+        if split == "train":
+            lengths = LengthSchedule(self.length, self.length_schedule)
+            return AbilityLessons(
+                self.ability, self.tokenizer, number=self.examples_per_epoch, lengths=lengths, seed=seed
+            )
+        asked = self.test_lengths if split == "test" else [self.length]
         return AbilityExamples(
-            self.ability, self.tokenizer, lengths=lengths[split], seed=(self.seed, SPLITS.index(split))
+            self.ability, self.tokenizer, lengths=np.repeat(asked, self.evaluation_examples), seed=seed
         )
 
     def examples(self, split: Split) -> pd.DataFrame:
-        """What each example of a split is: its `length` in bases, in the order of its dataset."""
+        """What each example of validation or test is: its `length` in bases, in the order of its dataset."""
         dataset = self.dataset(split)
-        assert isinstance(dataset, AbilityExamples)
+        assert isinstance(dataset, AbilityExamples), "lessons are drawn anew in each epoch"
         return pd.DataFrame({"length": dataset.lengths})
 
     def _check(self) -> None:
@@ -95,4 +102,7 @@ class AbilityDataModule(SequenceDataModule):
                 f"evaluation_examples={self.evaluation_examples}: give at least 1."
             )
         self.ability.require_room("length", self.length)
+        least = self.ability.shortest
+        if min(LengthSchedule(self.length, self.length_schedule).lengths) < least:
+            raise ConfigError(f"length_schedule={self.length_schedule}: no sequence is under {least} bases.")
         self.ability.require_room("test_lengths", min(self.test_lengths))

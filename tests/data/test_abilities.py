@@ -54,7 +54,11 @@ def test_looking_back_answers_everything(name: str, more: int, seed: int) -> Non
     ability = ABILITIES[name]
     text, answers = draw(ability, ability.shortest + more, seed)
     assert set(text) <= set("ACGT")
-    assert len(answers) == ability.num_pairs
+    whole = ability.answer_length or 1
+    room = len(text) // (2 * (ability.cue_length + whole))
+    assert len(answers) == min(max(room, 1), ability.num_pairs)
+    if ability.answer_length is not None and room:
+        assert all(end - start == whole for start, end in answers)
     assert answers[-1][1] == len(text)
     cues = set()
     for start, end in answers:
@@ -63,9 +67,9 @@ def test_looking_back_answers_everything(name: str, more: int, seed: int) -> Non
         assert len(places(cue, text)) == 2, "once before, once asked"
         assert cue.startswith(ability.marker)
         cues.add(cue)
-    assert len(cues) == ability.num_pairs
+    assert len(cues) == len(answers)
     if ability.marker:
-        assert len(places(ability.marker, text)) == 2 * ability.num_pairs
+        assert len(places(ability.marker, text)) == 2 * len(answers)
 
 
 @pytest.mark.parametrize("length", [18, 19, 128, 997])
@@ -108,6 +112,7 @@ def test_pairs_are_anywhere_before_the_questions() -> None:
         ({"num_pairs": 2}, "key_length=0 bases allow 1 to 1"),
         ({"key_length": 2, "num_pairs": 9}, "allow 1 to 8"),
         ({"answer_length": 0}, "answer_length=0"),
+        ({"answer_length": None, "key_length": 4, "num_pairs": 2}, "num_pairs=2: .* takes all room"),
     ],
 )
 def test_abilities_that_cannot_be_asked(settings: dict[str, Any], message: str) -> None:
@@ -119,8 +124,8 @@ def test_abilities_that_cannot_be_asked(settings: dict[str, Any], message: str) 
 def data(**settings: Any) -> AbilityDataModule:
     given: dict[str, Any] = {
         "tokenizer": CharacterTokenizer(), "marker": MARKER, "key_length": 0, "num_pairs": 1,
-        "answer_length": 8, "length": 64, "test_lengths": [64, 32, 131], "examples_per_epoch": 20,
-        "evaluation_examples": 3,
+        "answer_length": 8, "length": 64, "length_schedule": {0: 32, 2: 64}, "test_lengths": [64, 32, 131],
+        "examples_per_epoch": 20, "evaluation_examples": 3,
         "global_batch_size": 4, "micro_batch_size": None, "num_workers": 0, "pin_memory": False, "seed": 0,
         **settings,
     }  # fmt: skip
@@ -142,11 +147,11 @@ def test_an_example_is_a_function_of_split_seed_epoch_and_index() -> None:
         ids(first, "test", 0, epoch=2),
     ]
     assert all(other != backwards[0] for other in others)
-    assert len({tuple(row) for row in backwards.values()}) == 20
+    assert len({tuple(row) for row in backwards.values()}) > 10
 
 
 def test_labels_are_the_answers_alone() -> None:
-    example = data().dataset("train")[ExampleKey(0, 5)]
+    example = data().dataset("validation")[ExampleKey(0, 2)]
     labels = example["labels"]
     assert (labels[:-8] == IGNORED_LABEL).all()
     assert (labels[-8:] == example["input_ids"][-8:]).all()
@@ -157,16 +162,27 @@ def test_test_has_every_length_and_the_others_one() -> None:
     found = [len(ids(module, "test", index)) for index in range(module.num_examples("test"))]
     assert found == [64, 64, 64, 32, 32, 32, 131, 131, 131] == module.examples("test")["length"].tolist()
     assert module.num_examples("validation") == 3
-    assert {len(ids(module, "train", index)) for index in range(20)} == {64}
     counted = [row for batch in module.evaluation_loader("test") for row in batch["index"].tolist()]
     assert counted == list(range(9))
+
+
+def test_lessons_are_of_all_lengths_up_to_that_of_the_epoch() -> None:
+    module = data(examples_per_epoch=400)
+    lengths = {epoch: [len(ids(module, "train", i, epoch)) for i in range(400)] for epoch in range(4)}
+    assert set(lengths[0]) == set(lengths[1]) == set(range(18, 33))
+    assert set(lengths[2]) == set(lengths[3]) == set(range(18, 65))
+    assert max(len(ids(data(length_schedule=None), "train", index)) for index in range(20)) > 32
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"length": 31}, "length=31 has no room.*take 32"),
+        ({"length": 31, "length_schedule": None}, "length=31 has no room.*take 32"),
         ({"test_lengths": [64, 31]}, "test_lengths=31 has no room"),
+        ({"marker": "ACGT", "key_length": 4, "num_pairs": 3, "length": 95}, "length=95 has no room.*take 96"),
+        ({"length_schedule": {0: 17, 1: 64}}, "no sequence is under 18 bases"),
+        ({"length_schedule": {0: 32}}, "let the last be the length"),
+        ({"length_schedule": {1: 64}}, "begin with epoch 0"),
         ({"test_lengths": []}, "one length or more"),
         ({"test_lengths": [64, 64]}, "none twice"),
         ({"examples_per_epoch": 0}, "at least 1"),
