@@ -46,7 +46,7 @@ def run(config: DictConfig) -> None:
     table = describe_rows(_predict(config, model, datamodule), datamodule, config.split)
     fitted = baseline_predictions(config.baselines, datamodule, config.split)
     results = compare(
-        getattr(datamodule, "problem", _LANGUAGE_MODEL),
+        datamodule.judged_as,
         config.split,
         _name(model),
         table,
@@ -145,7 +145,19 @@ def _print(config: DictConfig, results: dict[str, Any], num_rows: int) -> None:
         values = [row["metrics"][name] for name in names]
         cells = ["not defined" if value is None else f"{value:.4f}" for value in values]
         table.add_row(row["name"], *cells, interval_text(row["versus_model"]))
-    Console(highlight=False, soft_wrap=True).print(table)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    if "by_length" in results:
+        console.print(_length_table(names, results["by_length"]))
+
+
+def _length_table(names: list[str], rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=f"{rows[0]['accuracy']['n']:,} examples of each length")
+    for name in ("bases", *names):
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(f"{row['length']:,}", *(f"{row['metrics'][name]:.4f}" for name in names))
+    return table
 
 
 def _checkpoints(config: DictConfig) -> Any:

@@ -1,5 +1,7 @@
 """Readers, splits, leaks, datasets and data modules: from files to batches."""
 
+from genoseq.data.abilities import Ability, AbilityExamples, AbilityLessons
+from genoseq.data.ability_datamodule import AbilityDataModule
 from genoseq.data.bed import parse_interval, read_bed, read_summits
 from genoseq.data.conditional_datamodule import ConditionalDataModule
 from genoseq.data.datamodule import SequenceDataModule
@@ -16,6 +18,10 @@ from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, Interv
 from genoseq.data.tables import read_table
 
 __all__ = [
+    "Ability",
+    "AbilityDataModule",
+    "AbilityExamples",
+    "AbilityLessons",
     "BlockSplit",
     "ChromosomeSplit",
     "ConditionalDataModule",

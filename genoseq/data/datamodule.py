@@ -40,9 +40,11 @@ class SequenceDataModule(LightningDataModule, ABC):
         seed: of the order of examples and of their random windows and augmentation.
 
     Attributes:
+        judged_as: what a test measures: a `language_model`, `answers`, or what the labels are.
         divisors: of the batch sizes of later stages; see `Stages`.
     """
 
+    judged_as: str = "language_model"
     divisors: Mapping[int, int] = {0: 1}
 
     def __init__(

@@ -10,6 +10,7 @@ import pandas as pd
 from torch.utils.data import Dataset
 
 from genoseq.data.genomes import Genomes
+from genoseq.data.length_schedule import LengthSchedule
 from genoseq.data.loading import IGNORED_LABEL, ExampleKey
 from genoseq.errors import ConfigError, DataError
 from genoseq.sequence import BASES, Interval, Strands, reverse_complement, strand_policy
@@ -71,7 +72,7 @@ class GenomeWindows(_GenomeDataset):
         super().__init__(genomes, tokenizer)
         _require_settings(length, length_schedule, examples_per_epoch, jitter, max_n_fraction)
         self._regions = list(regions)
-        self._schedule = sorted({0: length, **(length_schedule or {})}.items())
+        self._schedule = LengthSchedule(length, length_schedule)
         self._jitter = jitter
         self._turns = strand_policy(strands).turns
         self._max_n_fraction = max_n_fraction
@@ -82,7 +83,7 @@ class GenomeWindows(_GenomeDataset):
         else:
             self._cumulative = {
                 size: np.cumsum(genomes.draw_weights(self._regions, self._room(size)))
-                for _, size in self._schedule
+                for size in self._schedule.lengths
             }
 
     def __len__(self) -> int:
@@ -104,7 +105,7 @@ class GenomeWindows(_GenomeDataset):
 
     def length_at(self, epoch: int) -> int:
         """Bases of a window in an epoch."""
-        return [size for begin, size in self._schedule if begin <= epoch][-1]
+        return self._schedule.at(epoch)
 
     def _room(self, length: int) -> np.ndarray:
         """Places where a window can begin in each region, (R,)."""
@@ -242,13 +243,8 @@ def _require_settings(
 ) -> None:
     if min([length, *(length_schedule or {}).values()]) < 2:
         raise ConfigError("a window has at least 2 bases: give a larger length.")
-    if length_schedule and length_schedule[max(length_schedule)] != length:
-        raise ConfigError(
-            f"the length schedule ends with windows of {length_schedule[max(length_schedule)]} bases and "
-            f"length={length}: let the last be the length."
-        )
-    if length_schedule and (min(length_schedule) != 0 or examples_per_epoch is None):
-        raise ConfigError("a length schedule begins with epoch 0 and needs examples_per_epoch.")
+    if length_schedule and examples_per_epoch is None:
+        raise ConfigError("a length schedule needs examples_per_epoch.")
     if examples_per_epoch is not None and examples_per_epoch < 1:
         raise ConfigError(f"examples_per_epoch={examples_per_epoch} must be at least 1.")
     if jitter < 0 or (jitter and examples_per_epoch is not None):

@@ -11,6 +11,7 @@ import pandas as pd
 from genoseq.data.datamodule import SequenceDataModule, Split
 from genoseq.data.genome import GenomeTiles, GenomeWindows
 from genoseq.data.genomes import Genomes
+from genoseq.data.length_schedule import lengths_by_step
 from genoseq.data.splits import GenomeSplit
 from genoseq.data.stages import Stages
 from genoseq.errors import ConfigError, require_choice
@@ -89,7 +90,7 @@ class GenomeDataModule(SequenceDataModule):
         )
         self.split = split
         self.length = length
-        self.length_schedule = None if length_schedule is None else _by_step(length_schedule)
+        self.length_schedule = None if length_schedule is None else lengths_by_step(length_schedule)
         if self.length_schedule is not None:
             if examples_per_epoch is None:
                 raise ConfigError(
@@ -142,20 +143,7 @@ class GenomeDataModule(SequenceDataModule):
             return None
         assert self.examples_per_epoch is not None, "a schedule was refused without it"
         stages = Stages(self.examples_per_epoch, self.global_batch_size, self.divisors)
-        return {epoch: self.length_schedule[step] for step, epoch in stages.first_epochs.items()}
-
-
-def _by_step(schedule: Sequence[Sequence[int]]) -> dict[int, int]:
-    try:
-        lengths = {int(step): int(length) for step, length in schedule}
-    except (TypeError, ValueError):
-        lengths = {}
-    if 0 not in lengths or min(lengths) < 0:
-        raise ConfigError(
-            f"length_schedule={schedule}: give pairs of an optimiser step and a length, the first of step 0, "
-            "such as [[0, 256], [1000, 1024]]."
-        )
-    return lengths
+        return stages.by_epoch(self.length_schedule)
 
 
 def _divisors(lengths: Mapping[int, int], *, constant_tokens: bool) -> dict[int, int]:

@@ -111,7 +111,7 @@ class LabelledDataModule(SequenceDataModule):
                 f"validation_fraction={validation_fraction} and test_fraction={test_fraction} must be above "
                 "0 and leave rows for training."
             )
-        self.problem = problem
+        self.problem = self.judged_as = problem
         self.level = level
         self.strand = strand
         self.strands = strands

@@ -49,10 +49,9 @@ class Stages:
             self._stages.append((start, epoch, steps, divisor))
         self._global_batch_size = global_batch_size
 
-    @property
-    def first_epochs(self) -> dict[int, int]:
-        """Step that a stage begins with -> its first epoch."""
-        return {start: epoch for start, epoch, _, _ in self._stages}
+    def by_epoch(self, values: Mapping[int, int]) -> dict[int, int]:
+        """What belongs to each stage, given by the step that it begins with, by its first epoch."""
+        return {epoch: values[start] for start, epoch, _, _ in self._stages}
 
     def at(self, step: int) -> Place:
         """Where a step of the run is."""

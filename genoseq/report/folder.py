@@ -39,8 +39,23 @@ class Row:
 
 
 @dataclass(frozen=True)
+class AtLength:
+    """The model's answers in sequences of one length.
+
+    Attributes:
+        length: bases of a sequence.
+        metrics: as in a `Row`.
+        accuracy: the main metric again, with its interval over examples.
+    """
+
+    length: int
+    metrics: dict[str, float]
+    accuracy: Estimate
+
+
+@dataclass(frozen=True)
 class Results:
-    """The content of `results.json`."""
+    """The content of `results.json`; `by_length` is of problems that are asked at several lengths."""
 
     problem: str
     split: str
@@ -48,6 +63,7 @@ class Results:
     higher_is_better: bool
     rows: tuple[Row, ...]
     leak_free_rows: tuple[Row, ...]
+    by_length: tuple[AtLength, ...] = ()
 
     @property
     def model(self) -> Row | None:
@@ -155,6 +171,11 @@ class RunFolder:
         model = self.results.model if self.results else None
         return model.name if model else "model"
 
+    @property
+    def trained_at(self) -> int | None:
+        """Bases of a training sequence, where all have as many."""
+        return OmegaConf.select(self.config, "data.length") if self.config is not None else None
+
     def _baseline_names(self) -> dict[str, str]:
         """Key in the config to name in the result table; both are written in one order."""
         keys = list((OmegaConf.select(self.config, "baselines") if self.config is not None else None) or {})
@@ -182,15 +203,26 @@ def _results(content: dict[str, Any]) -> Results:
         higher_is_better=content["higher_is_better"],
         rows=tuple(_row(row) for row in content["rows"]),
         leak_free_rows=tuple(_row(row) for row in content.get("leak_free_rows") or ()),
+        by_length=tuple(
+            AtLength(row["length"], _metrics(row), _estimate(row["accuracy"]))
+            for row in content.get("by_length") or ()
+        ),
     )
 
 
 def _row(content: dict[str, Any]) -> Row:
-    metrics = {name: _defined(value) for name, value in content["metrics"].items()}
     versus = content.get("versus_model")
-    if versus is not None:
-        versus = Estimate(**versus | {end: _defined(versus[end]) for end in ("mean", "low", "high")})
-    return Row(content["name"], content["kind"], metrics, versus)
+    return Row(
+        content["name"], content["kind"], _metrics(content), None if versus is None else _estimate(versus)
+    )
+
+
+def _metrics(content: dict[str, Any]) -> dict[str, float]:
+    return {name: _defined(value) for name, value in content["metrics"].items()}
+
+
+def _estimate(content: dict[str, Any]) -> Estimate:
+    return Estimate(**content | {end: _defined(content[end]) for end in ("mean", "low", "high")})
 
 
 def _defined(value: float | None) -> float:

@@ -30,9 +30,10 @@ _VERDICTS = {"better": "model better", "worse": "baseline better", "open": "no c
 
 @dataclass(frozen=True)
 class Table:
-    """A result table as text, one list of cells a row in the order of `metrics`."""
+    """A result table as text, one list of cells a row in the order of `metrics`, names under `heading`."""
 
     caption: str
+    heading: str
     metrics: list[str]
     rows: list[dict[str, Any]]
 
@@ -138,6 +139,8 @@ def _tables(results: Results) -> list[Table]:
     if results.leak_free_rows:
         caption = f"Only the {results.split} examples that share no k-mer with the training data"
         tables.append(_table(results, results.leak_free_rows, caption))
+    if results.by_length:
+        tables.append(_length_table(results))
     return tables
 
 
@@ -162,7 +165,23 @@ def _table(results: Results, rows: tuple[Row, ...], caption: str) -> Table:
                 "verdict_words": _VERDICTS[outcome] if outcome else "",
             }
         )
-    return Table(caption, [metric_label(name) for name in names], shown)
+    return Table(caption, "Method", [metric_label(name) for name in names], shown)
+
+
+def _length_table(results: Results) -> Table:
+    """The model's metrics at each length."""
+    names = list(results.by_length[0].metrics)
+    rows = [
+        {
+            "name": f"{row.length:,}",
+            "is_model": False,
+            "cells": [number(row.metrics[name]) for name in names],
+            "comparison": "",
+        }
+        for row in results.by_length
+    ]
+    caption = f"{results.by_length[0].accuracy.n:,} examples of each length"
+    return Table(caption, "Bases", [metric_label(name) for name in names], rows)
 
 
 def _save_plots(folder: Path, plots: list[Plot]) -> None:

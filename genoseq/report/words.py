@@ -25,6 +25,7 @@ METRICS = {
     "perplexity": Metric("perplexity", False),
     "loss": Metric("loss", False),
     "accuracy": Metric("accuracy", True),
+    "solved": Metric("examples without a mistake", True),
     "mcc": Metric("Matthews correlation", True),
     "f1": Metric("F1 score", True),
     "auroc": Metric("area under ROC", True),
@@ -36,6 +37,7 @@ METRICS = {
 
 PROBLEMS = {
     "language_model": "predicting the next base",
+    "answers": "answering from what stood before",
     "single_label": "classification",
     "multi_label": "multi-label classification",
     "regression": "regression",
@@ -145,6 +147,8 @@ def detail(results: Results) -> str:
     parts.append(f"{'Higher' if results.higher_is_better else 'Lower'} is better.")
     if results.metric == "bits_per_base":
         parts.append("Guessing blindly among four bases costs 2 bits.")
+    if results.problem == "answers":
+        parts.append("Guessing blindly among four bases gets a quarter of them.")
     return " ".join(parts)
 
 

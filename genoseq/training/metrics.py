@@ -36,6 +36,30 @@ class BitsPerBase(Metric):
         return self.nats / self.bases / math.log(2)
 
 
+class BaseAccuracy(Metric):
+    """Share of the scored bases that were the likeliest token, over all ranks."""
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    correct: torch.Tensor
+    bases: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("correct", "bases"):
+            self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, correct: torch.Tensor, bases: torch.Tensor) -> None:
+        """Add sequences: (B,) how many of their scored bases were right, and (B,) how many those are."""
+        self.correct += correct.sum()
+        self.bases += bases.sum()
+
+    def compute(self) -> torch.Tensor:
+        """Between 0 and 1."""
+        return self.correct / self.bases
+
+
 def problem_metrics(problem: Problem, num_outputs: int) -> MetricCollection:
     """What a labelled problem is measured by.
 

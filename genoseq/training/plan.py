@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from genoseq.data.datamodule import SequenceDataModule
+from genoseq.data.genome_datamodule import GenomeDataModule
 from genoseq.data.loading import ExampleKey, collate
 from genoseq.training.plan_advice import Attempt, attempts
 from genoseq.training.plan_trace import BatchShape, StepMemory, trace_step
@@ -90,7 +91,7 @@ def largest_batch(datamodule: SequenceDataModule, world_size: int) -> BatchShape
     place = datamodule.stages.at(longest)
     total = datamodule.num_examples("train")
     # Windows of a genome are of one length.
-    looked_at = 1 if hasattr(datamodule, "length") else min(total, _EXAMPLES_LOOKED_AT)
+    looked_at = 1 if isinstance(datamodule, GenomeDataModule) else min(total, _EXAMPLES_LOOKED_AT)
     keys = [ExampleKey(place.epoch, index * total // looked_at) for index in range(looked_at)]
     examples = (dataset[key] for key in keys)
     longest = max(examples, key=lambda example: len(example["input_ids"]))

@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 
 from genoseq.data.datamodule import SequenceDataModule, Split
 from genoseq.nn.losses import Problem
-from genoseq.statistics import Estimate, paired_bootstrap
+from genoseq.statistics import Estimate, mean_interval, paired_bootstrap
 from genoseq.training.metrics import as_metrics_take, problem_metrics
 
 _log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ BLOCK = 20_000
 # The metric that each problem is judged by, and whether more of it is better.
 _HEADLINE = {
     "language_model": ("bits_per_base", False),
+    "answers": ("accuracy", True),
     "single_label": ("accuracy", True),
     "multi_label": ("accuracy", True),
     "regression": ("mse", False),
@@ -32,9 +33,12 @@ _HEADLINE = {
 
 
 def describe_rows(predictions: pd.DataFrame, datamodule: Any, split: Split) -> pd.DataFrame:
-    """A task's predictions with what the data say of each row: a tile's place; a name, a group, a
+    """A task's predictions with what the data say of each row: a tile's place; a length; a name, a group, a
     control, a leak."""
     index = predictions["index"].to_numpy()
+    if datamodule.judged_as == "answers":
+        examples = datamodule.examples(split).iloc[index].reset_index(drop=True)
+        return pd.concat([examples, predictions.drop(columns="index")], axis=1)
     if hasattr(datamodule, "tiles"):
         tiles = datamodule.tiles(split).iloc[index].reset_index(drop=True)
         return pd.concat([tiles[["chromosome", "start", "end"]], predictions[["num_bases", "bits"]]], axis=1)
@@ -62,7 +66,7 @@ def compare(
     """The content of `results.json`.
 
     Args:
-        problem: `language_model`, `single_label`, `multi_label` or `regression`.
+        problem: `language_model`, `answers`, `single_label`, `multi_label` or `regression`.
         split: the part of the data that was predicted.
         name: of the model.
         table: its predictions.
@@ -70,7 +74,8 @@ def compare(
 
     Returns:
         Rows of metrics; each baseline with the paired difference (model minus baseline) and its interval.
-        Where the table says which rows were leaked, the same again without them.
+        Where the table says which rows were leaked, the same again without them. For answers, the model's
+        metrics at each length.
     """
     metric, higher_is_better = _HEADLINE[problem]
     results = {
@@ -80,6 +85,8 @@ def compare(
         "higher_is_better": higher_is_better,
         "rows": _rows(problem, name, table, baselines),
     }
+    if problem == "answers":
+        results["by_length"] = [_at_length(length, rows) for length, rows in table.groupby("length")]
     if "leaked" in table:
         clean = ~table["leaked"].to_numpy(dtype=bool)
         results["leak_free_rows"] = _rows(
@@ -111,6 +118,12 @@ def metrics(problem: str, table: pd.DataFrame) -> dict[str, float | None]:
         controls = sorted(set(table["control"])) if "control" in table else []
         each = {f"bits_per_base_{name}": _bits_per_base(table[table["control"] == name]) for name in controls}
         return {"bits_per_base": bits, "perplexity": 2**bits, **each}
+    if problem == "answers":
+        return {
+            "accuracy": float(_scores(problem, table).mean()),
+            "solved": float((table["num_correct"] == table["num_bases"]).mean()),
+            "bits_per_base": float((table["bits"] / table["num_bases"]).mean()),
+        }
     problem = cast(Problem, problem)
     outputs, labels = _tensors(problem, table)
     collection = problem_metrics(problem, outputs.shape[1])
@@ -135,6 +148,15 @@ def _tensors(problem: str, table: pd.DataFrame) -> tuple[torch.Tensor, torch.Ten
     return torch.from_numpy(np.ascontiguousarray(table[columns], dtype=np.float32)), torch.from_numpy(labels)
 
 
+def _at_length(length: Any, table: pd.DataFrame) -> dict[str, Any]:
+    accuracy = mean_interval(_scores("answers", table), unit="example")
+    return {
+        "length": int(length),
+        "metrics": metrics("answers", table),
+        "accuracy": _finite(dataclasses.asdict(accuracy)),
+    }
+
+
 def _difference(problem: str, model: pd.DataFrame, baseline: pd.DataFrame) -> Estimate:
     if problem == "language_model":
         mine, theirs = _blocks(model), _blocks(baseline)
@@ -155,6 +177,8 @@ def _blocks(table: pd.DataFrame) -> pd.DataFrame:
 
 def _scores(problem: str, table: pd.DataFrame) -> np.ndarray:
     """What each example adds to the headline metric."""
+    if problem == "answers":
+        return (table["num_correct"] / table["num_bases"]).to_numpy()
     outputs, labels = _tensors(problem, table)
     if problem == "single_label":
         return (outputs.argmax(dim=1) == labels).double().numpy()

@@ -142,8 +142,7 @@ def _test(
             rows.to_parquet(folder.path / f"predictions_{key}.parquet")
         baselines[baseline] = rows
     name = type(model.backbone).__name__
-    problem = getattr(datamodule, "problem", "language_model")
-    results = compare(problem, "test", name, table, baselines)
+    results = compare(datamodule.judged_as, "test", name, table, baselines)
     folder.write_json(folder.results, results)
     return results
 

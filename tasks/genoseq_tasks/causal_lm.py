@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -14,15 +15,29 @@ from torch.optim.lr_scheduler import LRScheduler
 from genoseq.data.loading import IGNORED_LABEL
 from genoseq.errors import ConfigError
 from genoseq.models import SequenceModel
-from genoseq.training.metrics import BitsPerBase
+from genoseq.training.metrics import BaseAccuracy, BitsPerBase
 from genoseq_tasks.base import Batch, SequenceTask
 
 
-class CausalLM(SequenceTask):
-    """Learn to predict each token from those before it; measured in bits per base.
+class Scores(NamedTuple):
+    """Of the scored bases of each row.
 
-    Training is on every token of a window. Evaluation is of A, C, G and T alone, each under the full
-    distribution over the model's vocabulary, at the positions that the batch labels.
+    Attributes:
+        nats: (B,) float64, sums of -ln p.
+        bases: (B,) how many there are.
+        correct: (B,) how many of them are the likeliest token.
+    """
+
+    nats: torch.Tensor
+    bases: torch.Tensor
+    correct: torch.Tensor
+
+
+class CausalLM(SequenceTask):
+    """Learn to predict each token from those before it; measured in bits per base, and by how many are right.
+
+    Training is on every token that the batch labels, without labels on all. Evaluation is of A, C, G and T
+    alone, each under the full distribution over the model's vocabulary, at the same positions.
 
     Args:
         model, optimizer, schedule, seed: as for every task.
@@ -47,6 +62,7 @@ class CausalLM(SequenceTask):
             )
         assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
         self.bits_per_base = BitsPerBase()
+        self.accuracy = BaseAccuracy()
         self.register_buffer("base_ids", torch.from_numpy(model.tokenizer.base_ids), persistent=False)
         self.base_ids: torch.Tensor
 
@@ -60,34 +76,42 @@ class CausalLM(SequenceTask):
         self._score(batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure a batch, and keep a row a tile: `index`, `num_bases`, `bits` (their sum)."""
-        nats, bases = self._score(batch)
+        """Measure a batch, and keep a row a tile: `index`, `num_bases`, `num_correct`, `bits` (their sum)."""
+        scores = self._score(batch)
         rows = pd.DataFrame(
             {
                 "index": batch["index"].cpu().numpy(),
-                "num_bases": bases.cpu().numpy(),
-                "bits": (nats / math.log(2)).cpu().numpy(),
+                "num_bases": scores.bases.cpu().numpy(),
+                "num_correct": scores.correct.cpu().numpy(),
+                "bits": (scores.nats / math.log(2)).cpu().numpy(),
             }
         )
         self._test_rows.append(rows[batch["counted"].cpu().numpy()])
 
     def compute_metrics(self) -> dict[str, torch.Tensor]:
-        """`loss` (nats per base), `bits_per_base` and `perplexity`."""
-        bits = self.bits_per_base.compute()
+        """`loss` (nats per base), `bits_per_base`, `perplexity` and `accuracy`."""
+        bits, accuracy = self.bits_per_base.compute(), self.accuracy.compute()
         self.bits_per_base.reset()
-        return {"loss": bits * math.log(2), "bits_per_base": bits, "perplexity": 2**bits}
+        self.accuracy.reset()
+        return {
+            "loss": bits * math.log(2),
+            "bits_per_base": bits,
+            "perplexity": 2**bits,
+            "accuracy": accuracy,
+        }
 
-    def _score(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sums of -ln p over the scored bases of each row, (B,) float64, and their numbers, (B,)."""
-        logits = self.model(batch["input_ids"], batch.get("attention_mask")).logits
+    def _score(self, batch: Batch) -> Scores:
+        logits = self.model(batch["input_ids"], batch.get("attention_mask")).logits[:, :-1]
         targets = _labels(batch)[:, 1:]
         scored = torch.isin(targets, self.base_ids) & batch["counted"][:, None]
         nats = functional.cross_entropy(
-            logits[:, :-1].float().transpose(1, 2), targets.where(scored, IGNORED_LABEL), reduction="none"
+            logits.float().transpose(1, 2), targets.where(scored, IGNORED_LABEL), reduction="none"
         )
-        sums, bases = nats.double().sum(dim=1), scored.sum(dim=1)
-        self.bits_per_base.update(sums, bases)
-        return sums, bases
+        correct = scored & (logits.argmax(dim=-1) == targets)
+        scores = Scores(nats.double().sum(dim=1), scored.sum(dim=1), correct.sum(dim=1))
+        self.bits_per_base.update(scores.nats, scores.bases)
+        self.accuracy.update(scores.correct, scores.bases)
+        return scores
 
 
 def _labels(batch: Batch) -> torch.Tensor:

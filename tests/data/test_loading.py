@@ -103,7 +103,7 @@ def test_steps_go_on_through_stages(examples: int, later: dict[int, int], step: 
     expected = (here.epoch + 1, 0) if begins else (here.epoch, here.step + 1)
     assert (following.epoch, following.step) == expected
     assert stages.epochs_before(step) < stages.epochs_before(step + 1)
-    assert stages.first_epochs.keys() == {0, *later}
+    assert list(stages.by_epoch({0: "a", **dict.fromkeys(later, "b")}).values()) == ["a", *"b" * len(later)]
 
 
 @pytest.mark.parametrize("divisors", [{}, {1: 1}])

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from genoseq.errors import DataError
-from genoseq.report.folder import RunFolder
+from genoseq.report.folder import AtLength, RunFolder
 from genoseq.report.plots import plots_of
+from genoseq.report.plots.abilities import accuracy_by_length
 from genoseq.report.plots.classification import classification_plots
 from genoseq.report.plots.composition import composition_plots, gc_fractions, kmer_counts
 from genoseq.report.plots.curves import learning_curves
@@ -15,6 +16,7 @@ from genoseq.report.plots.language_model import bits_along
 from genoseq.report.plots.regression import regression_plot
 from genoseq.report.style import PALETTE
 from genoseq.sequence import encode_bases
+from genoseq.statistics import Estimate
 
 
 def test_kmers_are_counted_as_a_plain_loop_counts_them() -> None:
@@ -74,6 +76,24 @@ def test_language_model_run_names_its_baselines_as_the_table_does(language_model
     (plot,) = plots_of(RunFolder(language_model_run))["predictions"]
     shown = {line.get_label() for line in plot.figure.axes[0].lines}
     assert {"HyenaDNA", "static Markov (order 10)", "frozen counter"} <= shown
+
+
+def test_answers_have_a_line_a_model_beside_chance() -> None:
+    def rows(*accuracies: float) -> list[AtLength]:
+        return [
+            AtLength(2**place, {}, Estimate(value, value - 0.01, value + 0.01, 9, "example"))
+            for place, value in enumerate(accuracies, start=7)
+        ]
+
+    plot = accuracy_by_length({"a": rows(1.0, 0.9, 0.3), "b": rows(0.8, 0.25)}, trained_at=128)
+    lines = {line.get_label(): line for line in plot.figure.axes[0].lines}
+    assert list(lines["a"].get_xdata()) == [128, 256, 512]
+    assert list(lines["a"].get_ydata()) == [1.0, 0.9, 0.3]
+    assert list(lines["b"].get_ydata()) == [0.8, 0.25]
+    assert set(lines["chance"].get_ydata()) == {0.25}
+    assert set(lines["length trained at"].get_xdata()) == {128}
+    unknown = accuracy_by_length({"a": rows(1.0)}, trained_at=None)
+    assert "length trained at" not in {line.get_label() for line in unknown.figure.axes[0].lines}
 
 
 def test_validation_ring_is_at_the_best_value() -> None:

@@ -92,6 +92,13 @@ def test_what_is_planned_is_the_longest_batch(tiny_config, small) -> None:
     assert (shape.examples, shape.length) == (4, 1024)
 
 
+def test_lessons_are_of_all_lengths_and_tests_longer() -> None:
+    with initialize_config_dir(str(configs_dir()), version_base="1.3"):
+        config = compose("train", overrides=["data=ability_passkey", "data.length=64", "global_batch_size=4"])
+    shape = largest_batch(instantiate(config.data), 1)
+    assert (shape.examples, shape.length, shape.evaluation_length) == (4, 64, 2048)
+
+
 def test_longer_sequences_take_more_in_a_straight_line(small: Callable[..., DictConfig]) -> None:
     config = small("model.l_max=100000")
     datamodule = instantiate(config.data)

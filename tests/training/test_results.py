@@ -62,6 +62,27 @@ def test_regression_with_several_outputs() -> None:
     assert metrics["pearson"] == pytest.approx(1)
 
 
+def test_answers_are_measured_at_each_length() -> None:
+    table = pd.DataFrame(
+        {
+            "length": [64, 64, 1000, 1000],
+            "num_bases": [8, 8, 400, 400],
+            "num_correct": [8, 4, 100, 300],
+            "bits": [0.0, 8.0, 800.0, 400.0],
+        }
+    )
+    results = compare("answers", "test", "M", table, {"B": table.assign(num_correct=table["num_bases"])})
+    assert (results["metric"], results["higher_is_better"]) == ("accuracy", True)
+    # The mean over examples: long answers do not count for more.
+    assert results["rows"][0]["metrics"] == {"accuracy": 0.625, "solved": 0.25, "bits_per_base": 1.0}
+    assert results["rows"][1]["versus_model"]["mean"] == -0.375
+    short, long = results["by_length"]
+    assert (short["length"], short["metrics"]["accuracy"], short["metrics"]["solved"]) == (64, 0.75, 0.5)
+    assert (long["length"], long["metrics"]["accuracy"], long["metrics"]["solved"]) == (1000, 0.5, 0.0)
+    assert (short["accuracy"]["mean"], short["accuracy"]["n"]) == (0.75, 2)
+    assert short["accuracy"]["low"] < 0.75 < short["accuracy"]["high"]
+
+
 def test_a_metric_that_is_not_defined_is_null() -> None:
     table = pd.DataFrame({"chromosome": ["c"], "start": [0], "end": [9], "num_bases": [9], "bits": [18.0]})
     results = compare("language_model", "test", "M", table, {"B": table})

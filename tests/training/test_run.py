@@ -227,7 +227,7 @@ def test_early_stopping_stays_stopped(tiny_config: Config) -> None:
 
 def test_an_unknown_monitor_names_those_there_are(tiny_config: Config) -> None:
     with pytest.raises(ConfigError, match="val/perplexity"):
-        train(tiny_config("callbacks.checkpoint.monitor=val/accuracy"))
+        train(tiny_config("callbacks.checkpoint.monitor=val/auroc"))
 
 
 def test_a_run_without_an_end(tiny_config: Config) -> None:

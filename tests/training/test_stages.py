@@ -74,7 +74,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *, cut_at: int = -1) -> l
     shapes: list[tuple[int, ...]] = []
     callbacks = trainer._callbacks
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "_callbacks", lambda config: [*callbacks(config), Watch(shapes, cut_at)])
+        patch.setattr(trainer, "_callbacks", lambda *given: [*callbacks(*given), Watch(shapes, cut_at)])
         train(settings(folder))
     return shapes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib
 
 from genoseq.report.folder import RunFolder
+from genoseq.report.plots.abilities import accuracy_by_length
 from genoseq.report.plots.classification import class_names, classification_plots
 from genoseq.report.plots.comparison import difference_plot
 from genoseq.report.plots.composition import composition_plots
@@ -43,7 +44,9 @@ def _composition(run: RunFolder) -> list[Plot]:
 
 
 def _predictions(run: RunFolder) -> list[Plot]:
-    """What the table's columns allow: tiles of bits, class probabilities, or plain numbers."""
+    """Answers by length; else what the table allows: tiles of bits, class probabilities, or plain numbers."""
+    if run.results and run.results.by_length:
+        return [accuracy_by_length({run.model_name: run.results.by_length}, trained_at=run.trained_at)]
     table = run.predictions
     if table is None or table.empty:
         return []

@@ -11,6 +11,7 @@ from genoseq.report.words import METRICS, metric_label
 _SMOOTHED_POINTS = 50
 _LOSS_UNITS = {
     "language_model": "cross-entropy loss (nats per base)",
+    "answers": "cross-entropy loss (nats per base)",
     "single_label": "cross-entropy loss (nats)",
     "multi_label": "cross-entropy loss (nats)",
 }
