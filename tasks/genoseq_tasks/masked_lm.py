@@ -5,22 +5,19 @@ Source: Devlin et al. 2019, "BERT", section 3.1 (15 %, of which 80 % hidden, 10 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
-from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from genoseq.data.loading import IGNORED_LABEL
 from genoseq.errors import ConfigError
 from genoseq.models import SequenceModel
-from genoseq.training.metrics import BitsPerBase
-from genoseq_tasks.base import Batch, SequenceTask
+from genoseq_tasks.base import Batch
+from genoseq_tasks.language_model import LanguageModelTask, Predictions
 
 # Apart from the random numbers that the data draw from (seed, epoch, index).
 _STREAM = 0x4D4C4D
@@ -37,8 +34,8 @@ class Corrupted(NamedTuple):
     labels: torch.Tensor
 
 
-class MaskedLM(SequenceTask):
-    """Learn to tell hidden bases; measured in bits per hidden base.
+class MaskedLM(LanguageModelTask):
+    """Learn to tell hidden bases.
 
     Which bases of an example are chosen is a function of (seed, epoch, index) and of the example alone: not
     of the batch, its padding or the device. Chosen are A, C, G and T at positions that the batch labels.
@@ -73,9 +70,6 @@ class MaskedLM(SequenceTask):
         self.hidden_fraction = hidden_fraction
         self.exchanged_fraction = exchanged_fraction
         self.mask_id = model.tokenizer.token_id(_MASK_TOKEN)
-        self.bits_per_base = BitsPerBase()
-        self.register_buffer("base_ids", torch.from_numpy(model.tokenizer.base_ids), persistent=False)
-        self.base_ids: torch.Tensor
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Mean cross-entropy of the chosen bases, in nats."""
@@ -85,27 +79,13 @@ class MaskedLM(SequenceTask):
             corrupted.input_ids, batch.get("attention_mask"), labels=corrupted.labels, loss_only=True
         ).loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure a batch."""
-        self._score(batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure a batch, and keep a row a tile: `index`, `num_bases` (hidden ones), `bits` (their sum)."""
-        nats, bases = self._score(batch)
-        rows = pd.DataFrame(
-            {
-                "index": batch["index"].cpu().numpy(),
-                "num_bases": bases.cpu().numpy(),
-                "bits": (nats / math.log(2)).cpu().numpy(),
-            }
-        )
-        self._test_rows.append(rows[batch["counted"].cpu().numpy()])
-
-    def compute_metrics(self) -> dict[str, torch.Tensor]:
-        """`loss` (nats per hidden base), `bits_per_base` and `perplexity`."""
-        bits = self.bits_per_base.compute()
-        self.bits_per_base.reset()
-        return {"loss": bits * math.log(2), "bits_per_base": bits, "perplexity": 2**bits}
+    def predict(self, batch: Batch) -> Predictions:
+        """Logits where every chosen base is hidden, and those bases."""
+        chosen, _, _ = self._draw(batch, epoch=0)
+        chosen &= batch["counted"][:, None]
+        ids = batch["input_ids"]
+        logits = self.model(ids.masked_fill(chosen, self.mask_id), batch.get("attention_mask")).logits
+        return Predictions(logits, ids.where(chosen, IGNORED_LABEL))
 
     def corrupt(self, batch: Batch, *, epoch: int) -> Corrupted:
         """Choose bases of a batch, and hide or exchange them as in training."""
@@ -136,18 +116,6 @@ class MaskedLM(SequenceTask):
         if "labels" in batch:
             chosen &= batch["labels"] != IGNORED_LABEL
         return chosen, fate, substitute
-
-    def _score(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sums of -ln p over the hidden bases of each row, (B,) float64, and their numbers, (B,)."""
-        chosen, _, _ = self._draw(batch, epoch=0)
-        chosen &= batch["counted"][:, None]
-        ids = batch["input_ids"]
-        logits = self.model(ids.masked_fill(chosen, self.mask_id), batch.get("attention_mask")).logits
-        targets = ids.where(chosen, IGNORED_LABEL)
-        nats = functional.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none")
-        sums, bases = nats.double().sum(dim=1), chosen.sum(dim=1)
-        self.bits_per_base.update(sums, bases)
-        return sums, bases
 
 
 def _check(model: SequenceModel, chosen: float, hidden: float, exchanged: float) -> None:
