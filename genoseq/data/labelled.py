@@ -9,7 +9,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from genoseq.data.labels import Level
-from genoseq.data.loading import IGNORED_LABEL, ExampleKey
+from genoseq.data.loading import IGNORED_LABEL, ExampleKey, unlabelled
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.sequence import StrandKind, Strands, reverse_complement, strand_policy
 from genoseq.tokenizers import Tokenizer, encode_passes
@@ -21,7 +21,7 @@ class LabelledSequences(Dataset[dict[str, Any]]):
     Args:
         sequences: nucleotide letters, none empty.
         labels: one array a sequence, as `LabelReader.read` gives them.
-        tokenizer: makes ids, with its special tokens; these have the label -100 at level "token".
+        tokenizer: makes ids, with its special tokens; these are `unlabelled` at level "token".
         level: what a label belongs to; "token" needs a tokenizer of single bases.
         strand: "stranded" where a label holds for the strand that is given, "unstranded" for both.
         strands: what becomes of the two strands, see `StrandPolicy`; labels of bases go with the sequence, to
@@ -107,7 +107,8 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         before = len(self._tokenizer.prefix_ids) + (self._policy.passes - 1) * len(labels)
         ends = (before, len(self._tokenizer.suffix_ids))
         labels = labels[::-1] if self._policy.second_pass == "other" else labels
-        return np.pad(labels, [ends, *[(0, 0)] * (labels.ndim - 1)], constant_values=IGNORED_LABEL)
+        widths = [ends, *[(0, 0)] * (labels.ndim - 1)]
+        return np.pad(labels, widths, constant_values=unlabelled(labels.dtype))
 
     def _check_tokens(self, max_length: int | None, truncation: bool) -> None:
         for row, sequence in enumerate(self._sequences):

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from genoseq.data.loading import IGNORED_LABEL
+from genoseq.data.loading import unlabelled
 from genoseq.data.tables import require_columns
 from genoseq.errors import ConfigError, DataError, require_choice
 
@@ -32,7 +32,7 @@ class LabelReader:
     | regression | one number or several columns | () or (T,) float32 | (L,) or (L, T) float32 |
 
     At level "token" a field holds one label a base: letters without anything between them (`EEIIN`), or
-    apart by commas or spaces; "." where a base has none, which becomes -100.
+    apart by commas or spaces; "." where a base has none, which becomes -100, or NaN among numbers (`unlabelled`).
 
     Attributes:
         classes: names of the outputs, in the order of their numbers; None for one number.
@@ -117,8 +117,8 @@ class LabelReader:
 
     def _token_values(self, texts: tuple[str, ...]) -> np.ndarray:
         if _UNLABELLED in texts:
-            kind = np.int64 if self.problem == "single_label" else np.float32
-            return np.full(len(texts), IGNORED_LABEL, dtype=kind)
+            kind = np.dtype(np.int64 if self.problem == "single_label" else np.float32)
+            return np.full(len(texts), unlabelled(kind), dtype=kind)
         return self._values(texts)
 
     def _values(self, texts: tuple[str, ...]) -> np.ndarray:

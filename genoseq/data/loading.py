@@ -7,6 +7,7 @@ computes which slice of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,8 +22,8 @@ from genoseq.tokenizers import Tokenizer
 
 IGNORED_LABEL = -100
 
-# What padding gets in the fields that an example may have for each of its tokens.
-_FILLS = {"labels": IGNORED_LABEL, "second_pass": False}
+# The fields that an example may have for each of its tokens.
+_OF_TOKENS = ("labels", "second_pass")
 
 
 class ExampleKey(NamedTuple):
@@ -153,13 +154,23 @@ class EvaluationBatchSampler(Sampler[list[ExampleKey]]):
             yield [ExampleKey(0, index) for index in rows] or [ExampleKey(0, 0, counted=False)]
 
 
+def unlabelled(dtype: np.dtype) -> float:
+    """What stands where there is no label: `IGNORED_LABEL`, and NaN among labels that may have any value."""
+    return math.nan if np.issubdtype(dtype, np.floating) else IGNORED_LABEL
+
+
+def is_labelled(labels: torch.Tensor) -> torch.Tensor:
+    """Where `labels` of any shape are not `unlabelled`, bool of that shape."""
+    return ~labels.isnan() if labels.is_floating_point() else labels != IGNORED_LABEL
+
+
 def collate(tokenizer: Tokenizer) -> Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]:
     """A function that stacks examples into a batch.
 
     Returns:
         A picklable function. It pads `input_ids` to the longest of the batch (B, L), gives `attention_mask`
         (B, L) bool only where something was padded, pads what an example says of each token on the same side
-        (labels with -100, second_pass with False), and stacks every other field.
+        (labels with what `unlabelled` says, second_pass with False), and stacks every other field.
     """
     return partial(_collate_examples, tokenizer)
 
@@ -174,9 +185,10 @@ def _collate_examples(tokenizer: Tokenizer, examples: Sequence[Mapping[str, Any]
         if field == "input_ids":
             continue
         values = [np.asarray(example[field]) for example in examples]
-        if field in _FILLS and "attention_mask" in batch and _one_per_token(values, sequences):
+        if field in _OF_TOKENS and "attention_mask" in batch and _one_per_token(values, sequences):
+            fill = unlabelled(values[0].dtype) if field == "labels" else False
             width = tokens.input_ids.shape[1]
-            values = [_pad(value, width, tokenizer.padding_side, _FILLS[field]) for value in values]
+            values = [_pad(value, width, tokenizer.padding_side, fill) for value in values]
         batch[field] = torch.from_numpy(np.stack(values))
     return batch
 
@@ -187,7 +199,7 @@ def _one_per_token(values: Sequence[np.ndarray], sequences: Sequence[np.ndarray]
     )
 
 
-def _pad(values: np.ndarray, length: int, side: str, fill: int) -> np.ndarray:
+def _pad(values: np.ndarray, length: int, side: str, fill: float) -> np.ndarray:
     missing = length - values.shape[0]
     ends = (missing, 0) if side == "left" else (0, missing)
     widths = [ends, *[(0, 0)] * (values.ndim - 1)]

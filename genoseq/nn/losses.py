@@ -73,7 +73,7 @@ def problem_loss(problem: Problem, logits: torch.Tensor, labels: torch.Tensor) -
             `regression` (squared error).
         logits: (..., outputs).
         labels: (...) classes, or (..., outputs) zeros and ones, or values; values of one output may also be
-            (...). `IGNORED` (NaN for a regression) does not count.
+            (...). NaN does not count, nor does `IGNORED`, which a regression may have as a value.
 
     Returns:
         () float32 or better; 0 where nothing counts.
@@ -82,7 +82,9 @@ def problem_loss(problem: Problem, logits: torch.Tensor, labels: torch.Tensor) -
         return _mean_cross_entropy(logits, labels)
     logits = _precise(logits)
     targets = labels.to(logits.dtype).reshape(logits.shape)
-    counted = ~torch.isnan(targets) if problem == "regression" else targets != IGNORED
+    counted = ~torch.isnan(targets)
+    if problem == "multi_label":
+        counted &= targets != IGNORED
     targets = targets.masked_fill(~counted, 0)
     if problem == "regression":
         losses = (logits - targets).square()

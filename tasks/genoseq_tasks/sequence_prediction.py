@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
-from genoseq.data.loading import IGNORED_LABEL
+from genoseq.data.loading import is_labelled
 from genoseq.errors import ConfigError
 from genoseq.models import SequenceHead, SequenceModel, TokenHead
 from genoseq.tokenizers import turned_places
@@ -94,7 +94,7 @@ class SequencePrediction(SequenceTask):
         labelled = batch["counted"]
         if values.ndim == 3:
             labels = batch["labels"] if batch["labels"].ndim == 2 else batch["labels"][..., 0]
-            labelled = labelled[:, None] & (labels != IGNORED_LABEL)
+            labelled = labelled[:, None] & is_labelled(labels)
         outputs, labels = values[labelled], batch["labels"][labelled]
         if len(outputs):
             self.mean_loss.update(output.loss, weight=len(outputs))

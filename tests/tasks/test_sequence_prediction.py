@@ -45,6 +45,8 @@ class GcContent:
             "multi_label": np.array([rich, 1 - rich, rich], dtype=np.float32),
             "regression": np.float32(inside.mean()),
             "token": inside.astype(np.int64),
+            # The first base is not measured.
+            "token_number": np.where(np.arange(len(codes)) > 0, inside, np.nan).astype(np.float32),
         }[self.kind]
         return {"input_ids": ids, "labels": labels, "index": key.index, "counted": key.counted}
 
@@ -72,9 +74,10 @@ class GcData(SequenceDataModule):
 def trained(kind: str, *, strands: str = "none", strand: str = "unstranded") -> tuple[Trainer, Any]:
     torch.manual_seed(0)
     backbone = HyenaDNA(d_model=16, num_layers=1, d_inner=32, l_max=32)
-    num_outputs = {"single_label": 2, "multi_label": 3, "regression": 1, "token": 2}[kind]
-    if kind == "token":
-        head: Any = TokenHead(backbone, problem="single_label", num_outputs=num_outputs)
+    num_outputs = {"single_label": 2, "multi_label": 3, "regression": 1, "token": 2, "token_number": 1}[kind]
+    if kind.startswith("token"):
+        problem: Any = "single_label" if kind == "token" else "regression"
+        head: Any = TokenHead(backbone, problem=problem, num_outputs=num_outputs)
     else:
         head = SequenceHead(backbone, problem=kind, num_outputs=num_outputs)
     data = GcData(kind, strand)
@@ -139,6 +142,15 @@ def test_a_class_of_each_token() -> None:
     lengths = [len(GcContent("token", 21, "").__getitem__(key)["labels"]) for key in keys(21)]
     assert len(table) == sum(lengths), "padding is not predicted"
     assert float(trainer.callback_metrics["test/accuracy"]) > 0.9
+
+
+def test_a_number_of_each_token() -> None:
+    trainer, task = trained("token_number")
+    table = task.predictions
+    lengths = [len(GcContent("token", 21, "").__getitem__(key)["labels"]) for key in keys(21)]
+    assert len(table) == sum(lengths) - 21, "neither padding nor what was not measured is predicted"
+    assert float(trainer.callback_metrics["test/mse"]) < 0.05
+    assert float(trainer.callback_metrics["test/loss"]) < 0.05, "nothing else is learnt from"
 
 
 def keys(size: int) -> Any:
