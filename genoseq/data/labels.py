@@ -32,7 +32,7 @@ class LabelReader:
     | regression | one number or several columns | () or (T,) float32 | (L,) or (L, T) float32 |
 
     At level "token" a field holds one label a base: letters without anything between them (`EEIIN`), or
-    apart by commas or spaces; "." where a base has none, which becomes -100, or NaN among numbers (`unlabelled`).
+    apart by commas or spaces; "." where a base has none, which becomes -100, or NaN among numbers.
 
     Attributes:
         classes: names of the outputs, in the order of their numbers; None for one number.

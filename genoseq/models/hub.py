@@ -7,6 +7,7 @@ are read without executing pickles.
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -42,6 +43,8 @@ from genoseq.models.tensor_files import (
 )
 from genoseq.nn.materialize import Values
 from genoseq.tokenizers import CharacterTokenizer, Tokenizer, load_tokenizer
+
+_log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 Layout = Literal["genoseq", "original", "hf"]
@@ -128,10 +131,22 @@ def load(
 def load_backbone(*, checkpoint: str | os.PathLike[str]) -> Backbone:
     """The backbone of any checkpoint that `load` takes, ready to be fine-tuned under another head.
 
+    The log says where a head with weights of its own is left behind.
+
     Raises:
         CheckpointError: as `load`.
     """
-    return load(checkpoint).backbone.train()
+    model = load(checkpoint)
+    shared = {id(parameter) for parameter in model.backbone.parameters()}
+    left = sum(parameter.numel() for parameter in model.head.parameters() if id(parameter) not in shared)
+    if left:
+        _log.info(
+            "the %s of %s is left behind, %s parameters: the new head has none of them",
+            type(model.head).__name__,
+            checkpoint,
+            f"{left:,}",
+        )
+    return model.backbone.train()
 
 
 def save(model: SequenceModel, folder: str | os.PathLike[str]) -> Path:

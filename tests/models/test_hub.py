@@ -252,6 +252,18 @@ def test_pretrained_backbone_under_a_new_head(small_model: SequenceModel, tmp_pa
         export(model, tmp_path, layout="onnx")  # type: ignore[arg-type]
 
 
+def test_a_head_that_is_left_behind_is_named(
+    small_model: SequenceModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="genoseq")
+    load_backbone(checkpoint=small_model.save(tmp_path / "tied"))
+    assert not caplog.text, "all of a tied head goes with the backbone"
+    head = SequenceHead(small_model.backbone, num_outputs=3)
+    load_backbone(checkpoint=SequenceModel(small_model.backbone, head).save(tmp_path / "labelled"))
+    count = sum(parameter.numel() for parameter in head.parameters())
+    assert f"SequenceHead of {tmp_path / 'labelled'} is left behind, {count} parameters" in caplog.text
+
+
 @contextmanager
 def room_for_small_files() -> Iterator[None]:
     """No file may grow beyond 4 KB, as on a disk that fills up."""
