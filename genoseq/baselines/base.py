@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from genoseq.errors import DataError
+from genoseq.errors import ConfigError, DataError
 from genoseq.sequence import Interval
 
 if TYPE_CHECKING:
@@ -35,12 +35,28 @@ class Baseline(ABC):
     name: str
 
     @abstractmethod
+    def require_data(self, datamodule: Any) -> None:
+        """Refuse data that this is no baseline for.
+
+        Raises:
+            ConfigError: they are of another kind.
+        """
+
+    @abstractmethod
     def predict(self, datamodule: Any, split: Split = "test") -> pd.DataFrame:
         """Fit on train, choose settings on validation, predict `split`: one row a tile or an example."""
 
 
 class GenomeBaseline(Baseline):
     """A baseline that gives every base of a genome its cost in bits."""
+
+    def require_data(self, datamodule: Any) -> None:
+        """Genomes in tiles."""
+        if not (hasattr(datamodule, "sequences") and hasattr(datamodule, "tiles")):
+            raise ConfigError(
+                f"{self.name} counts the bases of genomes, and a {type(datamodule).__name__} has none. Give "
+                "baselines=none."
+            )
 
     @abstractmethod
     def fit_splits(self, datamodule: GenomeData) -> None:

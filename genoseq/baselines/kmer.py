@@ -65,6 +65,16 @@ class SequenceRegression(Baseline):
     def strand_choices(self) -> tuple[bool, ...]:
         """Whether to try one strand, both added up, or each."""
 
+    def require_data(self, datamodule: Any) -> None:
+        """One label or one number a sequence."""
+        if not _one_label_each(datamodule):
+            found = {name: getattr(datamodule, name, None) for name in ("problem", "level", "classes")}
+            raise ConfigError(
+                f"{self.name} predicts one label or one number a sequence; a {type(datamodule).__name__} has "
+                + ", ".join(f"{name}={value}" for name, value in found.items())
+                + ". Give baselines=none."
+            )
+
     def predict(self, datamodule: LabelledData, split: Split = "test") -> pd.DataFrame:
         """Fit on train, choose on validation, predict `split`.
 
@@ -75,12 +85,7 @@ class SequenceRegression(Baseline):
         Raises:
             ConfigError: the data have neither one label nor one number a sequence.
         """
-        if not _one_label_each(datamodule):
-            raise ConfigError(
-                f"{self.name} predicts one label or one number a sequence; the data have "
-                f"problem={datamodule.problem}, level={datamodule.level}, outputs "
-                f"{datamodule.classes}. Give baselines=none."
-            )
+        self.require_data(datamodule)
         train, validation, wanted = (datamodule.examples(part) for part in ("train", "validation", split))
         model, both_strands, length = self._choose(train, validation, datamodule.problem)
         table = self._table(model, self._features(wanted, length, both_strands), wanted, datamodule)
@@ -171,8 +176,8 @@ class OneHotLogisticRegression(SequenceRegression):
         return sparse.csr_matrix((np.ones(known.sum(), dtype=np.float32), entries), (len(cut), 4 * length))
 
 
-def _one_label_each(datamodule: LabelledData) -> bool:
-    if datamodule.level != "sequence":
+def _one_label_each(datamodule: Any) -> bool:
+    if getattr(datamodule, "level", None) != "sequence":
         return False
     one_number = datamodule.problem == "regression" and datamodule.classes is None
     return one_number or datamodule.problem == "single_label"

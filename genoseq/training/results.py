@@ -49,10 +49,25 @@ def describe_rows(predictions: pd.DataFrame, datamodule: Any, split: Split) -> p
     return table if leaked is None else table.assign(leaked=leaked[index])
 
 
+def require_baselines(settings: Mapping[str, Any], datamodule: SequenceDataModule) -> None:
+    """Refuse configured baselines that are not for these data.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for component in settings.values():
+        instantiate(component).require_data(datamodule)
+
+
 def baseline_predictions(
     settings: Mapping[str, Any], datamodule: SequenceDataModule, split: Split
 ) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Fit each configured baseline on the train split: its key, its name, and its predictions of `split`."""
+    """Fit each configured baseline on the train split: its key, its name, and its predictions of `split`.
+
+    Raises:
+        ConfigError: one is not for these data.
+    """
+    require_baselines(settings, datamodule)
     for key, component in settings.items():
         _log.info("fitting the baseline %s", key)
         baseline = instantiate(component)

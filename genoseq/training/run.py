@@ -25,7 +25,7 @@ from genoseq.training.callbacks import Throughput
 from genoseq.training.checkpoint import BEST
 from genoseq.training.environment import describe_environment
 from genoseq.training.fully_sharded import first_device
-from genoseq.training.results import baseline_predictions, compare, describe_rows
+from genoseq.training.results import baseline_predictions, compare, describe_rows, require_baselines
 from genoseq.training.run_folder import RunFolder
 from genoseq.training.trainer import build_trainer
 
@@ -74,6 +74,8 @@ def train(config: DictConfig) -> RunResult:
 
 def _train(config: DictConfig, folder: RunFolder) -> RunResult:
     datamodule: SequenceDataModule = instantiate(config.data)
+    if config.test:
+        require_baselines(config.baselines, datamodule)
     trainer = build_trainer(config, datamodule, run_dir=str(folder.path))
     seed_everything(config.seed, verbose=False)
     task = build_task(config, _new_model(config, trainer, datamodule))

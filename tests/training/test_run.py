@@ -100,6 +100,18 @@ def test_never_refuses_a_folder_that_exists(tiny_config: Config) -> None:
     assert step_of(folder) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("StaticMarkov", []), ("KmerLogisticRegression", ["max_k=2", "penalties=[1.0]"])],
+)
+def test_baselines_of_other_data_are_refused_before_training(
+    tiny_config: Config, name: str, settings: list[str]
+) -> None:
+    given = [f"baselines.other.{setting}" for setting in (f"_target_=genoseq.baselines.{name}", *settings)]
+    with pytest.raises(ConfigError, match="TinyData .*baselines=none"):
+        train(tiny_config("test=true", *given))
+
+
 def test_a_start_that_failed_is_not_in_the_way(tiny_config: Config) -> None:
     with pytest.raises(ConfigError, match="micro_batch_size=3"):
         train(tiny_config("micro_batch_size=3", "model.d_inner=8", "resume=never"))
