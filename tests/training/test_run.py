@@ -108,7 +108,7 @@ def test_baselines_of_other_data_are_refused_before_training(
     tiny_config: Config, name: str, settings: list[str]
 ) -> None:
     given = [f"baselines.other.{setting}" for setting in (f"_target_=genoseq.baselines.{name}", *settings)]
-    with pytest.raises(ConfigError, match="TinyData .*baselines=none"):
+    with pytest.raises(ConfigError, match=r"TinyData .*baselines=none"):
         train(tiny_config("test=true", *given))
 
 
