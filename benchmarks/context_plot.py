@@ -16,7 +16,7 @@ from pathlib import Path
 
 import matplotlib
 
-from genoseq.report.style import MATPLOTLIB, MODEL, OTHERS, Plot, new_axes
+from genoseq.report.style import MATPLOTLIB, MODEL, Plot, new_axes, series_of
 
 
 @matplotlib.rc_context(MATPLOTLIB)
@@ -24,7 +24,9 @@ def draw(bits: dict[int, float], counters: dict[str, float], split: str) -> Plot
     figure, axes = new_axes((7.0, 4.0))
     style = {"color": MODEL.colour, "linestyle": MODEL.line, "marker": MODEL.marker}
     axes.plot(list(bits), list(bits.values()), label="HyenaDNA, trained at this context", **style)
-    for (name, value), series in zip(counters.items(), OTHERS, strict=False):
+    styles = series_of(list(counters))
+    for name, value in counters.items():
+        series = styles[name]
         axes.axhline(value, color=series.colour, linestyle=series.line, label=name)
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(bits), [f"{context // 1024}k" for context in bits])

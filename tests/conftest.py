@@ -21,6 +21,12 @@ hypothesis.settings.load_profile("genoseq")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`gpu` is the one mark of what needs a GPU: asked for where there is none, such a test is skipped."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of golden outputs and real data, read in place.

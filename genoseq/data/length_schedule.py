@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from genoseq.data.stages import by_step
 from genoseq.errors import ConfigError
 
 
@@ -44,13 +45,5 @@ def lengths_by_step(schedule: Sequence[Sequence[int]]) -> dict[int, int]:
     Raises:
         ConfigError: it is something else, or does not begin with step 0.
     """
-    try:
-        lengths = {int(step): int(length) for step, length in schedule}
-    except (TypeError, ValueError):
-        lengths = {}
-    if 0 not in lengths or min(lengths) < 0:
-        raise ConfigError(
-            f"length_schedule={schedule}: give pairs of an optimiser step and a length, the first of step 0, "
-            "such as [[0, 256], [1000, 1024]]."
-        )
-    return lengths
+    pairs = by_step("length_schedule", schedule, what="a length", example="[[0, 256], [1000, 1024]]")
+    return {step: int(length) for step, length in pairs.items()}

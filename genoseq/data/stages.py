@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from genoseq.errors import ConfigError
@@ -85,3 +85,27 @@ def steps_per_epoch(num_examples: int, global_batch_size: int) -> int:
             f"set: give global_batch_size={num_examples} or less."
         )
     return num_examples // global_batch_size
+
+
+def by_step(name: str, pairs: Sequence[Sequence[float]], *, what: str, example: str) -> dict[int, float]:
+    """A setting of stages, pairs of the optimiser step that one begins with and its value, by step.
+
+    Args:
+        name: of the setting.
+        pairs: its value.
+        what: the second of a pair is.
+        example: of such pairs.
+
+    Raises:
+        ConfigError: it is something else, or does not begin with step 0.
+    """
+    try:
+        values = {int(step): value for step, value in pairs}
+    except (TypeError, ValueError):
+        values = {}
+    if 0 not in values or min(values) < 0:
+        raise ConfigError(
+            f"{name}={pairs}: give pairs of an optimiser step and {what}, the first of step 0, such as "
+            f"{example}."
+        )
+    return values

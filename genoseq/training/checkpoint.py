@@ -153,7 +153,7 @@ class RunCheckpoint(Checkpoint):
             if isinstance(logger, CsvLogger):
                 logger.finalize("checkpoint")
         try:
-            trainer.save_checkpoint(part, weights_only=False)
+            trainer.save_checkpoint(part)
             if trainer.is_global_zero:
                 _put_in_place(part, self.folder / name)
         except OSError as error:

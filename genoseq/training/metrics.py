@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 
 import torch
@@ -12,52 +11,27 @@ from torchmetrics import classification as of
 from genoseq.nn.losses import Problem, require_problem
 
 
-class BitsPerBase(Metric):
-    """Mean code length of the scored bases, over all ranks."""
+class PerBase(Metric):
+    """Mean over the scored bases, over all ranks, of something that is known as sums over sequences."""
 
     is_differentiable = False
-    higher_is_better = False
     full_state_update = False
-    nats: torch.Tensor
+    total: torch.Tensor
     bases: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("nats", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("bases", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, nats: torch.Tensor, bases: torch.Tensor) -> None:
-        """Add sequences: (B,) sums of -ln p over their scored bases, and (B,) how many those are."""
-        self.nats += nats.double().sum()
+    def update(self, sums: torch.Tensor, bases: torch.Tensor) -> None:
+        """Add sequences: (B,) sums over their scored bases, and (B,) how many those are."""
+        self.total += sums.double().sum()
         self.bases += bases.sum()
 
     def compute(self) -> torch.Tensor:
-        """Bits per base."""
-        return self.nats / self.bases / math.log(2)
-
-
-class BaseAccuracy(Metric):
-    """Share of the scored bases that were the likeliest token, over all ranks."""
-
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-    correct: torch.Tensor
-    bases: torch.Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name in ("correct", "bases"):
-            self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-
-    def update(self, correct: torch.Tensor, bases: torch.Tensor) -> None:
-        """Add sequences: (B,) how many of their scored bases were right, and (B,) how many those are."""
-        self.correct += correct.sum()
-        self.bases += bases.sum()
-
-    def compute(self) -> torch.Tensor:
-        """Between 0 and 1."""
-        return self.correct / self.bases
+        """The mean of a base."""
+        return self.total / self.bases
 
 
 def problem_metrics(problem: Problem, num_outputs: int) -> MetricCollection:

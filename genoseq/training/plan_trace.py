@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch import LightningModule, Trainer
 from omegaconf import DictConfig
@@ -109,8 +110,8 @@ def trace_step(
     try:
         with fake, torch.device(device):
             model = build_model(config, datamodule)
-    except Exception:
-        # A constructor that looks at values; or a mistake in the settings, which then raises again.
+    except (InstantiationException, RuntimeError):
+        # A constructor that looks at values, directly or within Hydra; any other mistake raises again.
         model = build_model(config, datamodule)
     task = build_task(config, model)
     with fake, few_tiles():

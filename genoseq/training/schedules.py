@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from genoseq.data.stages import by_step
 from genoseq.errors import ConfigError
 
 
@@ -57,7 +58,9 @@ def staged_cosine(
     Raises:
         ConfigError: no stage begins with step 0, or a fraction is out of range.
     """
-    mosts = _by_step(stages)
+    mosts = by_step(
+        "schedule.stages", stages, what="a part of the full rate", example="[[0, 1.0], [900, 0.1]]"
+    )
     starts = sorted(mosts)
     ends = [min(end, total_steps) for end in (*starts[1:], total_steps)]
     factors = [
@@ -70,19 +73,6 @@ def staged_cosine(
         return mosts[starts[number]] * factors[number](step - starts[number])
 
     return LambdaLR(optimizer, factor)
-
-
-def _by_step(stages: Sequence[Sequence[float]]) -> dict[int, float]:
-    try:
-        mosts = {int(start): most for start, most in stages}
-    except (TypeError, ValueError):
-        mosts = {}
-    if 0 not in mosts or min(mosts) < 0:
-        raise ConfigError(
-            f"schedule.stages={stages}: give pairs of a step and a part of the full rate, the first of step "
-            "0, such as [[0, 1.0], [900, 0.1]]."
-        )
-    return mosts
 
 
 def _cosine(final_fraction: float) -> Callable[[float], float]:

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from genoseq.data.loading import IGNORED_LABEL
 from genoseq.models import SequenceModel
-from genoseq.training.metrics import BaseAccuracy, BitsPerBase
+from genoseq.training.metrics import PerBase
 from genoseq_tasks.base import Batch, SequenceTask
 
 
@@ -62,8 +62,8 @@ class LanguageModelTask(SequenceTask):
     ) -> None:
         super().__init__(model=model, optimizer=optimizer, schedule=schedule, seed=seed)
         assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
-        self.bits_per_base = BitsPerBase()
-        self.accuracy = BaseAccuracy()
+        self.nats_per_base = PerBase()
+        self.accuracy = PerBase()
         self.register_buffer("base_ids", torch.from_numpy(model.tokenizer.base_ids), persistent=False)
         self.base_ids: torch.Tensor
 
@@ -91,13 +91,13 @@ class LanguageModelTask(SequenceTask):
 
     def compute_metrics(self) -> dict[str, torch.Tensor]:
         """`loss` (nats per base), `bits_per_base`, `perplexity` and `accuracy`."""
-        bits, accuracy = self.bits_per_base.compute(), self.accuracy.compute()
-        self.bits_per_base.reset()
+        loss, accuracy = self.nats_per_base.compute(), self.accuracy.compute()
+        self.nats_per_base.reset()
         self.accuracy.reset()
         return {
-            "loss": bits * math.log(2),
-            "bits_per_base": bits,
-            "perplexity": 2**bits,
+            "loss": loss,
+            "bits_per_base": loss / math.log(2),
+            "perplexity": loss.exp(),
             "accuracy": accuracy,
         }
 
@@ -107,6 +107,6 @@ class LanguageModelTask(SequenceTask):
         nats = functional.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none")
         correct = scored & (logits.argmax(dim=-1) == targets)
         scores = Scores(nats.double().sum(dim=1), scored.sum(dim=1), correct.sum(dim=1))
-        self.bits_per_base.update(scores.nats, scores.bases)
+        self.nats_per_base.update(scores.nats, scores.bases)
         self.accuracy.update(scores.correct, scores.bases)
         return scores

@@ -177,8 +177,6 @@ def test_wide_filters_stay_with_torch() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("layout", "configuration"), TABLES, ids=str)
 def test_on_cuda(layout: str, configuration: Configuration, dtype: torch.dtype, silu: bool) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     for length in (*AWKWARD_LENGTHS, 4096, 10_007, 65_536):
         tensors = inputs(length, 4, layout, batch=2, channels=70, device="cuda")
         half = {name: tensors[name].to(dtype) for name in ("grad", "x")}
@@ -191,8 +189,6 @@ def test_on_cuda(layout: str, configuration: Configuration, dtype: torch.dtype, 
 @pytest.mark.gpu
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_more_than_2_to_the_31_elements_on_cuda(layout: str) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     channels, length = 5, 2**29
     x = torch.randn(1, channels, length, dtype=torch.bfloat16, device="cuda")
     if layout == "last":

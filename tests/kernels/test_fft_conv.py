@@ -155,8 +155,6 @@ def test_under_compile() -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("length", AWKWARD_LENGTHS)
 def test_on_cuda(length: int, mode: str) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     names = ("skip", "gate_in", "gate_out")
     tensors = inputs(length, length, dtype=torch.float32, device="cuda")
     expected = run(direct, {name: x.detach().double() for name, x in tensors.items()}, mode, names)

@@ -156,8 +156,6 @@ def test_every_configuration_compiles_for_a_gpu() -> None:
 
 
 def on_gpu(length: int, channels: int, **options: Any) -> Tensors:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     return inputs(length, channels=channels, device="cuda", states=16, groups=1, **options)
 
 
@@ -183,8 +181,6 @@ def test_every_configuration_on_cuda(which: str, index: int, monkeypatch: pytest
 @pytest.mark.slow
 def test_more_elements_than_32_bits_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Channels of one sequence do not see each other: the last ones alone give the same."""
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     monkeypatch.setattr(triton_impl, "CHUNK", 64)
     channels, length = 2056, 2**20 + 3
     made = {

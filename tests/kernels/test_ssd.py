@@ -286,8 +286,6 @@ def test_triton_half_precision_over_many_chunks() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("length", AWKWARD_LENGTHS)
 def test_triton_on_cuda(length: int, dtype: torch.dtype, config: triton_impl.Config) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     tensors = inputs(length, device="cuda")
     rounded = {name: x.to(dtype) if name in ("x", "B", "C", "z") else x for name, x in tensors.items()}
     compare(rounded, function=by_triton, coarse=dtype, dt_softplus=True)
@@ -297,8 +295,6 @@ def test_triton_on_cuda(length: int, dtype: torch.dtype, config: triton_impl.Con
 @pytest.mark.gpu
 def test_triton_on_cuda_with_the_tiles_of_real_models(config: triton_impl.Config) -> None:
     """P = 64 and N = 128, where matrix units and their layouts come in, against the torch path in float64."""
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     tensors = wide_inputs(1000, heads=4)
     precise = {name: x.double() for name, x in tensors.items()}
     expected = run(operator, precise, dt_softplus=True)
@@ -310,8 +306,6 @@ def test_triton_on_cuda_with_the_tiles_of_real_models(config: triton_impl.Config
 def test_triton_above_2_to_the_31_elements() -> None:
     """The last positions of 2.2e9 numbers, and their gradient, are those of the end alone: the state has
     forgotten the rest."""
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     tensors = wide_inputs(2**20 + 30_000, heads=32)
     assert tensors["x"].numel() > 2**31
     tail = {name: x[:, -4000:].clone() if name in ("x", "dt", "B", "C") else x for name, x in tensors.items()}

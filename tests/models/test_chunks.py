@@ -31,6 +31,7 @@ from genoseq.models.embedding import hidden_states, pool_parts
 from genoseq.models.ensemble import Ensemble
 from genoseq.models.heads import pool
 from genoseq.nn import BidirectionalAttention, MixerContext, ResidualBlock, make_norm
+from genoseq.nn.materialize import reset_children
 from genoseq.tokenizers import CharacterTokenizer
 
 TEXT = "ACGTTGCANGATTACAGGCTNNACGTATTCGAGCCTA"
@@ -61,7 +62,7 @@ class BothWays(Backbone):
         return self.embedding
 
     def reset_parameters(self) -> None:
-        raise NotImplementedError
+        reset_children(self)
 
     def forward(
         self,

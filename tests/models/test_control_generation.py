@@ -34,6 +34,13 @@ def made(family: str = "hyenadna", **settings: Any) -> SequenceModel:
     return model.eval()
 
 
+def test_no_rows_are_added_to_an_embedding_without_memory() -> None:
+    with torch.device("meta"):
+        backbone = BACKBONES["mamba2"]()
+    with pytest.raises(ConfigError, match=r"24 rows .* has 16 .*trainer=ddp"):
+        extend_vocabulary(backbone, 19)
+
+
 @pytest.mark.parametrize("family", BACKBONES)
 def test_old_rows_are_kept_bit_for_bit(family: str, tmp_path: Path) -> None:
     torch.manual_seed(0)

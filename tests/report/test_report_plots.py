@@ -132,6 +132,24 @@ def test_several_labels_an_example_have_no_confusion_matrix() -> None:
     ]
 
 
+def test_a_curve_has_its_colour_whatever_else_can_be_drawn() -> None:
+    generator = np.random.default_rng(0)
+    table = pd.DataFrame({f"probability_{name}": generator.random(50) for name in "abc"})
+    for name in "abc":
+        table[f"label_{name}"] = generator.integers(0, 2, size=50)
+
+    def colours() -> dict[str, str]:
+        roc, *_ = classification_plots(table, {}, "model")
+        return {str(line.get_label())[0]: line.get_color() for line in roc.figure.axes[0].lines}
+
+    table["label_a"] = [0] + [1] * 49
+    whole = colours()
+    table["label_a"] = 1
+    without = colours()
+    assert set("abc") <= whole.keys()
+    assert without == {name: colour for name, colour in whole.items() if name != "a"}
+
+
 def test_regression_says_how_well_it_correlates() -> None:
     label = np.arange(30.0)
     plot = regression_plot(pd.DataFrame({"label": label, "prediction": 2 * label + 1}))

@@ -109,7 +109,7 @@ def test_evaluation_hides_every_chosen_base(monkeypatch: pytest.MonkeyPatch) -> 
     _, chosen = learner.corrupt(given, epoch=0)
     assert torch.equal(seen[0][0] == MASK, chosen[0] != -100)
     assert not (seen[0][1] == MASK).any()
-    assert int(learner.bits_per_base.bases) == 2 * int((chosen[0] != -100).sum())
+    assert int(learner.nats_per_base.bases) == 2 * int((chosen[0] != -100).sum())
 
 
 class Palindromes:

@@ -231,7 +231,6 @@ def test_as_the_process_grows(mode: str) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(
     "settings",
     [

@@ -191,9 +191,9 @@ def _unit_square(
     if diagonal:
         axes.plot([0, 1], [0, 1], color=MUTED.light, linewidth=1, linestyle=(0, (2, 3)))
     drawable = [curve for curve in curves if 0 < curve.truth.sum() < len(curve.truth)]
-    styles = [MODEL, *series_of([curve.name for curve in curves[1:]]).values()]
-    for curve, style in reversed(list(zip(drawable, styles, strict=False))):
-        draw(axes, curve, style)
+    styles = series_of([curve.name for curve in curves[1:]]) | {curves[0].name: MODEL}
+    for curve in reversed(drawable):
+        draw(axes, curve, styles[curve.name])
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     if drawable:
         axes.legend(loc=legend, reverse=True)
