@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from genoseq.data.genomes import Genomes
 from genoseq.data.length_schedule import LengthSchedule
 from genoseq.data.loading import IGNORED_LABEL, ExampleKey
+from genoseq.data.planted_repeats import plant_repeats
 from genoseq.errors import ConfigError, DataError
 from genoseq.sequence import BASES, Interval, Strands, reverse_complement, strand_policy
 from genoseq.tokenizers import Tokenizer
@@ -48,6 +49,7 @@ class GenomeWindows(_GenomeDataset):
         examples_per_epoch: windows of an epoch; None for one pass.
         jitter: in bases, for passes.
         strands: what becomes of the two strands: "augment" turns half of the windows, at random.
+        planted_repeats: share of the windows that get copies of their own stretches, see `plant_repeats`.
         max_n_fraction: windows with a larger share of N are passed over.
         seed: example i of epoch e is a function of (seed, e, i).
 
@@ -66,15 +68,18 @@ class GenomeWindows(_GenomeDataset):
         examples_per_epoch: int | None = None,
         jitter: int = 0,
         strands: Strands = "none",
+        planted_repeats: float = 0.0,
         max_n_fraction: float = 1.0,
         seed: int = 0,
     ) -> None:
         super().__init__(genomes, tokenizer)
-        _require_settings(length, length_schedule, examples_per_epoch, jitter, max_n_fraction)
+        _require_settings(length, length_schedule, examples_per_epoch, jitter)
+        _require_shares(max_n_fraction=max_n_fraction, planted_repeats=planted_repeats)
         self._regions = list(regions)
         self._schedule = LengthSchedule(length, length_schedule)
         self._jitter = jitter
         self._turns = strand_policy(strands).turns
+        self._planted_repeats = planted_repeats
         self._max_n_fraction = max_n_fraction
         self._seed = seed
         self._examples_per_epoch = examples_per_epoch
@@ -97,6 +102,9 @@ class GenomeWindows(_GenomeDataset):
             codes = self._draw(self.length_at(key.epoch), generator)
         if self._turns and generator.random() < 0.5:
             codes = reverse_complement(codes)
+        # No number is drawn where nothing is planted: what such runs see stays as it was.
+        if self._planted_repeats and generator.random() < self._planted_repeats:
+            codes = plant_repeats(codes, generator)
         return {
             "input_ids": self._tokenizer.encode_codes(codes),
             "index": key.index,
@@ -239,7 +247,6 @@ def _require_settings(
     length_schedule: Mapping[int, int] | None,
     examples_per_epoch: int | None,
     jitter: int,
-    max_n_fraction: float,
 ) -> None:
     if min([length, *(length_schedule or {}).values()]) < 2:
         raise ConfigError("a window has at least 2 bases: give a larger length.")
@@ -252,5 +259,9 @@ def _require_settings(
             f"jitter={jitter} moves the windows of a pass over the genome: give examples_per_epoch=null "
             "with it. Random windows begin anywhere already."
         )
-    if not 0 <= max_n_fraction <= 1:
-        raise ConfigError(f"max_n_fraction={max_n_fraction} must be between 0 and 1.")
+
+
+def _require_shares(**shares: float) -> None:
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise ConfigError(f"{name}={share} must be between 0 and 1.")

@@ -40,6 +40,8 @@ class GenomeDataModule(SequenceDataModule):
         jitter: bases that the windows of a pass are moved by, at random.
         strands: what becomes of the two strands, see `StrandPolicy`: "none", "augment" or "equivariant", for
             there is no prediction of a whole window to average, nor to pool.
+        planted_repeats: share of the training windows that get copies of their own stretches, with mutations
+            and on either strand: it teaches to look back. 0 leaves them as the genome has them.
         max_n_fraction: training windows with a larger share of N are passed over.
         evaluation_length: bases of a tile; None is `length`.
         stride: bases that a tile scores, the others being context; None is all but one.
@@ -65,6 +67,7 @@ class GenomeDataModule(SequenceDataModule):
         examples_per_epoch: int | None,
         jitter: int,
         strands: Strands,
+        planted_repeats: float,
         max_n_fraction: float,
         evaluation_length: int | None,
         stride: int | None,
@@ -101,6 +104,7 @@ class GenomeDataModule(SequenceDataModule):
         self.examples_per_epoch = examples_per_epoch
         self.jitter = jitter
         self.strands = strands
+        self.planted_repeats = planted_repeats
         self.max_n_fraction = max_n_fraction
         self.evaluation_length = length if evaluation_length is None else evaluation_length
         self.stride = stride
@@ -121,6 +125,7 @@ class GenomeDataModule(SequenceDataModule):
             examples_per_epoch=self.examples_per_epoch,
             jitter=self.jitter,
             strands=self.strands,
+            planted_repeats=self.planted_repeats,
             max_n_fraction=self.max_n_fraction,
             seed=self.seed,
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.models.backbone import BackboneOutput
@@ -67,6 +68,8 @@ class HybriDNA(ResidualStack):
         pad_vocab_size_multiple: the embedding's rows are rounded up to a multiple of this.
         padding_id: token whose embedding is not learned; None for none, which a mask makes unnecessary.
         l_max: the most tokens a sequence may have; None for any number, but where there is Hyena.
+        embed_dropout: dropout of the embeddings.
+        resid_dropout: dropout of what every mixer and MLP adds.
         norm: `rms` or `layer`.
         norm_epsilon: of the norms of the residual stream.
         initializer_range: standard deviation of the first embeddings.
@@ -99,6 +102,8 @@ class HybriDNA(ResidualStack):
         pad_vocab_size_multiple: int = 1,
         padding_id: int | None = None,
         l_max: int | None = None,
+        embed_dropout: float = 0.0,
+        resid_dropout: float = 0.0,
         norm: Norm = "rms",
         norm_epsilon: float = 1e-5,
         initializer_range: float = 0.02,
@@ -117,7 +122,8 @@ class HybriDNA(ResidualStack):
                 mlp = GatedMlp(d_model=d_model, d_inner=d_inner, bias=mlp_bias, sequence_tile=sequence_tile)
                 parts = (mlp, make_norm(norm, d_model, epsilon=norm_epsilon))
             mixer = LAYER_KINDS[letter].mixer(**mixer_arguments(letter, arguments))
-            blocks.append(ResidualBlock(mixer, make_norm(norm, d_model, epsilon=norm_epsilon), *parts))
+            first_norm = make_norm(norm, d_model, epsilon=norm_epsilon)
+            blocks.append(ResidualBlock(mixer, first_norm, *parts, dropout=resid_dropout))
         super().__init__(
             blocks,
             d_model=d_model,
@@ -130,6 +136,7 @@ class HybriDNA(ResidualStack):
         self.arguments = arguments
         self.padding_id = padding_id
         self.l_max = l_max
+        self.dropout = nn.Dropout(embed_dropout)
         self._initialize()
 
     def reset_parameters(self) -> None:
@@ -157,7 +164,7 @@ class HybriDNA(ResidualStack):
         return super().init_state(batch_size, max_length=max_length)
 
     def _embed(self, input_ids: torch.Tensor) -> torch.Tensor:
-        x = super()._embed(input_ids)
+        x = self.dropout(super()._embed(input_ids))
         if self.padding_id is None:
             return x
         return torch.where((input_ids == self.padding_id).unsqueeze(-1), x.detach(), x)

@@ -39,10 +39,17 @@ class ResidualBlock(nn.Module):
         mixer: of width D.
         norm: of width D.
         mlp, norm2: both, or neither.
+        dropout: of what is added to the residual stream.
     """
 
     def __init__(
-        self, mixer: Mixer, norm: NormLayer, mlp: nn.Module | None = None, norm2: NormLayer | None = None
+        self,
+        mixer: Mixer,
+        norm: NormLayer,
+        mlp: nn.Module | None = None,
+        norm2: NormLayer | None = None,
+        *,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         assert (mlp is None) == (norm2 is None)
@@ -50,19 +57,20 @@ class ResidualBlock(nn.Module):
         self.norm = norm
         self.mlp = mlp
         self.norm2 = norm2
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self, x: torch.Tensor, context: MixerContext | None = None, *, state: Any = None
     ) -> torch.Tensor:
         """(B, L, D) to (B, L, D); a `state` is carried on in place."""
-        return self._feed_forward(x + self.mixer(normed(self.norm, x), context, state=state))
+        return self._feed_forward(x + self.dropout(self.mixer(normed(self.norm, x), context, state=state)))
 
     def step(self, x: torch.Tensor, state: Any) -> torch.Tensor:
         """One position, (B, D) to (B, D); the `state` is carried on in place."""
-        return self._feed_forward(x + self.mixer.step(normed(self.norm, x), state)[0])
+        return self._feed_forward(x + self.dropout(self.mixer.step(normed(self.norm, x), state)[0]))
 
     def _feed_forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.mlp is None:
             return x
         assert self.norm2 is not None
-        return x + self.mlp(normed(self.norm2, x))
+        return x + self.dropout(self.mlp(normed(self.norm2, x)))

@@ -144,6 +144,7 @@ def test_windows_grow_as_scheduled(genomes: Genomes) -> None:
         {"jitter": 3},
         {"jitter": -1, "examples_per_epoch": None},
         {"max_n_fraction": 1.5},
+        {"planted_repeats": -0.1},
         {"length_schedule": {0: 16, 2: 32}},
         {"length_schedule": {1: 64}},
         {"length_schedule": {0: 64}, "examples_per_epoch": None},
@@ -205,7 +206,7 @@ def datamodule(fasta: Path | str, **settings: Any) -> GenomeDataModule:
     arguments = {
         "tokenizer": TOKENIZER, "fasta": fasta, "weights": None, "split": BlockSplit(), "length": 64,
         "length_schedule": None, "constant_tokens": False, "examples_per_epoch": 32, "jitter": 0,
-        "strands": "augment", "max_n_fraction": 0.1, "evaluation_length": None, "stride": None,
+        "strands": "augment", "planted_repeats": 0.0, "max_n_fraction": 0.1, "evaluation_length": None, "stride": None,
         "global_batch_size": 8, "micro_batch_size": None, "num_workers": 0, "pin_memory": False, "seed": 0,
     }  # fmt: skip
     return GenomeDataModule(**{**arguments, **settings})  # type: ignore[arg-type]
