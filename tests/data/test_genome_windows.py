@@ -206,7 +206,8 @@ def datamodule(fasta: Path | str, **settings: Any) -> GenomeDataModule:
     arguments = {
         "tokenizer": TOKENIZER, "fasta": fasta, "weights": None, "split": BlockSplit(), "length": 64,
         "length_schedule": None, "constant_tokens": False, "examples_per_epoch": 32, "jitter": 0,
-        "strands": "augment", "planted_repeats": 0.0, "max_n_fraction": 0.1, "evaluation_length": None, "stride": None,
+        "strands": "augment", "planted_repeats": 0.0, "max_n_fraction": 0.1, "evaluation_length": None,
+        "stride": None,
         "global_batch_size": 8, "micro_batch_size": None, "num_workers": 0, "pin_memory": False, "seed": 0,
     }  # fmt: skip
     return GenomeDataModule(**{**arguments, **settings})  # type: ignore[arg-type]
