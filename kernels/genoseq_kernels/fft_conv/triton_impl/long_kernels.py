@@ -5,7 +5,7 @@ entry and to a channel counted from `first`. Scratch memory is float32, or float
 each column (first pass) or row (second pass) of it.
 """
 # mypy: disable-error-code="no-untyped-def"
-# ruff: noqa: RET505 (Triton goes on compiling after a constant branch that returns)
+
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def _row_tile(blocks):
 def _columns_to_scratch(
     re, im, row, columns, scratch, scales, left, middle, right, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    DOT: tl.constexpr,
+    REAL: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    re, im, peak = normalise(re, im, DOT)
-    re, im = transform(re, im, left, middle, right, A, C, B, DOT)
+    re, im, peak = normalise(re, im, REAL, DOT)
+    re, im = transform(re, im, left, middle, right, A, C, B, REAL, DOT)
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
     re, im = multiply(re, im, t_re, t_im)
     frequency, offsets = column_tile_offsets(columns, A, B, COLUMNS, BLOCK)
@@ -80,13 +80,10 @@ def _columns_from_scratch(
         im *= scale
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
     re, im = multiply(re, im, t_re, -t_im)
-    re, im, peak = normalise(re, im, DOT)
+    re, im, peak = normalise(re, im, False, DOT)
     re, im = adjoint(re, im, left, middle, right, A, C, B, REAL, DOT)
     factor = peak / (radix * B * COLUMNS).to(tl.float32)
-    if REAL:
-        return re * factor, None
-    else:
-        return re * factor, im * factor
+    return re * factor, im * factor
 
 
 @triton.jit
@@ -104,24 +101,9 @@ def sequence_columns(
     gate_offset = entry * gate_entry + channel * gate_channel
     re = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < length))
     _columns_to_scratch(
-        re,
-        None,
-        row,
-        columns,
-        scratch,
-        scales,
-        left,
-        middle,
-        right,
-        radix,
-        plane,
-        A,
-        C,
-        B,
-        COLUMNS,
-        BLOCK,
-        DOT,
-    )
+        re, re, row, columns, scratch, scales, left, middle, right, radix, plane,
+        A, C, B, COLUMNS, BLOCK, True, DOT,
+    )  # fmt: skip
 
 
 @triton.jit
@@ -138,7 +120,7 @@ def filter_columns(
     re, im = load_filter(k, offset, n, inside, taps, radix * B * COLUMNS, centre, wrap, WRAPPED)
     _columns_to_scratch(
         re, im, row, columns, scratch, scales, left, middle, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, DOT,
+        A, C, B, COLUMNS, BLOCK, not WRAPPED, DOT,
     )  # fmt: skip
 
 
@@ -192,7 +174,7 @@ def _rows_forward(
         scale = tl.load(column_scales + row.to(tl.int64) * (P * Q) + column)
         re *= scale
         im *= scale
-    return frequencies(re, im, left, middle, right, P, BLOCK, Q, DOT)
+    return frequencies(re, im, left, middle, right, P, BLOCK, Q, False, DOT)
 
 
 @triton.jit
@@ -211,7 +193,7 @@ def _rows_back(
     re, im, row, block, rows, scratch, row_scales, left, middle, right, plane,
     P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    re, im, peak = normalise(re, im, DOT)
+    re, im, peak = normalise(re, im, False, DOT)
     re, im = adjoint(re, im, left, middle, right, P, BLOCK, Q, False, DOT)
     index, _, offsets = row_tile_offsets(block, P, BLOCK, Q)
     store_complex_row(re, im, scratch, row, offsets, index < rows, plane)

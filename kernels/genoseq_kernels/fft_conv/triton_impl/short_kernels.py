@@ -3,7 +3,7 @@
 `tl.program_id(1)` is the first batch entry of a program, the number of programs there its stride.
 """
 # mypy: disable-error-code="no-untyped-def"
-# ruff: noqa: RET505 (Triton goes on compiling after a constant branch that returns)
+
 
 from __future__ import annotations
 
@@ -36,13 +36,10 @@ def _back(
     re, im, left, middle, right, points,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    re, im, peak = normalise(re, im, DOT)
+    re, im, peak = normalise(re, im, False, DOT)
     re, im = adjoint(re, im, left, middle, right, A, C, B, REAL, DOT)
     factor = peak / points.to(tl.float32)
-    if REAL:
-        return re * factor, None
-    else:
-        return re * factor, im * factor
+    return re * factor, im * factor
 
 
 @triton.jit
@@ -52,7 +49,7 @@ def _make_filter(
 ):  # fmt: skip
     """Spectrum of a tile's filters, made of their taps."""
     re, im = load_filter(k, channel * k_channel, n, inside, taps, points, centre, wrap, WRAPPED)
-    re, im = frequencies(re, im, left, middle, right, A, C, B, DOT)
+    re, im = frequencies(re, im, left, middle, right, A, C, B, not WRAPPED, DOT)
     return _add_skip(re, skip, channel, channels), im
 
 
@@ -106,7 +103,7 @@ def short_forward(
         entry = tl.cast(index, tl.int64)
         u_offset = entry * u_entry + channel * u_channel
         re = load_gated(u, u_offset, gate_in, entry * in_entry + channel * in_channel, n, inside)
-        re, im = frequencies(re, None, left, middle, right, A, C, B, DOT)
+        re, im = frequencies(re, re, left, middle, right, A, C, B, True, DOT)
         re, im = multiply(re, im, h_re, h_im)
         re, im = _back(re, im, left, middle, right, radix * B, A, C, B, True, DOT)
         store_gated(
@@ -134,9 +131,9 @@ def short_backward(
         out_offset = entry * out_entry + channel * out_channel
         g_offset = entry * grad_entry + channel * grad_channel
         re = load_gated(u, u_offset, gate_in, in_offset, n, present)
-        v_re, v_im = frequencies(re, None, left, middle, right, A, C, B, DOT)
+        v_re, v_im = frequencies(re, re, left, middle, right, A, C, B, True, DOT)
         re = load_gated(grad, g_offset, gate_out, out_offset, n, present)
-        g_re, g_im = frequencies(re, None, left, middle, right, A, C, B, DOT)
+        g_re, g_im = frequencies(re, re, left, middle, right, A, C, B, True, DOT)
         re, im = multiply(g_re, g_im, v_re, -v_im)
         sum_re += re
         sum_im += im

@@ -57,6 +57,7 @@ def load_filter(k, offset, n, inside, taps, points, centre, wrap, WRAPPED: tl.co
     """Taps at lags n, and with WRAPPED, as imaginary part, minus those at lags n - points.
 
     Where sequences are real numbers times the right angle's weight, going around the circle is a factor i.
+    Without WRAPPED filters are real.
     """
     re = tl.load(k + offset + n + centre, inside & (n + centre < taps), other=0.0).to(tl.float32)
     if WRAPPED:
@@ -64,7 +65,7 @@ def load_filter(k, offset, n, inside, taps, points, centre, wrap, WRAPPED: tl.co
         im = tl.load(k + offset + tap, inside & (tap >= 0) & (tap < taps), other=0.0).to(tl.float32)
         return re, -im
     else:
-        return re, None
+        return re, re
 
 
 @triton.jit

@@ -5,9 +5,10 @@ twiddle and a product from the right; the adjoint takes the same steps backwards
 transposed between two products. C signals stand side by side as a tile (A, C, B), which is (A, C * B) to the
 left product and (A * C, B) to the right one. Frequency ka + A * kb comes out at [ka, c, kb].
 
-Complex numbers are pairs of float32 tiles; an imaginary part that is None is zero. `DOT` says how products
-are formed: `tf32x3` for float32 results, `tf32` or `fp16` for 16-bit ones, whose tiles are scaled to a
-largest value of 1 beforehand and then cannot overflow.
+Complex numbers are pairs of float32 tiles. With `REAL` the imaginary part is zero: what is given for it is
+not looked at, and what is returned means nothing (Triton 3.6 cannot return None). `DOT` says how products are
+formed: `tf32x3` for float32 results, `tf32` or `fp16` for 16-bit ones, whose tiles are scaled to a largest
+value of 1 beforehand and then cannot overflow.
 """
 # mypy: disable-error-code="no-untyped-def"
 # ruff: noqa: RET505 (Triton goes on compiling after a constant branch that returns)
@@ -57,14 +58,15 @@ def product(a, b, total, DOT: tl.constexpr):
 
 @triton.jit
 def transform(
-    re, im, left, middle, right, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, DOT: tl.constexpr
-):
+    re, im, left, middle, right,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, DOT: tl.constexpr,
+):  # fmt: skip
     """Transform of C signals (A, C, B), by the tables of `plan`."""
     m_re, m_im = load_complex(left, A, A)
     x_re = as_operand(re, A, C * B, DOT)
     z_re = product(m_re, x_re, None, DOT)
     z_im = product(m_im, x_re, None, DOT)
-    if im is not None:
+    if not REAL:
         x_im = as_operand(im, A, C * B, DOT)
         z_re = product(-m_im, x_im, z_re, DOT)
         z_im = product(m_re, x_im, z_im, DOT)
@@ -91,7 +93,7 @@ def adjoint(
     REAL: tl.constexpr,
     DOT: tl.constexpr,
 ):
-    """The adjoint of `transform`, its inverse but for A * B; with REAL the imaginary part is None."""
+    """The adjoint of `transform`, its inverse but for A * B; with REAL only the real part is made."""
     if B > 1:
         f_re, f_im = load_complex(right, B, B)
         re, im = from_right(re, im, f_re, -f_im, A, C, B, DOT)
@@ -103,7 +105,7 @@ def adjoint(
     z_im = as_operand(im, A, C * B, DOT)
     x_re = tl.reshape(product(m_im, z_im, product(m_re, z_re, None, DOT), DOT), (A, C, B))
     if REAL:
-        return x_re, None
+        return x_re, x_re
     else:
         return x_re, tl.reshape(product(m_re, z_im, product(-m_im, z_re, None, DOT), DOT), (A, C, B))
 
@@ -119,7 +121,7 @@ def from_right(re, im, f_re, f_im, A: tl.constexpr, C: tl.constexpr, B: tl.const
 
 
 @triton.jit
-def normalise(re, im, DOT: tl.constexpr):
+def normalise(re, im, REAL: tl.constexpr, DOT: tl.constexpr):
     """Tiles (A, C, B) over the largest value of each of the C signals, and these values (1, C, 1).
 
     For float32 products nothing is changed, and the values are 1.
@@ -128,23 +130,21 @@ def normalise(re, im, DOT: tl.constexpr):
         return re, im, 1.0
     else:
         size = tl.abs(re)
-        if im is not None:
+        if not REAL:
             size = tl.maximum(size, tl.abs(im))
         peak = tl.max(tl.max(size, axis=2, keep_dims=True), axis=0, keep_dims=True)
         peak = tl.maximum(peak, 1e-30)
-        re = re / peak
-        if im is not None:
-            im = im / peak
-        return re, im, peak
+        return re / peak, im / peak, peak
 
 
 @triton.jit
 def frequencies(
-    re, im, left, middle, right, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, DOT: tl.constexpr
-):
+    re, im, left, middle, right,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, DOT: tl.constexpr,
+):  # fmt: skip
     """`transform` of tiles of any scale."""
-    re, im, peak = normalise(re, im, DOT)
-    re, im = transform(re, im, left, middle, right, A, C, B, DOT)
+    re, im, peak = normalise(re, im, REAL, DOT)
+    re, im = transform(re, im, left, middle, right, A, C, B, REAL, DOT)
     return re * peak, im * peak
 
 
