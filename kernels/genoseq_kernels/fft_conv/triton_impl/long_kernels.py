@@ -6,7 +6,6 @@ each column (first pass) or row (second pass) of it.
 """
 # mypy: disable-error-code="no-untyped-def"
 
-
 from __future__ import annotations
 
 import triton

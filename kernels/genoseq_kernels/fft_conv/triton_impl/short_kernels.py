@@ -4,7 +4,6 @@
 """
 # mypy: disable-error-code="no-untyped-def"
 
-
 from __future__ import annotations
 
 import triton
