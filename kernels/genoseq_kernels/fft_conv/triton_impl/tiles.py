@@ -87,27 +87,71 @@ def spectrum_offsets(row, P: tl.constexpr, Q: tl.constexpr):
 
 @triton.jit
 def column_tile_offsets(
-    columns, A: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr
+    tile,
+    blocks,
+    A: tl.constexpr,
+    C: tl.constexpr,
+    B: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
-    """Frequencies (A, 1, B) of a tile of columns, which are rows of scratch, and their place there."""
-    row = tl.arange(0, A)[:, None, None] * B + tl.arange(0, B)[None, None, :]
-    return row, ((row // BLOCK) * COLUMNS + columns) * BLOCK + row % BLOCK
+    """Place in scratch of a tile of columns, (A * B // BLOCK, C * BLOCK), and which of it there is.
+
+    Scratch holds (blocks, COLUMNS, BLOCK) numbers, rows innermost: each pass reads and writes long runs.
+    """
+    block = tl.arange(0, A * B // BLOCK)[:, None]
+    return (block * COLUMNS + tile * C) * BLOCK + tl.arange(0, C * BLOCK)[None, :], block < blocks
 
 
 @triton.jit
-def row_tile_offsets(block, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr):
-    """Rows (1, BLOCK, 1) and columns (P, 1, Q) of a tile of rows, and their place in scratch."""
-    row = block * BLOCK + tl.arange(0, BLOCK)[None, :, None]
-    column = tl.arange(0, P)[:, None, None] * Q + tl.arange(0, Q)[None, None, :]
-    return row, column, (block * P * Q + column) * BLOCK + tl.arange(0, BLOCK)[None, :, None]
+def columns_as_stored(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, BLOCK: tl.constexpr):
+    """From (A, C, B) to the order of `column_tile_offsets`."""
+    x = tl.reshape(tl.permute(x, (0, 2, 1)), (A * B // BLOCK, BLOCK, C))
+    return tl.reshape(tl.permute(x, (0, 2, 1)), (A * B // BLOCK, C * BLOCK))
+
+
+@triton.jit
+def columns_as_tile(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, BLOCK: tl.constexpr):
+    """The reverse of `columns_as_stored`."""
+    x = tl.permute(tl.reshape(x, (A * B // BLOCK, C, BLOCK)), (0, 2, 1))
+    return tl.permute(tl.reshape(x, (A, B, C)), (0, 2, 1))
+
+
+@triton.jit
+def row_tile_offsets(block, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr):
+    """Place in scratch of a block of rows, (P * Q // C, C * BLOCK): a line for each tile of columns."""
+    line = tl.arange(0, P * Q // C)[:, None]
+    return (block * (P * Q) + line * C) * BLOCK + tl.arange(0, C * BLOCK)[None, :]
+
+
+@triton.jit
+def rows_as_stored(x, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr):
+    """From (P, BLOCK, Q) to the order of `row_tile_offsets`."""
+    return tl.reshape(tl.permute(x, (0, 2, 1)), (P * Q // C, C * BLOCK))
+
+
+@triton.jit
+def rows_as_tile(x, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr):
+    """The reverse of `rows_as_stored`."""
+    return tl.permute(tl.reshape(x, (P, Q, BLOCK)), (0, 2, 1))
+
+
+@triton.jit
+def rows_of_block(block, BLOCK: tl.constexpr):
+    """Rows (1, BLOCK, 1) of a block."""
+    return block * BLOCK + tl.arange(0, BLOCK)[None, :, None]
 
 
 @triton.jit
 def load_complex_row(memory, row, offsets, inside, plane):
-    """Complex numbers of one row of scratch or spectra, whose two planes hold `plane` numbers each."""
+    """Complex numbers of one row of scratch or spectra, whose two planes hold `plane` numbers each.
+
+    `inside` is None where all is.
+    """
     start = memory + row.to(tl.int64) * (2 * plane)
-    re = tl.load(start + offsets, inside, other=0.0).to(tl.float32)
-    return re, tl.load(start + plane + offsets, inside, other=0.0).to(tl.float32)
+    other = None if inside is None else 0.0
+    re = tl.load(start + offsets, inside, other).to(tl.float32)
+    return re, tl.load(start + plane + offsets, inside, other).to(tl.float32)
 
 
 @triton.jit

@@ -7,8 +7,8 @@ left product and (A * C, B) to the right one. Frequency ka + A * kb comes out at
 
 Complex numbers are pairs of float32 tiles. With `REAL` the imaginary part is zero: what is given for it is
 not looked at, and what is returned means nothing (Triton 3.6 cannot return None). `DOT` says how products are
-formed: `tf32x3` for float32 results, `tf32` or `fp16` for 16-bit ones, whose tiles are scaled to a largest
-value of 1 beforehand and then cannot overflow.
+formed: `tf32x3` for float32 results, `fp16` for 16-bit ones, whose tiles are scaled to a largest value of 1
+first: transforms are unitary, so that one of N <= 2**24 points cannot overflow.
 """
 # mypy: disable-error-code="no-untyped-def"
 # ruff: noqa: RET505 (Triton goes on compiling after a constant branch that returns)
@@ -17,6 +17,10 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
+from triton.language.extra import libdevice
+
+_INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+"""Whether kernels run under Triton's interpreter, which knows none of the hardware's functions."""
 
 
 @triton.jit
@@ -93,7 +97,7 @@ def adjoint(
     REAL: tl.constexpr,
     DOT: tl.constexpr,
 ):
-    """The adjoint of `transform`, its inverse but for A * B; with REAL only the real part is made."""
+    """The inverse of `transform`; with REAL only the real part is made."""
     if B > 1:
         f_re, f_im = load_complex(right, B, B)
         re, im = from_right(re, im, f_re, -f_im, A, C, B, DOT)
@@ -121,10 +125,10 @@ def from_right(re, im, f_re, f_im, A: tl.constexpr, C: tl.constexpr, B: tl.const
 
 
 @triton.jit
-def normalise(re, im, REAL: tl.constexpr, DOT: tl.constexpr):
-    """Tiles (A, C, B) over the largest value of each of the C signals, and these values (1, C, 1).
+def shrink(re, im, REAL: tl.constexpr, DOT: tl.constexpr, EACH: tl.constexpr = False):
+    """A tile (A, C, B) over its largest value, with EACH over that of each of the C signals, and that value.
 
-    For float32 products nothing is changed, and the values are 1.
+    For float32 products nothing is changed, and it is 1.
     """
     if DOT == "tf32x3":
         return re, im, 1.0
@@ -132,33 +136,22 @@ def normalise(re, im, REAL: tl.constexpr, DOT: tl.constexpr):
         size = tl.abs(re)
         if not REAL:
             size = tl.maximum(size, tl.abs(im))
-        peak = tl.max(tl.max(size, axis=2, keep_dims=True), axis=0, keep_dims=True)
+        if EACH:
+            peak = tl.max(tl.max(size, axis=2, keep_dims=True), axis=0, keep_dims=True)
+        else:
+            peak = tl.max(size)
         peak = tl.maximum(peak, 1e-30)
-        return re / peak, im / peak, peak
-
-
-@triton.jit
-def frequencies(
-    re, im, left, middle, right,
-    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, DOT: tl.constexpr,
-):  # fmt: skip
-    """`transform` of tiles of any scale."""
-    re, im, peak = normalise(re, im, REAL, DOT)
-    re, im = transform(re, im, left, middle, right, A, C, B, REAL, DOT)
-    return re * peak, im * peak
+        return re * (1 / peak), im * (1 / peak), peak
 
 
 @triton.jit
 def root(m, points):
     """exp(-2 pi i m / (4 * points)) of integers m, |m| < 4 * points <= 2**26.
 
-    Reduced as integers to an eighth of a turn, where a Taylor series is exact to float32.
+    The hardware's sine and cosine are exact to 5e-7 within a turn.
     """
-    turns = tl.floor(m.to(tl.float32) / points + 0.5).to(tl.int32)
-    angle = (m - turns * points).to(tl.float32) * (1.5707963267948966 / points)
-    square = angle * angle
-    sine = angle * (1 + square * (-1 / 6 + square * (1 / 120 + square * (-1 / 5040 + square * (1 / 362880)))))
-    cosine = 1 + square * (-1 / 2 + square * (1 / 24 + square * (-1 / 720 + square * (1 / 40320))))
-    odd = (turns & 1) != 0
-    sign = tl.where((turns & 2) != 0, -1.0, 1.0)
-    return sign * tl.where(odd, -sine, cosine), sign * tl.where(odd, -cosine, -sine)
+    angle = m.to(tl.float32) * (-1.5707963267948966 / points)
+    if _INTERPRETED:
+        return tl.cos(angle), tl.sin(angle)
+    else:
+        return libdevice.fast_cosf(angle), libdevice.fast_sinf(angle)
