@@ -138,7 +138,7 @@ def test_three_passes(mode: str, dtype: torch.dtype, configuration: Configuratio
 @pytest.mark.parametrize("mode", ["causal", "circular"])
 def test_three_passes_of_one_row(mode: str, dtype: torch.dtype, configuration: Configuration) -> None:
     large = Tile(2**15, 16)  # a few large tiles, which the interpreter is quickest at
-    check_three_passes(1, 1, mode, dtype, Configuration(configuration.dot, large, large, large))
+    check_three_passes(1, 1, mode, dtype, Configuration(configuration.parts, large, large, large))
 
 
 def check_three_passes(

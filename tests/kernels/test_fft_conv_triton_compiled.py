@@ -16,12 +16,11 @@ from typing import Any
 import pytest
 
 LARGEST_SHARED_BYTES = 232_448
-BACKWARD = ("short_backward", "gradient_rows", "filter_rows_back")
 Row = dict[str, Any]
 
 
 def compiled(length: int, only: str = "") -> list[Row]:
-    """Resources of all kernels of a length, or of the first configuration with these products."""
+    """Resources of all kernels of a length, or of the first configuration of one dtype."""
     environment = os.environ | {"TRITON_INTERPRET": "0"}
     command = [sys.executable, __file__, "--json", f"--only={only}", str(length)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -37,7 +36,7 @@ def check(rows: list[Row]) -> None:
 
 
 def test_kernels_of_16_bits_compile_without_spills() -> None:
-    rows = compiled(65_537, only="fp16")
+    rows = compiled(65_537, only="bfloat16")
     check(rows)
     assert [row["kernel"] for row in rows if row["stack"]] == []
 
@@ -60,47 +59,38 @@ def resources(length: int, dtype_name: str, only: str) -> Iterator[Row]:
 
     short = [(name, short_options) for name in ("short_spectrum", "short_forward", "short_backward")]
     columns = ("sequence_columns", "filter_columns", "sequence_columns_back", "filter_columns_back")
-    rows = ("rows_forward", "sequence_rows", "gradient_rows", "filter_rows_back")
+    rows = ("filter_rows", "sequence_rows", "gradient_rows")
     long = [(name, column_options) for name in columns] + [(name, row_options) for name in rows]
     chosen = configurations(getattr(torch, dtype_name))
-    if only:
-        chosen = tuple(configuration for configuration in chosen if configuration.dot == only)[:1]
-    for configuration in chosen:
+    for configuration in chosen[:1] if only else chosen:
         for name, options_of in short if length <= MAX_SHORT_LENGTH else long:
-            plan = make_plan(
-                length,
-                configuration,
-                gradient=name in ("short_backward", "gradient_rows", "filter_rows_back"),
-            )
+            plan = make_plan(length, configuration, gradient=name in ("short_backward", "gradient_rows"))
             kernel = getattr(short_kernels if plan.short else long_kernels, name)
             constants = dict(options_of(plan))
             launch = {option: constants.pop(option) for option in ("num_warps", "num_stages")}
             if "WRAPPED" in kernel.arg_names:
                 constants["WRAPPED"] = True
-            signature = signature_of(kernel.arg_names, dtype_name, configuration.dot)
-            if configuration.dot == "tf32x3":
+            signature = signature_of(kernel.arg_names, dtype_name)
+            if dtype_name == "float32":
                 constants |= {name: None for name, kind in signature.items() if "scales" in name}
-            if name == "gradient_rows" and plan.gradient_in_steps:
-                constants["scratch"] = None
-            if name == "short_forward":
+            if name in ("short_forward", "sequence_rows"):
                 constants["spectrum"] = None
             found = compile_for_gpu(kernel, signature, constants, **launch)
             yield {
-                "length": length, "dtype": dtype_name, "dot": configuration.dot, "kernel": name,
+                "length": length, "dtype": dtype_name, "kernel": name,
                 "tile": [x for key, x in constants.items() if key in ("A", "C", "B", "P", "BLOCK", "Q")],
                 "warps": launch["num_warps"], "registers": found.registers, "stack": found.stack_bytes,
                 "shared": found.shared_bytes,
             }  # fmt: skip
 
 
-def signature_of(names: list[str], dtype_name: str, dot: str) -> dict[str, str]:
+def signature_of(names: list[str], dtype_name: str) -> dict[str, str]:
     """Triton types of a kernel's arguments."""
     data = {"float32": "*fp32", "bfloat16": "*bf16"}[dtype_name]
-    scratch = "*fp32" if dot == "tf32x3" else "*fp16"
-    table = "*fp16" if dot == "fp16" else "*fp32"
-    kinds = dict.fromkeys(("left", "right"), table)
-    kinds |= dict.fromkeys(("middle", "spectrum", "products", "skip", "k", "near", "far"), "*fp32")
-    kinds |= dict.fromkeys(("scratch", "gradients"), scratch)
+    scratch = "*fp32" if dtype_name == "float32" else "*fp16"
+    kinds = dict.fromkeys(("left", "right"), "*fp16")
+    kinds |= dict.fromkeys(("middle", "spectrum", "skip", "k", "near", "far"), "*fp32")
+    kinds |= dict.fromkeys(("scratch", "gradients", "filters"), scratch)
     kinds |= dict.fromkeys(
         ("source", "gate", "target", "second", "factor", "u", "grad", "gate_in", "gate_out", "y", "convolved",
          "grad_u", "grad_gate_in"), data,
@@ -113,10 +103,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("lengths", nargs="*", type=int, default=[1000, 1_048_576])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", default="", help="products of the one configuration to compile")
+    parser.add_argument("--only", default="", help="dtype whose first configuration alone to compile")
     options = parser.parse_args()
     for length in options.lengths:
-        for dtype_name in ("float32", "bfloat16"):
+        for dtype_name in (options.only,) if options.only else ("float32", "bfloat16"):
             for row in resources(length, dtype_name, options.only):
                 print(json.dumps(row) if options.json else " ".join(map(str, row.values())), flush=True)
 

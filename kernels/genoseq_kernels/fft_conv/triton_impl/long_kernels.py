@@ -52,11 +52,13 @@ def _row_tile(blocks):
 def _columns_to_scratch(
     re, im, row, tile, columns, scratch, scales, left, middle, right, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    REAL: tl.constexpr, DOT: tl.constexpr,
+    REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    re, im, peak = shrink(re, im, REAL, DOT)
-    re, im = transform(re, im, left, middle, right, A, C, B, REAL, DOT)
+    re, im, peak = shrink(re, im, REAL)
+    re, im = transform(re, im, left, middle, right, A, C, B, REAL, PARTS)
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
+    if scales is None:
+        t_re, t_im = t_re * peak, t_im * peak
     re, im = multiply(re, im, t_re, t_im)
     re, im = columns_as_stored(re, A, C, B, BLOCK), columns_as_stored(im, A, C, B, BLOCK)
     offsets, inside = column_tile_offsets(tile, plane // (COLUMNS * BLOCK), A, C, B, COLUMNS, BLOCK)
@@ -69,13 +71,14 @@ def _columns_to_scratch(
 def _columns_from_scratch(
     row, tile, columns, scratch, scales, left, middle, right, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    REAL: tl.constexpr, DOT: tl.constexpr,
+    REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     blocks = plane // (COLUMNS * BLOCK)
     offsets, inside = column_tile_offsets(tile, blocks, A, C, B, COLUMNS, BLOCK)
     re, im = load_complex_row(scratch, row, offsets, inside, plane)
-    peak = 1.0
-    if scales is not None:
+    if scales is None:
+        re, im, peak = shrink(re, im, False)
+    else:
         block = tl.arange(0, A * B // BLOCK)[:, None]
         scale = tl.load(scales + row.to(tl.int64) * blocks + block, inside, other=0.0)
         peak = tl.max(scale)
@@ -85,7 +88,7 @@ def _columns_from_scratch(
     re, im = columns_as_tile(re, A, C, B, BLOCK), columns_as_tile(im, A, C, B, BLOCK)
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
     re, im = multiply(re, im, t_re, -t_im)
-    re, im = adjoint(re, im, left, middle, right, A, C, B, REAL, DOT)
+    re, im = adjoint(re, im, left, middle, right, A, C, B, REAL, PARTS)
     return re * peak, im * peak
 
 
@@ -94,7 +97,7 @@ def sequence_columns(
     source, gate, scratch, scales, left, middle, right,
     source_entry, source_channel, gate_entry, gate_channel, first, channels, length, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    DOT: tl.constexpr,
+    PARTS: tl.constexpr,
 ):  # fmt: skip
     """First pass of sequences times gate."""
     row, tile, columns = _column_tile(C, COLUMNS)
@@ -105,7 +108,7 @@ def sequence_columns(
     x = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < length))
     _columns_to_scratch(
         x, x, row, tile, columns, scratch, scales, left, middle, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, True, DOT,
+        A, C, B, COLUMNS, BLOCK, True, PARTS,
     )  # fmt: skip
 
 
@@ -114,7 +117,7 @@ def filter_columns(
     k, scratch, scales, left, middle, right, k_channel, first, taps, centre, wrap, radix, plane,
     WRAPPED: tl.constexpr,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    DOT: tl.constexpr,
+    PARTS: tl.constexpr,
 ):  # fmt: skip
     """First pass of filters."""
     row, tile, columns = _column_tile(C, COLUMNS)
@@ -123,7 +126,7 @@ def filter_columns(
     re, im = load_filter(k, offset, n, inside, taps, radix * B * COLUMNS, centre, wrap, WRAPPED)
     _columns_to_scratch(
         re, im, row, tile, columns, scratch, scales, left, middle, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, not WRAPPED, DOT,
+        A, C, B, COLUMNS, BLOCK, not WRAPPED, PARTS,
     )  # fmt: skip
 
 
@@ -133,14 +136,14 @@ def sequence_columns_back(
     gate_entry, gate_channel, factor_entry, factor_channel, first, channels, all_channels, length,
     radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    DOT: tl.constexpr,
+    PARTS: tl.constexpr,
 ):  # fmt: skip
     """Last pass of sequences: times gate to `target`, times factor to `second`, both contiguous."""
     row, tile, columns = _column_tile(C, COLUMNS)
     entry, channel = (row // channels).to(tl.int64), (first + row % channels).to(tl.int64)
     x, _ = _columns_from_scratch(
         row, tile, columns, scratch, scales, left, middle, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, True, DOT,
+        A, C, B, COLUMNS, BLOCK, True, PARTS,
     )  # fmt: skip
     n, inside = positions(columns, radix, A, B, COLUMNS)
     store_gated(
@@ -154,14 +157,14 @@ def sequence_columns_back(
 def filter_columns_back(
     scratch, scales, near, far, left, middle, right, first, taps, centre, wrap, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    DOT: tl.constexpr,
+    PARTS: tl.constexpr,
 ):  # fmt: skip
     """Last pass of the filters' gradients."""
     row, tile, columns = _column_tile(C, COLUMNS)
     real: tl.constexpr = far is None
     re, im = _columns_from_scratch(
         row, tile, columns, scratch, scales, left, middle, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, real, DOT,
+        A, C, B, COLUMNS, BLOCK, real, PARTS,
     )  # fmt: skip
     n, inside = positions(columns, radix, A, B, COLUMNS)
     offset = (first + row).to(tl.int64) * taps
@@ -171,32 +174,33 @@ def filter_columns_back(
 @triton.jit
 def _rows_forward(
     row, block, scratch, scales, left, middle, right, plane,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Frequencies (P, BLOCK, Q) of a tile of rows, and what to multiply them by."""
     re, im = load_complex_row(scratch, row, row_tile_offsets(block, P, BLOCK, Q, C), None, plane)
-    peak = 1.0
-    if scales is not None:
+    if scales is None:
+        re, im, peak = shrink(re, im, False)
+    else:
         scale = tl.load(scales + row.to(tl.int64) * (P * Q // C) + tl.arange(0, P * Q // C)[:, None])
         peak = tl.max(scale)
         scale *= 1 / peak
         re *= scale
         im *= scale
     re, im = rows_as_tile(re, P, BLOCK, Q), rows_as_tile(im, P, BLOCK, Q)
-    re, im = transform(re, im, left, middle, right, P, BLOCK, Q, False, DOT)
+    re, im = transform(re, im, left, middle, right, P, BLOCK, Q, False, PARTS)
     return re, im, peak
 
 
 @triton.jit
 def _rows_back(
     re, im, factor, row, block, scratch, scales, left, middle, right, plane,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """From frequencies, to be multiplied by the factor, to scratch."""
+    re, im, peak = shrink(re, im, False)
+    re, im = adjoint(re, im, left, middle, right, P, BLOCK, Q, False, PARTS)
     if scales is None:
-        re, im = re * factor, im * factor
-    re, im, peak = shrink(re, im, False, DOT)
-    re, im = adjoint(re, im, left, middle, right, P, BLOCK, Q, False, DOT)
+        re, im = re * (peak * factor), im * (peak * factor)
     re, im = rows_as_stored(re, P, BLOCK, Q, C), rows_as_stored(im, P, BLOCK, Q, C)
     store_complex_row(re, im, scratch, row, row_tile_offsets(block, P, BLOCK, Q, C), None, plane)
     if scales is not None:
@@ -207,7 +211,7 @@ def _rows_back(
 @triton.jit
 def _filter_rows(
     channel, block, rows, filters, scales, skip, spectrum, left, middle, right, first, plane,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Tile of a filter's spectrum: of `spectrum` where that is given, else of the filters in scratch memory.
 
@@ -215,7 +219,7 @@ def _filter_rows(
     """
     if spectrum is None:
         re, im, factor = _rows_forward(
-            channel, block, filters, scales, left, middle, right, plane, P, BLOCK, Q, C, DOT
+            channel, block, filters, scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS
         )
         factor *= tl.sqrt(tl.cast(rows * (P * Q), tl.float32))
         re, im = re * factor, im * factor
@@ -232,13 +236,13 @@ def _filter_rows(
 @triton.jit
 def filter_rows(
     filters, scales, spectrum, left, middle, right, blocks, rows,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Second pass of filters, from scratch to spectra in float32."""
     channel, block = _row_tile(blocks)
     re, im = _filter_rows(
         channel, block, rows, filters, scales, None, None, left, middle, right, 0, blocks * (BLOCK * P * Q),
-        P, BLOCK, Q, C, DOT,
+        P, BLOCK, Q, C, PARTS,
     )  # fmt: skip
     index = rows_of_block(block, BLOCK)
     store_complex_row(re, im, spectrum, channel, spectrum_offsets(index, P, Q), index < rows, rows * (P * Q))
@@ -248,24 +252,24 @@ def filter_rows(
 def sequence_rows(
     scratch, column_scales, row_scales, filters, filter_scales, spectrum, skip, left, middle, right,
     first, channels, entries, blocks, rows,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Second pass of the sequences of a channel, in place: to frequencies, times the filter's, and back."""
     channel, block = _row_tile(blocks)
     plane = blocks * (BLOCK * P * Q)
     h_re, h_im = _filter_rows(
         channel, block, rows, filters, filter_scales, skip, spectrum, left, middle, right, first, plane,
-        P, BLOCK, Q, C, DOT,
+        P, BLOCK, Q, C, PARTS,
     )  # fmt: skip
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
         row = entry * channels + channel
         re, im, factor = _rows_forward(
-            row, block, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, C, DOT
+            row, block, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS
         )
         re, im = multiply(re, im, h_re, h_im)
         _rows_back(
             re, im, factor, row, block, scratch, row_scales, left, middle, right, plane,
-            P, BLOCK, Q, C, DOT,
+            P, BLOCK, Q, C, PARTS,
         )  # fmt: skip
 
 
@@ -274,36 +278,37 @@ def gradient_rows(
     scratch, column_scales, gradients, gradient_column_scales, gradient_row_scales,
     filters, filter_column_scales, filter_row_scales, skip, left, middle, right,
     first, channels, entries, blocks, rows,
-    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, DOT: tl.constexpr,
+    P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Second pass of the backward, in place: `gradients` of the result become those of the sequences, and
     `filters` their own gradients, summed over the batch."""
     channel, block = _row_tile(blocks)
     plane = blocks * (BLOCK * P * Q)
-    h_re, h_im = _filter_rows(
-        channel, block, rows, filters, filter_column_scales, skip, None, left, middle, right, first, plane,
-        P, BLOCK, Q, C, DOT,
-    )  # fmt: skip
     sum_re = tl.zeros((P, BLOCK, Q), tl.float32)
     sum_im = tl.zeros((P, BLOCK, Q), tl.float32)
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
         row = entry * channels + channel
         g_re, g_im, g_factor = _rows_forward(
             row, block, gradients, gradient_column_scales, left, middle, right, plane,
-            P, BLOCK, Q, C, DOT,
+            P, BLOCK, Q, C, PARTS,
         )  # fmt: skip
         v_re, v_im, v_factor = _rows_forward(
-            row, block, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, C, DOT
+            row, block, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS
         )
         v_re, v_im = multiply(g_re, g_im, v_re, -v_im)
         sum_re += v_re * (g_factor * v_factor)
         sum_im += v_im * (g_factor * v_factor)
+        # Made anew for each entry: registers do not hold it beside the others.
+        h_re, h_im = _filter_rows(
+            channel, block, rows, filters, filter_column_scales, skip, None, left, middle, right, first, plane,
+            P, BLOCK, Q, C, PARTS,
+        )  # fmt: skip
         g_re, g_im = multiply(g_re, g_im, h_re, -h_im)
         _rows_back(
             g_re, g_im, g_factor, row, block, gradients, gradient_row_scales, left, middle, right,
-            plane, P, BLOCK, Q, C, DOT,
+            plane, P, BLOCK, Q, C, PARTS,
         )  # fmt: skip
     _rows_back(
         sum_re, sum_im, tl.sqrt(tl.cast(rows * (P * Q), tl.float32)), channel, block, filters,
-        filter_row_scales, left, middle, right, plane, P, BLOCK, Q, C, DOT,
+        filter_row_scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS,
     )  # fmt: skip

@@ -171,7 +171,7 @@ def column_options(plan: Plan) -> dict[str, Any]:
         "B": plan.inner,
         "COLUMNS": plan.columns,
         "BLOCK": plan.block,
-        "DOT": plan.dot,
+        "PARTS": plan.parts,
         "num_warps": plan.column_warps,
         "num_stages": 1,
     }
@@ -184,7 +184,7 @@ def row_options(plan: Plan) -> dict[str, Any]:
         "BLOCK": plan.block,
         "Q": plan.row_radices[1],
         "C": plan.width,
-        "DOT": plan.dot,
+        "PARTS": plan.parts,
         "num_warps": plan.row_warps,
         "num_stages": 1,
     }

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+from genoseq_kernels.fft_conv.triton_impl.transform import REST
+
 MAX_LENGTH = 32 * 2**19
 MAX_SHORT_LENGTH = 32 * 2**7
 
@@ -42,25 +44,25 @@ class Configuration(NamedTuple):
     """What may be tuned.
 
     Attributes:
-        dot: how products are formed: `tf32x3` for float32, `fp16` for 16-bit types.
+        parts: float16 numbers that a factor of a product is made of: 2 for float32, 1 for 16-bit types.
         columns: tile of the first and last pass.
         rows: tile of the second pass, and of short lengths.
         gradient_rows: the same in the backward, which holds more of them at a time.
     """
 
-    dot: str
+    parts: int
     columns: Tile
     rows: Tile
     gradient_rows: Tile
 
 
 FULL = (
-    Configuration("tf32x3", Tile(4096, 8), Tile(2048, 8), Tile(2048, 8)),
-    Configuration("tf32x3", Tile(2048, 4), Tile(2048, 8), Tile(2048, 8)),
+    Configuration(2, Tile(4096, 8), Tile(2048, 4), Tile(2048, 4)),
+    Configuration(2, Tile(2048, 4), Tile(4096, 8), Tile(2048, 8)),
 )
 HALF = (
-    Configuration("fp16", Tile(8192, 16), Tile(4096, 8), Tile(4096, 8)),
-    Configuration("fp16", Tile(4096, 8), Tile(2048, 4), Tile(2048, 8)),
+    Configuration(1, Tile(8192, 16), Tile(4096, 8), Tile(4096, 8)),
+    Configuration(1, Tile(4096, 8), Tile(2048, 4), Tile(2048, 4)),
 )
 
 
@@ -78,7 +80,7 @@ class Plan(NamedTuple):
     (P, block, Q).
 
     Attributes:
-        dot: how products are formed.
+        parts: as in `Configuration`.
         radix: A, any number up to `pad`.
         pad: the power of two at or above it, at least 16.
         inner: B.
@@ -89,7 +91,7 @@ class Plan(NamedTuple):
         row_warps: of its programs.
     """
 
-    dot: str
+    parts: int
     radix: int
     pad: int
     inner: int
@@ -131,17 +133,13 @@ class Plan(NamedTuple):
 
     @property
     def scratch_dtype(self) -> torch.dtype:
-        return torch.float32 if self.dot == "tf32x3" else torch.float16
+        return torch.float16 if self.parts == 1 else torch.float32
 
     def column_tables(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        return _tables(self.radix, self.pad, self.inner, True, self._table_dtype, device)
+        return _tables(self.radix, self.pad, self.inner, True, self.parts, device)
 
     def row_tables(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        return _tables(*self.row_radices[:1] * 2, self.row_radices[1], False, self._table_dtype, device)
-
-    @property
-    def _table_dtype(self) -> torch.dtype:
-        return torch.float16 if self.dot == "fp16" else torch.float32
+        return _tables(*self.row_radices[:1] * 2, self.row_radices[1], False, self.parts, device)
 
 
 @lru_cache(maxsize=1024)
@@ -156,7 +154,7 @@ def make_plan(length: int, configuration: Configuration, *, gradient: bool = Fal
     pad = max(16, _power_of_two(radix))
     width = max(1, tile.points // (pad * 2**exponent))
     return Plan(
-        dot=configuration.dot,
+        parts=configuration.parts,
         radix=radix,
         pad=pad,
         inner=2**exponent,
@@ -177,7 +175,7 @@ def long_plan(length: int, exponent: int, configuration: Configuration, *, gradi
     width = max(1, columns.points // (32 * inner))
     block = max(1, min(rows.points // (p * q), max(16, inner)))
     return Plan(
-        dot=configuration.dot,
+        parts=configuration.parts,
         radix=-(-length // 2**exponent),
         pad=32,
         inner=inner,
@@ -195,9 +193,9 @@ def _warps(tile: Tile, points: int) -> int:
 
 @lru_cache(maxsize=256)
 def _tables(
-    radix: int, pad: int, inner: int, weighted: bool, dtype: torch.dtype, device: torch.device
+    radix: int, pad: int, inner: int, weighted: bool, parts: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What `transform` multiplies by: (2, pad, pad), (2, pad, inner) and (2, inner, inner).
+    """What `transform` multiplies by: (parts, 2, pad, pad), (2, pad, inner) and (parts, 2, inner, inner).
 
     The matrices are unitary, so that no product overflows in float16. `weighted` adds the right angle's
     weight exp(i pi n / (2 * radix * inner)) of position n: the first factor of it is the left matrix', the
@@ -210,7 +208,14 @@ def _tables(
     middle = torch.zeros(2, pad, inner, dtype=torch.float64)
     middle[:, :radix] = _roots((4 * rows[:, None] - weight) * columns, radix * inner)
     right = _roots(4 * columns[:, None] * columns, inner) / inner**0.5
-    return left.to(device, dtype), middle.to(device, torch.float32), right.to(device, dtype)
+    return _parts(left, parts, device), middle.to(device, torch.float32), _parts(right, parts, device)
+
+
+def _parts(matrices: torch.Tensor, parts: int, device: torch.device) -> torch.Tensor:
+    """(parts, ...) of float16, the second what the first left out, `REST` times."""
+    high = matrices.to(torch.float16)
+    low = ((matrices - high) * REST.value).to(torch.float16)
+    return torch.stack([high, low][:parts]).to(device)
 
 
 def _roots(numerator: torch.Tensor, points: int) -> torch.Tensor:

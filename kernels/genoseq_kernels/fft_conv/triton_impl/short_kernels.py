@@ -33,31 +33,31 @@ def _tile(channels, radix, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
 @triton.jit
 def _frequencies(
     re, im, left, middle, right,
-    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, DOT: tl.constexpr,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    re, im, peak = shrink(re, im, REAL, DOT, True)
-    re, im = transform(re, im, left, middle, right, A, C, B, REAL, DOT)
+    re, im, peak = shrink(re, im, REAL, True)
+    re, im = transform(re, im, left, middle, right, A, C, B, REAL, PARTS)
     return re * peak, im * peak
 
 
 @triton.jit
 def _back(
     re, im, left, middle, right,
-    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, DOT: tl.constexpr,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    re, im, peak = shrink(re, im, False, DOT, True)
-    re, im = adjoint(re, im, left, middle, right, A, C, B, REAL, DOT)
+    re, im, peak = shrink(re, im, False, True)
+    re, im = adjoint(re, im, left, middle, right, A, C, B, REAL, PARTS)
     return re * peak, im * peak
 
 
 @triton.jit
 def _make_filter(
     k, skip, left, middle, right, channel, n, inside, k_channel, channels, taps, points, centre, wrap,
-    WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, DOT: tl.constexpr,
+    WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Spectrum of a tile's filters, made of their taps."""
     re, im = load_filter(k, channel * k_channel, n, inside, taps, points, centre, wrap, WRAPPED)
-    re, im = _frequencies(re, im, left, middle, right, A, C, B, not WRAPPED, DOT)
+    re, im = _frequencies(re, im, left, middle, right, A, C, B, not WRAPPED, PARTS)
     size = tl.sqrt(tl.cast(points, tl.float32))
     return _add_skip(re * size, skip, channel, channels), im * size
 
@@ -80,13 +80,13 @@ def _add_skip(re, skip, channel, channels):
 @triton.jit
 def short_spectrum(
     k, spectrum, left, middle, right, k_channel, channels, taps, centre, wrap, radix,
-    WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, DOT: tl.constexpr,
+    WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Spectra of filters, in float32."""
     channel, n, inside = _tile(channels, radix, A, C, B)
     re, im = _make_filter(
         k, None, left, middle, right, channel, n, inside, k_channel, channels, taps, radix * B, centre, wrap,
-        WRAPPED, A, C, B, DOT,
+        WRAPPED, A, C, B, PARTS,
     )  # fmt: skip
     store_complex_row(re, im, spectrum, channel, spectrum_offsets(0, A, B), channel < channels, A * B)
 
@@ -96,14 +96,14 @@ def short_forward(
     u, k, skip, gate_in, gate_out, spectrum, y, convolved, left, middle, right,
     u_entry, u_channel, k_channel, in_entry, in_channel, out_entry, out_channel,
     entries, channels, length, taps, centre, wrap, radix,
-    WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, DOT: tl.constexpr,
+    WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """The convolution; the filters' spectrum is made here where it is not given."""
     channel, n, inside = _tile(channels, radix, A, C, B)
     if spectrum is None:
         h_re, h_im = _make_filter(
             k, skip, left, middle, right, channel, n, inside, k_channel, channels, taps, radix * B, centre,
-            wrap, WRAPPED, A, C, B, DOT,
+            wrap, WRAPPED, A, C, B, PARTS,
         )  # fmt: skip
     else:
         h_re, h_im = _load_filter(spectrum, skip, channel, channels, A, B)
@@ -112,9 +112,9 @@ def short_forward(
         entry = tl.cast(index, tl.int64)
         u_offset = entry * u_entry + channel * u_channel
         re = load_gated(u, u_offset, gate_in, entry * in_entry + channel * in_channel, n, inside)
-        re, im = _frequencies(re, re, left, middle, right, A, C, B, True, DOT)
+        re, im = _frequencies(re, re, left, middle, right, A, C, B, True, PARTS)
         re, im = multiply(re, im, h_re, h_im)
-        re, im = _back(re, im, left, middle, right, A, C, B, True, DOT)
+        re, im = _back(re, im, left, middle, right, A, C, B, True, PARTS)
         store_gated(
             re, (entry * channels + channel) * length, n, inside, y,
             gate_out, entry * out_entry + channel * out_channel, convolved, None, 0,
@@ -126,7 +126,7 @@ def short_backward(
     grad, u, spectrum, skip, gate_in, gate_out, grad_u, grad_gate_in, near, far, left, middle, right,
     grad_entry, grad_channel, u_entry, u_channel, in_entry, in_channel, out_entry, out_channel,
     entries, channels, length, taps, centre, wrap, radix,
-    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, DOT: tl.constexpr,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Gradients of u and gate_in, and of k summed over the entries of this program, a row of its own."""
     channel, n, inside = _tile(channels, radix, A, C, B)
@@ -140,21 +140,21 @@ def short_backward(
         out_offset = entry * out_entry + channel * out_channel
         g_offset = entry * grad_entry + channel * grad_channel
         re = load_gated(u, u_offset, gate_in, in_offset, n, present)
-        v_re, v_im = _frequencies(re, re, left, middle, right, A, C, B, True, DOT)
+        v_re, v_im = _frequencies(re, re, left, middle, right, A, C, B, True, PARTS)
         re = load_gated(grad, g_offset, gate_out, out_offset, n, present)
-        g_re, g_im = _frequencies(re, re, left, middle, right, A, C, B, True, DOT)
+        g_re, g_im = _frequencies(re, re, left, middle, right, A, C, B, True, PARTS)
         re, im = multiply(g_re, g_im, v_re, -v_im)
         sum_re += re
         sum_im += im
         h_re, h_im = _load_filter(spectrum, skip, channel, channels, A, B)
         re, im = multiply(g_re, g_im, h_re, -h_im)
-        re, im = _back(re, im, left, middle, right, A, C, B, True, DOT)
+        re, im = _back(re, im, left, middle, right, A, C, B, True, PARTS)
         store_gated(
             re, (entry * channels + channel) * length, n, present, grad_u, gate_in, in_offset,
             grad_gate_in, u, u_offset,
         )  # fmt: skip
     real: tl.constexpr = far is None
-    re, im = _back(sum_re, sum_im, left, middle, right, A, C, B, real, DOT)
+    re, im = _back(sum_re, sum_im, left, middle, right, A, C, B, real, PARTS)
     size = tl.sqrt(tl.cast(radix * B, tl.float32))
     offset = (tl.program_id(1) * channels + channel) * taps
     store_filter_gradient(re * size, im * size, offset, n, inside, taps, radix * B, centre, wrap, near, far)

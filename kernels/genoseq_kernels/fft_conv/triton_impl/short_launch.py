@@ -74,7 +74,7 @@ def short_options(plan: Plan) -> dict[str, Any]:
         "A": plan.pad,
         "C": plan.width,
         "B": plan.inner,
-        "DOT": plan.dot,
+        "PARTS": plan.parts,
         "num_warps": plan.column_warps,
         "num_stages": 1,
     }
