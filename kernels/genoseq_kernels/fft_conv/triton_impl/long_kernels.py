@@ -88,7 +88,7 @@ def _columns_from_scratch(
     re, im = columns_as_tile(re, A, C, B, BLOCK), columns_as_tile(im, A, C, B, BLOCK)
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
     re, im = multiply(re, im, t_re, -t_im)
-    re, im = adjoint(re, im, left, middle, right, A, C, B, REAL, PARTS)
+    re, im = adjoint(re, im, left, middle, right, A, C, B, PARTS)
     return re * peak, im * peak
 
 
@@ -198,7 +198,7 @@ def _rows_back(
 ):  # fmt: skip
     """From frequencies, to be multiplied by the factor, to scratch."""
     re, im, peak = shrink(re, im, False)
-    re, im = adjoint(re, im, left, middle, right, P, BLOCK, Q, False, PARTS)
+    re, im = adjoint(re, im, left, middle, right, P, BLOCK, Q, PARTS)
     if scales is None:
         re, im = re * (peak * factor), im * (peak * factor)
     re, im = rows_as_stored(re, P, BLOCK, Q, C), rows_as_stored(im, P, BLOCK, Q, C)
@@ -300,8 +300,8 @@ def gradient_rows(
         sum_im += v_im * (g_factor * v_factor)
         # Made anew for each entry: registers do not hold it beside the others.
         h_re, h_im = _filter_rows(
-            channel, block, rows, filters, filter_column_scales, skip, None, left, middle, right, first, plane,
-            P, BLOCK, Q, C, PARTS,
+            channel, block, rows, filters, filter_column_scales, skip, None, left, middle, right, first,
+            plane, P, BLOCK, Q, C, PARTS,
         )  # fmt: skip
         g_re, g_im = multiply(g_re, g_im, h_re, -h_im)
         _rows_back(

@@ -46,7 +46,7 @@ def _back(
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     re, im, peak = shrink(re, im, False, True)
-    re, im = adjoint(re, im, left, middle, right, A, C, B, REAL, PARTS)
+    re, im = adjoint(re, im, left, middle, right, A, C, B, PARTS)
     return re * peak, im * peak
 
 

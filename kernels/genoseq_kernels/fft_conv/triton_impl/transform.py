@@ -1,9 +1,8 @@
 """Complex transforms of tiles by matrix products, shared by every kernel of the convolution.
 
 A signal of A * B points at position a * B + b is a matrix (A, B). Its transform is a product from the left, a
-twiddle and a product from the right; the adjoint takes the same steps backwards, so that no matrix is ever
-transposed between two products. C signals stand side by side as a tile (A, C, B), which is (A, C * B) to the
-left product and (A * C, B) to the right one. Frequency ka + A * kb comes out at [ka, c, kb].
+twiddle and a product from the right; the adjoint is the same of the transposed matrix. C signals stand side
+by side as a tile (A, C, B). Frequency ka + A * kb comes out at [ka, c, kb].
 
 Complex numbers are pairs of float32 tiles. With `REAL` the imaginary part is zero: what is given for it is
 not looked at, and what is returned means nothing (Triton 3.6 cannot return None).
@@ -33,33 +32,40 @@ def multiply(a_re, a_im, b_re, b_im):
 
 
 @triton.jit
-def _load_matrix(table, SIZE: tl.constexpr, TRANSPOSED: tl.constexpr, PARTS: tl.constexpr):
+def _load_matrix(
+    table, SIZE: tl.constexpr, TRANSPOSED: tl.constexpr, CONJUGATE: tl.constexpr, PARTS: tl.constexpr
+):
     """Real and imaginary part of a matrix (SIZE, SIZE), of its second part the same."""
     rows, columns = tl.arange(0, SIZE)[:, None], tl.arange(0, SIZE)[None, :]
     table += (rows + columns * SIZE) if TRANSPOSED else (rows * SIZE + columns)
     re, im = tl.load(table), tl.load(table + SIZE * SIZE)
+    re_rest, im_rest = re, im
     if PARTS == 2:
-        return re, im, tl.load(table + 2 * SIZE * SIZE), tl.load(table + 3 * SIZE * SIZE)
-    else:
-        return re, im, re, im
+        re_rest, im_rest = tl.load(table + 2 * SIZE * SIZE), tl.load(table + 3 * SIZE * SIZE)
+    if CONJUGATE:
+        im, im_rest = -im, -im_rest
+    return re, im, re_rest, im_rest
 
 
 @triton.jit
-def _load_twiddle(table, A: tl.constexpr, B: tl.constexpr):
-    """Both planes of a table (2, A, B), as tiles (A, 1, B)."""
-    offsets = tl.arange(0, A)[:, None, None] * B + tl.arange(0, B)[None, None, :]
-    return tl.load(table + offsets), tl.load(table + A * B + offsets)
+def _load_twiddle(table, A: tl.constexpr, B: tl.constexpr, ADJOINT: tl.constexpr):
+    """Both planes of a table (2, A, B), as (A, B // 8, 1, 8); of its adjoint, as (B, A // 8, 1, 8)."""
+    ROWS: tl.constexpr = B if ADJOINT else A
+    COLUMNS: tl.constexpr = A if ADJOINT else B
+    row = tl.arange(0, ROWS)[:, None, None, None]
+    column = tl.arange(0, COLUMNS // 8)[None, :, None, None] * 8 + tl.arange(0, 8)[None, None, None, :]
+    table += (column * B + row) if ADJOINT else (row * B + column)
+    re, im = tl.load(table), tl.load(table + A * B)
+    return re, -im if ADJOINT else im
 
 
 @triton.jit
-def _factor(x, ROWS: tl.constexpr, COLUMNS: tl.constexpr, PARTS: tl.constexpr):
-    """A tile as a matrix of float16, and its second part."""
+def _parts(x, PARTS: tl.constexpr):
+    """A tile in float16, and its second part."""
     high = x.to(tl.float16)
     if PARTS == 2:
-        low = ((x - high.to(tl.float32)) * REST).to(tl.float16)
-        return tl.reshape(high, (ROWS, COLUMNS)), tl.reshape(low, (ROWS, COLUMNS))
+        return high, ((x - high.to(tl.float32)) * REST).to(tl.float16)
     else:
-        high = tl.reshape(high, (ROWS, COLUMNS))
         return high, high
 
 
@@ -83,62 +89,90 @@ def _two_products(a, a_rest, b, b_rest, c, c_rest, d, d_rest, PARTS: tl.constexp
 
 
 @triton.jit
+def _side_by_side(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
+    """(A, C, B) as a matrix (A, B * C) whose columns are 8 of one signal, then of the next."""
+    if B > 8:
+        x = tl.permute(tl.reshape(x, (A, C, B // 8, 8)), (0, 2, 1, 3))
+    return tl.reshape(x, (A, B * C))
+
+
+@triton.jit
+def _from_left(
+    re, im, table,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr,
+    ADJOINT: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
+):  # fmt: skip
+    """A matrix (A, A) times (A, C, B), as `_side_by_side`; with REAL that has no imaginary part."""
+    m_re, m_im, n_re, n_im = _load_matrix(table, A, ADJOINT, ADJOINT, PARTS)
+    x_re, y_re = _parts(re, PARTS)
+    x_re, y_re = _side_by_side(x_re, A, C, B), _side_by_side(y_re, A, C, B)
+    if REAL:
+        return _product(m_re, n_re, x_re, y_re, PARTS), _product(m_im, n_im, x_re, y_re, PARTS)
+    else:
+        x_im, y_im = _parts(im, PARTS)
+        x_im, y_im = _side_by_side(x_im, A, C, B), _side_by_side(y_im, A, C, B)
+        re = _two_products(m_re, n_re, x_re, y_re, -m_im, -n_im, x_im, y_im, PARTS)
+        return re, _two_products(m_im, n_im, x_re, y_re, m_re, n_re, x_im, y_im, PARTS)
+
+
+@triton.jit
+def _below_each_other(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
+    """(A, B // 8, C, 8) as a matrix (A * C, B) whose rows are 16 of one signal, then of the next."""
+    x = tl.permute(tl.reshape(x, (A // 16, 16, B // 8, C, 8)), (0, 3, 1, 2, 4))
+    return tl.reshape(x, (A * C, B))
+
+
+@triton.jit
+def _twiddle_and_right(
+    re, im, twiddle, table,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, ADJOINT: tl.constexpr, PARTS: tl.constexpr,
+):  # fmt: skip
+    """From what `_from_left` gives: the twiddle, a product from the right, and (A // 16, C, 16, B).
+
+    Where a warp has one signal, its accumulators are the operands here: nothing moves between threads.
+    """
+    re, im = tl.reshape(re, (A, B // 8, C, 8)), tl.reshape(im, (A, B // 8, C, 8))
+    if ADJOINT:
+        t_re, t_im = _load_twiddle(twiddle, B, A, True)
+    else:
+        t_re, t_im = _load_twiddle(twiddle, A, B, False)
+    re, im = multiply(re, im, t_re, t_im)
+    x_re, y_re = _parts(re, PARTS)
+    x_im, y_im = _parts(im, PARTS)
+    x_re, y_re = _below_each_other(x_re, A, C, B), _below_each_other(y_re, A, C, B)
+    x_im, y_im = _below_each_other(x_im, A, C, B), _below_each_other(y_im, A, C, B)
+    m_re, m_im, n_re, n_im = _load_matrix(table, B, False, ADJOINT, PARTS)
+    re = _two_products(x_re, y_re, m_re, n_re, x_im, y_im, -m_im, -n_im, PARTS)
+    im = _two_products(x_re, y_re, m_im, n_im, x_im, y_im, m_re, n_re, PARTS)
+    return tl.reshape(re, (A // 16, C, 16, B)), tl.reshape(im, (A // 16, C, 16, B))
+
+
+@triton.jit
 def transform(
     re, im, left, middle, right,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Transform of C signals (A, C, B), by the tables of `plan`."""
-    m_re, m_im, n_re, n_im = _load_matrix(left, A, False, PARTS)
-    x_re, y_re = _factor(re, A, C * B, PARTS)
-    if REAL:
-        re = _product(m_re, n_re, x_re, y_re, PARTS)
-        im = _product(m_im, n_im, x_re, y_re, PARTS)
-    else:
-        x_im, y_im = _factor(im, A, C * B, PARTS)
-        re = _two_products(m_re, n_re, x_re, y_re, -m_im, -n_im, x_im, y_im, PARTS)
-        im = _two_products(m_im, n_im, x_re, y_re, m_re, n_re, x_im, y_im, PARTS)
-    re, im = tl.reshape(re, (A, C, B)), tl.reshape(im, (A, C, B))
+    re, im = _from_left(re, im, left, A, C, B, False, REAL, PARTS)
     if B > 1:
-        t_re, t_im = _load_twiddle(middle, A, B)
-        re, im = multiply(re, im, t_re, t_im)
-        re, im = _from_right(re, im, right, A, C, B, False, PARTS)
-    return re, im
+        re, im = _twiddle_and_right(re, im, middle, right, A, C, B, False, PARTS)
+        re, im = tl.permute(re, (0, 2, 1, 3)), tl.permute(im, (0, 2, 1, 3))
+    return tl.reshape(re, (A, C, B)), tl.reshape(im, (A, C, B))
 
 
 @triton.jit
 def adjoint(
     re, im, left, middle, right,
-    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """The inverse of `transform`; with REAL only the real part is made."""
+    """The inverse of `transform`: the same of (B, C, A), its tables conjugate and in reverse order."""
     if B > 1:
-        re, im = _from_right(re, im, right, A, C, B, True, PARTS)
-        t_re, t_im = _load_twiddle(middle, A, B)
-        re, im = multiply(re, im, t_re, -t_im)
-    m_re, m_im, n_re, n_im = _load_matrix(left, A, True, PARTS)
-    x_re, y_re = _factor(re, A, C * B, PARTS)
-    x_im, y_im = _factor(im, A, C * B, PARTS)
-    re = tl.reshape(_two_products(m_re, n_re, x_re, y_re, m_im, n_im, x_im, y_im, PARTS), (A, C, B))
-    if REAL:
-        return re, re
+        re, im = tl.permute(re, (2, 1, 0)), tl.permute(im, (2, 1, 0))
+        re, im = _from_left(re, im, right, B, C, A, True, False, PARTS)
+        re, im = _twiddle_and_right(re, im, middle, left, B, C, A, True, PARTS)
+        re, im = tl.permute(re, (3, 1, 0, 2)), tl.permute(im, (3, 1, 0, 2))
     else:
-        im = _two_products(m_re, n_re, x_im, y_im, -m_im, -n_im, x_re, y_re, PARTS)
-        return re, tl.reshape(im, (A, C, B))
-
-
-@triton.jit
-def _from_right(
-    re, im, table,
-    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, CONJUGATE: tl.constexpr, PARTS: tl.constexpr,
-):  # fmt: skip
-    """(A, C, B) times a matrix (B, B), or the conjugate of that."""
-    m_re, m_im, n_re, n_im = _load_matrix(table, B, False, PARTS)
-    if CONJUGATE:
-        m_im, n_im = -m_im, -n_im
-    x_re, y_re = _factor(re, A * C, B, PARTS)
-    x_im, y_im = _factor(im, A * C, B, PARTS)
-    re = _two_products(x_re, y_re, m_re, n_re, x_im, y_im, -m_im, -n_im, PARTS)
-    im = _two_products(x_re, y_re, m_im, n_im, x_im, y_im, m_re, n_re, PARTS)
+        re, im = _from_left(re, im, left, A, C, B, True, False, PARTS)
     return tl.reshape(re, (A, C, B)), tl.reshape(im, (A, C, B))
 
 
