@@ -29,7 +29,7 @@ from genoseq_kernels.fft_conv.triton_impl.tiles import (
     store_filter_gradient,
     store_gated,
 )
-from genoseq_kernels.fft_conv.triton_impl.transform import adjoint, multiply, shrink, transform
+from genoseq_kernels.fft_conv.triton_impl.transform import adjoint, load_matrix, multiply, shrink, transform
 
 
 @triton.jit
@@ -55,6 +55,7 @@ def _columns_to_scratch(
     REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     re, im, peak = shrink(re, im, REAL)
+    left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
     re, im = transform(re, im, left, middle, right, A, C, B, REAL, PARTS)
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
     if scales is None:
@@ -88,6 +89,7 @@ def _columns_from_scratch(
     re, im = columns_as_tile(re, A, C, B, BLOCK), columns_as_tile(im, A, C, B, BLOCK)
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
     re, im = multiply(re, im, t_re, -t_im)
+    left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
     re, im = adjoint(re, im, left, middle, right, A, C, B, PARTS)
     return re * peak, im * peak
 
@@ -209,28 +211,43 @@ def _rows_back(
 
 
 @triton.jit
+def _kept(x, PARTS: tl.constexpr):
+    """Frequencies of a scaled tile, in half the registers where results are 16-bit."""
+    return x.to(tl.float16) if PARTS == 1 else x
+
+
+@triton.jit
 def _filter_rows(
-    channel, block, rows, filters, scales, skip, spectrum, left, middle, right, first, plane,
+    channel, block, rows, filters, scales, spectrum, left, middle, right, plane,
     P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """Tile of a filter's spectrum: of `spectrum` where that is given, else of the filters in scratch memory.
+    """Tile of a filter's spectrum, and what to multiply it by.
 
-    The skip term is added, `skip` (may be None) times the identity.
+    Of `spectrum` where that is given, else of the filters in scratch memory.
     """
     if spectrum is None:
         re, im, factor = _rows_forward(
             channel, block, filters, scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS
         )
+        re, im = _kept(re, PARTS), _kept(im, PARTS)
         factor *= tl.sqrt(tl.cast(rows * (P * Q), tl.float32))
-        re, im = re * factor, im * factor
     else:
         index = rows_of_block(block, BLOCK)
-        re, im = load_complex_row(
-            spectrum, channel, spectrum_offsets(index, P, Q), index < rows, rows * (P * Q)
-        )
+        offsets = spectrum_offsets(index, P, Q)
+        re, im = load_complex_row(spectrum, channel, offsets, index < rows, rows * (P * Q))
+        factor = 1.0
+    return re, im, factor
+
+
+@triton.jit
+def _filtered(re, im, h_re, h_im, factor, skip, channel):
+    """Frequencies times a filter's, and the skip term: `skip` (may be None) times the identity."""
+    y_re, y_im = multiply(re, im, h_re.to(tl.float32), h_im.to(tl.float32))
+    y_re, y_im = y_re * factor, y_im * factor
     if skip is not None:
-        re += tl.load(skip + first + channel).to(tl.float32)
-    return re, im
+        weight = tl.load(skip + channel).to(tl.float32)
+        y_re, y_im = y_re + re * weight, y_im + im * weight
+    return y_re, y_im
 
 
 @triton.jit
@@ -240,10 +257,12 @@ def filter_rows(
 ):  # fmt: skip
     """Second pass of filters, from scratch to spectra in float32."""
     channel, block = _row_tile(blocks)
-    re, im = _filter_rows(
-        channel, block, rows, filters, scales, None, None, left, middle, right, 0, blocks * (BLOCK * P * Q),
+    left, right = load_matrix(left, P, PARTS), load_matrix(right, Q, PARTS)
+    re, im, factor = _filter_rows(
+        channel, block, rows, filters, scales, None, left, middle, right, blocks * (BLOCK * P * Q),
         P, BLOCK, Q, C, PARTS,
     )  # fmt: skip
+    re, im = re.to(tl.float32) * factor, im.to(tl.float32) * factor
     index = rows_of_block(block, BLOCK)
     store_complex_row(re, im, spectrum, channel, spectrum_offsets(index, P, Q), index < rows, rows * (P * Q))
 
@@ -256,9 +275,10 @@ def sequence_rows(
 ):  # fmt: skip
     """Second pass of the sequences of a channel, in place: to frequencies, times the filter's, and back."""
     channel, block = _row_tile(blocks)
+    left, right = load_matrix(left, P, PARTS), load_matrix(right, Q, PARTS)
     plane = blocks * (BLOCK * P * Q)
-    h_re, h_im = _filter_rows(
-        channel, block, rows, filters, filter_scales, skip, spectrum, left, middle, right, first, plane,
+    h_re, h_im, h_factor = _filter_rows(
+        channel, block, rows, filters, filter_scales, spectrum, left, middle, right, plane,
         P, BLOCK, Q, C, PARTS,
     )  # fmt: skip
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
@@ -266,7 +286,7 @@ def sequence_rows(
         re, im, factor = _rows_forward(
             row, block, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS
         )
-        re, im = multiply(re, im, h_re, h_im)
+        re, im = _filtered(re, im, h_re, h_im, h_factor, skip, first + channel)
         _rows_back(
             re, im, factor, row, block, scratch, row_scales, left, middle, right, plane,
             P, BLOCK, Q, C, PARTS,
@@ -283,30 +303,33 @@ def gradient_rows(
     """Second pass of the backward, in place: `gradients` of the result become those of the sequences, and
     `filters` their own gradients, summed over the batch."""
     channel, block = _row_tile(blocks)
+    left, right = load_matrix(left, P, PARTS), load_matrix(right, Q, PARTS)
     plane = blocks * (BLOCK * P * Q)
     sum_re = tl.zeros((P, BLOCK, Q), tl.float32)
     sum_im = tl.zeros((P, BLOCK, Q), tl.float32)
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
         row = entry * channels + channel
         g_re, g_im, g_factor = _rows_forward(
-            row, block, gradients, gradient_column_scales, left, middle, right, plane,
-            P, BLOCK, Q, C, PARTS,
-        )  # fmt: skip
-        v_re, v_im, v_factor = _rows_forward(
+            row, block, gradients, gradient_column_scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS
+        )
+        g_re, g_im = _kept(g_re, PARTS), _kept(g_im, PARTS)
+        re, im, factor = _rows_forward(
             row, block, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS
         )
-        v_re, v_im = multiply(g_re, g_im, v_re, -v_im)
-        sum_re += v_re * (g_factor * v_factor)
-        sum_im += v_im * (g_factor * v_factor)
+        factor *= g_factor
+        re, im = multiply(g_re.to(tl.float32), g_im.to(tl.float32), re, -im)
+        sum_re += re * factor
+        sum_im += im * factor
         # Made anew for each entry: registers do not hold it beside the others.
-        h_re, h_im = _filter_rows(
-            channel, block, rows, filters, filter_column_scales, skip, None, left, middle, right, first,
-            plane, P, BLOCK, Q, C, PARTS,
+        h_re, h_im, h_factor = _filter_rows(
+            channel, block, rows, filters, filter_column_scales, None, left, middle, right, plane,
+            P, BLOCK, Q, C, PARTS,
         )  # fmt: skip
-        g_re, g_im = multiply(g_re, g_im, h_re, -h_im)
+        re, im = g_re.to(tl.float32), g_im.to(tl.float32)
+        re, im = _filtered(re, im, h_re, -h_im, h_factor, skip, first + channel)
         _rows_back(
-            g_re, g_im, g_factor, row, block, gradients, gradient_row_scales, left, middle, right,
-            plane, P, BLOCK, Q, C, PARTS,
+            re, im, g_factor, row, block, gradients, gradient_row_scales, left, middle, right, plane,
+            P, BLOCK, Q, C, PARTS,
         )  # fmt: skip
     _rows_back(
         sum_re, sum_im, tl.sqrt(tl.cast(rows * (P * Q), tl.float32)), channel, block, filters,

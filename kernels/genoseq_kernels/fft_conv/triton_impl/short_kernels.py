@@ -19,7 +19,7 @@ from genoseq_kernels.fft_conv.triton_impl.tiles import (
     store_filter_gradient,
     store_gated,
 )
-from genoseq_kernels.fft_conv.triton_impl.transform import adjoint, multiply, shrink, transform
+from genoseq_kernels.fft_conv.triton_impl.transform import adjoint, load_matrix, multiply, shrink, transform
 
 
 @triton.jit
@@ -84,6 +84,7 @@ def short_spectrum(
 ):  # fmt: skip
     """Spectra of filters, in float32."""
     channel, n, inside = _tile(channels, radix, A, C, B)
+    left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
     re, im = _make_filter(
         k, None, left, middle, right, channel, n, inside, k_channel, channels, taps, radix * B, centre, wrap,
         WRAPPED, A, C, B, PARTS,
@@ -100,6 +101,7 @@ def short_forward(
 ):  # fmt: skip
     """The convolution; the filters' spectrum is made here where it is not given."""
     channel, n, inside = _tile(channels, radix, A, C, B)
+    left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
     if spectrum is None:
         h_re, h_im = _make_filter(
             k, skip, left, middle, right, channel, n, inside, k_channel, channels, taps, radix * B, centre,
@@ -130,6 +132,7 @@ def short_backward(
 ):  # fmt: skip
     """Gradients of u and gate_in, and of k summed over the entries of this program, a row of its own."""
     channel, n, inside = _tile(channels, radix, A, C, B)
+    left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
     sum_re = tl.zeros((A, C, B), tl.float32)
     sum_im = tl.zeros((A, C, B), tl.float32)
     present = inside & (n < length)

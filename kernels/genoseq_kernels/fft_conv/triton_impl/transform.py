@@ -32,19 +32,26 @@ def multiply(a_re, a_im, b_re, b_im):
 
 
 @triton.jit
-def _load_matrix(
-    table, SIZE: tl.constexpr, TRANSPOSED: tl.constexpr, CONJUGATE: tl.constexpr, PARTS: tl.constexpr
-):
-    """Real and imaginary part of a matrix (SIZE, SIZE), of its second part the same."""
-    rows, columns = tl.arange(0, SIZE)[:, None], tl.arange(0, SIZE)[None, :]
-    table += (rows + columns * SIZE) if TRANSPOSED else (rows * SIZE + columns)
+def load_matrix(table, SIZE: tl.constexpr, PARTS: tl.constexpr):
+    """Real part, imaginary part and its negative of a matrix (SIZE, SIZE); of its second part the same."""
+    table += tl.arange(0, SIZE)[:, None] * SIZE + tl.arange(0, SIZE)[None, :]
     re, im = tl.load(table), tl.load(table + SIZE * SIZE)
-    re_rest, im_rest = re, im
     if PARTS == 2:
         re_rest, im_rest = tl.load(table + 2 * SIZE * SIZE), tl.load(table + 3 * SIZE * SIZE)
-    if CONJUGATE:
-        im, im_rest = -im, -im_rest
-    return re, im, re_rest, im_rest
+        return re, im, -im, re_rest, im_rest, -im_rest
+    else:
+        return re, im, -im, re, im, -im
+
+
+@triton.jit
+def _conjugate(matrix):
+    return matrix[0], matrix[2], matrix[1], matrix[3], matrix[5], matrix[4]
+
+
+@triton.jit
+def _adjoint(matrix):
+    re, im, minus = tl.trans(matrix[0]), tl.trans(matrix[1]), tl.trans(matrix[2])
+    return re, minus, im, tl.trans(matrix[3]), tl.trans(matrix[5]), tl.trans(matrix[4])
 
 
 @triton.jit
@@ -98,12 +105,11 @@ def _side_by_side(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
 
 @triton.jit
 def _from_left(
-    re, im, table,
-    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr,
-    ADJOINT: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
+    re, im, matrix,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """A matrix (A, A) times (A, C, B), as `_side_by_side`; with REAL that has no imaginary part."""
-    m_re, m_im, n_re, n_im = _load_matrix(table, A, ADJOINT, ADJOINT, PARTS)
+    m_re, m_im, minus, n_re, n_im, n_minus = matrix
     x_re, y_re = _parts(re, PARTS)
     x_re, y_re = _side_by_side(x_re, A, C, B), _side_by_side(y_re, A, C, B)
     if REAL:
@@ -111,7 +117,7 @@ def _from_left(
     else:
         x_im, y_im = _parts(im, PARTS)
         x_im, y_im = _side_by_side(x_im, A, C, B), _side_by_side(y_im, A, C, B)
-        re = _two_products(m_re, n_re, x_re, y_re, -m_im, -n_im, x_im, y_im, PARTS)
+        re = _two_products(m_re, n_re, x_re, y_re, minus, n_minus, x_im, y_im, PARTS)
         return re, _two_products(m_im, n_im, x_re, y_re, m_re, n_re, x_im, y_im, PARTS)
 
 
@@ -124,7 +130,7 @@ def _below_each_other(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
 
 @triton.jit
 def _twiddle_and_right(
-    re, im, twiddle, table,
+    re, im, twiddle, matrix,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, ADJOINT: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """From what `_from_left` gives: the twiddle, a product from the right, and (A // 16, C, 16, B).
@@ -141,8 +147,8 @@ def _twiddle_and_right(
     x_im, y_im = _parts(im, PARTS)
     x_re, y_re = _below_each_other(x_re, A, C, B), _below_each_other(y_re, A, C, B)
     x_im, y_im = _below_each_other(x_im, A, C, B), _below_each_other(y_im, A, C, B)
-    m_re, m_im, n_re, n_im = _load_matrix(table, B, False, ADJOINT, PARTS)
-    re = _two_products(x_re, y_re, m_re, n_re, x_im, y_im, -m_im, -n_im, PARTS)
+    m_re, m_im, minus, n_re, n_im, n_minus = matrix
+    re = _two_products(x_re, y_re, m_re, n_re, x_im, y_im, minus, n_minus, PARTS)
     im = _two_products(x_re, y_re, m_im, n_im, x_im, y_im, m_re, n_re, PARTS)
     return tl.reshape(re, (A // 16, C, 16, B)), tl.reshape(im, (A // 16, C, 16, B))
 
@@ -152,8 +158,8 @@ def transform(
     re, im, left, middle, right,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """Transform of C signals (A, C, B), by the tables of `plan`."""
-    re, im = _from_left(re, im, left, A, C, B, False, REAL, PARTS)
+    """Transform of C signals (A, C, B), by the tables of `plan`: matrices as of `load_matrix`."""
+    re, im = _from_left(re, im, left, A, C, B, REAL, PARTS)
     if B > 1:
         re, im = _twiddle_and_right(re, im, middle, right, A, C, B, False, PARTS)
         re, im = tl.permute(re, (0, 2, 1, 3)), tl.permute(im, (0, 2, 1, 3))
@@ -168,11 +174,11 @@ def adjoint(
     """The inverse of `transform`: the same of (B, C, A), its tables conjugate and in reverse order."""
     if B > 1:
         re, im = tl.permute(re, (2, 1, 0)), tl.permute(im, (2, 1, 0))
-        re, im = _from_left(re, im, right, B, C, A, True, False, PARTS)
-        re, im = _twiddle_and_right(re, im, middle, left, B, C, A, True, PARTS)
+        re, im = _from_left(re, im, _conjugate(right), B, C, A, False, PARTS)
+        re, im = _twiddle_and_right(re, im, middle, _conjugate(left), B, C, A, True, PARTS)
         re, im = tl.permute(re, (3, 1, 0, 2)), tl.permute(im, (3, 1, 0, 2))
     else:
-        re, im = _from_left(re, im, left, A, C, B, True, False, PARTS)
+        re, im = _from_left(re, im, _adjoint(left), A, C, B, False, PARTS)
     return tl.reshape(re, (A, C, B)), tl.reshape(im, (A, C, B))
 
 
