@@ -43,6 +43,7 @@ def compile_for_gpu(
     *,
     num_warps: int = 4,
     num_stages: int = 3,
+    maxnreg: int | None = None,
     capability: int = HOPPER,
 ) -> Resources:
     """Compile one configuration of a `triton.jit` kernel down to machine code.
@@ -52,7 +53,7 @@ def compile_for_gpu(
         signature: Triton type of each run-time argument, such as `*fp32`, `*bf16`, `i32`, `i64`. Pointers are
             taken as 16-byte aligned.
         constants: value of each `tl.constexpr` argument.
-        num_warps, num_stages: launch options of the configuration.
+        num_warps, num_stages, maxnreg: launch options of the configuration.
         capability: of the device, 90 for Hopper.
 
     Raises:
@@ -67,7 +68,7 @@ def compile_for_gpu(
     compiled = triton.compile(
         source,
         target=GPUTarget("cuda", capability, _WARP_SIZE),
-        options={"num_warps": num_warps, "num_stages": num_stages},
+        options={"num_warps": num_warps, "num_stages": num_stages, "maxnreg": maxnreg},
     )
     registers, stack = _resource_usage(compiled.asm["cubin"])
     return Resources(registers=registers, stack_bytes=stack, shared_bytes=compiled.metadata.shared)

@@ -67,7 +67,7 @@ def resources(length: int, dtype_name: str, only: str) -> Iterator[Row]:
             plan = make_plan(length, configuration, gradient=name in ("short_backward", "gradient_rows"))
             kernel = getattr(short_kernels if plan.short else long_kernels, name)
             constants = dict(options_of(plan))
-            launch = {option: constants.pop(option) for option in ("num_warps", "num_stages")}
+            launch = {option: constants.pop(option) for option in ("num_warps", "num_stages", "maxnreg")}
             if "WRAPPED" in kernel.arg_names:
                 constants["WRAPPED"] = True
             signature = signature_of(kernel.arg_names, dtype_name)

@@ -173,6 +173,7 @@ def column_options(plan: Plan) -> dict[str, Any]:
         "BLOCK": plan.block,
         "PARTS": plan.parts,
         "num_warps": plan.column_warps,
+        "maxnreg": plan.column_registers,
         "num_stages": 1,
     }
 
@@ -186,5 +187,6 @@ def row_options(plan: Plan) -> dict[str, Any]:
         "C": plan.width,
         "PARTS": plan.parts,
         "num_warps": plan.row_warps,
+        "maxnreg": plan.row_registers,
         "num_stages": 1,
     }

@@ -34,10 +34,12 @@ class Tile(NamedTuple):
     Attributes:
         points: complex numbers.
         warps: of the program; more where a transform does not fit the points.
+        registers: the most a thread may take, so that more programs run side by side; None for any number.
     """
 
     points: int
     warps: int
+    registers: int | None = None
 
 
 class Configuration(NamedTuple):
@@ -85,10 +87,10 @@ class Plan(NamedTuple):
         pad: the power of two at or above it, at least 16.
         inner: B.
         width: columns, or for short lengths channels, of a tile of the first pass.
-        column_warps: of its programs.
+        column_warps, column_registers: of its programs.
         row_radices: (P, Q), columns = P * Q; (1, 1) for short lengths.
         block: rows of a tile of the second pass.
-        row_warps: of its programs.
+        row_warps, row_registers: of its programs.
     """
 
     parts: int
@@ -97,9 +99,11 @@ class Plan(NamedTuple):
     inner: int
     width: int
     column_warps: int
+    column_registers: int | None
     row_radices: tuple[int, int]
     block: int
     row_warps: int
+    row_registers: int | None
 
     @property
     def columns(self) -> int:
@@ -160,9 +164,11 @@ def make_plan(length: int, configuration: Configuration, *, gradient: bool = Fal
         inner=2**exponent,
         width=width,
         column_warps=_warps(tile, width * pad * 2**exponent),
+        column_registers=tile.registers,
         row_radices=(1, 1),
         block=1,
         row_warps=tile.warps,
+        row_registers=tile.registers,
     )
 
 
@@ -181,9 +187,11 @@ def long_plan(length: int, exponent: int, configuration: Configuration, *, gradi
         inner=inner,
         width=min(p * q, width),
         column_warps=_warps(columns, 32 * inner * width),
+        column_registers=columns.registers,
         row_radices=(p, q),
         block=block,
         row_warps=_warps(rows, block * p * q),
+        row_registers=rows.registers,
     )
 
 

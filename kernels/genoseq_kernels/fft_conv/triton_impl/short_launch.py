@@ -76,6 +76,7 @@ def short_options(plan: Plan) -> dict[str, Any]:
         "B": plan.inner,
         "PARTS": plan.parts,
         "num_warps": plan.column_warps,
+        "maxnreg": plan.column_registers,
         "num_stages": 1,
     }
 
