@@ -89,7 +89,7 @@ def signature_of(names: list[str], dtype_name: str) -> dict[str, str]:
     data = {"float32": "*fp32", "bfloat16": "*bf16"}[dtype_name]
     scratch = "*fp32" if dtype_name == "float32" else "*fp16"
     kinds = dict.fromkeys(("left", "right"), "*fp16")
-    kinds |= dict.fromkeys(("middle", "spectrum", "skip", "k", "near", "far"), "*fp32")
+    kinds |= dict.fromkeys(("spectrum", "skip", "k", "near", "far"), "*fp32")
     kinds |= dict.fromkeys(("scratch", "gradients", "filters"), scratch)
     kinds |= dict.fromkeys(
         ("source", "gate", "target", "second", "factor", "u", "grad", "gate_in", "gate_out", "y", "convolved",

@@ -50,13 +50,13 @@ def _row_tile(blocks):
 
 @triton.jit
 def _columns_to_scratch(
-    re, im, row, tile, columns, scratch, scales, left, middle, right, radix, plane,
+    re, im, row, tile, columns, scratch, scales, left, right, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
     REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     re, im, peak = shrink(re, im, REAL)
     left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
-    re, im = transform(re, im, left, middle, right, A, C, B, REAL, PARTS)
+    re, im = transform(re, im, left, right, radix, 1, A, C, B, REAL, PARTS)
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
     if scales is None:
         t_re, t_im = t_re * peak, t_im * peak
@@ -70,9 +70,9 @@ def _columns_to_scratch(
 
 @triton.jit
 def _columns_from_scratch(
-    row, tile, columns, scratch, scales, left, middle, right, radix, plane,
+    row, tile, columns, scratch, scales, left, right, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    REAL: tl.constexpr, PARTS: tl.constexpr,
+    PARTS: tl.constexpr,
 ):  # fmt: skip
     blocks = plane // (COLUMNS * BLOCK)
     offsets, inside = column_tile_offsets(tile, blocks, A, C, B, COLUMNS, BLOCK)
@@ -90,13 +90,13 @@ def _columns_from_scratch(
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
     re, im = multiply(re, im, t_re, -t_im)
     left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
-    re, im = adjoint(re, im, left, middle, right, A, C, B, PARTS)
+    re, im = adjoint(re, im, left, right, radix, 1, A, C, B, PARTS)
     return re * peak, im * peak
 
 
 @triton.jit
 def sequence_columns(
-    source, gate, scratch, scales, left, middle, right,
+    source, gate, scratch, scales, left, right,
     source_entry, source_channel, gate_entry, gate_channel, first, channels, length, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
     PARTS: tl.constexpr,
@@ -109,14 +109,14 @@ def sequence_columns(
     gate_offset = entry * gate_entry + channel * gate_channel
     x = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < length))
     _columns_to_scratch(
-        x, x, row, tile, columns, scratch, scales, left, middle, right, radix, plane,
+        x, x, row, tile, columns, scratch, scales, left, right, radix, plane,
         A, C, B, COLUMNS, BLOCK, True, PARTS,
     )  # fmt: skip
 
 
 @triton.jit
 def filter_columns(
-    k, scratch, scales, left, middle, right, k_channel, first, taps, centre, wrap, radix, plane,
+    k, scratch, scales, left, right, k_channel, first, taps, centre, wrap, radix, plane,
     WRAPPED: tl.constexpr,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
     PARTS: tl.constexpr,
@@ -127,14 +127,14 @@ def filter_columns(
     offset = (first + row).to(tl.int64) * k_channel
     re, im = load_filter(k, offset, n, inside, taps, radix * B * COLUMNS, centre, wrap, WRAPPED)
     _columns_to_scratch(
-        re, im, row, tile, columns, scratch, scales, left, middle, right, radix, plane,
+        re, im, row, tile, columns, scratch, scales, left, right, radix, plane,
         A, C, B, COLUMNS, BLOCK, not WRAPPED, PARTS,
     )  # fmt: skip
 
 
 @triton.jit
 def sequence_columns_back(
-    scratch, scales, target, gate, second, factor, left, middle, right,
+    scratch, scales, target, gate, second, factor, left, right,
     gate_entry, gate_channel, factor_entry, factor_channel, first, channels, all_channels, length,
     radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
@@ -144,8 +144,8 @@ def sequence_columns_back(
     row, tile, columns = _column_tile(C, COLUMNS)
     entry, channel = (row // channels).to(tl.int64), (first + row % channels).to(tl.int64)
     x, _ = _columns_from_scratch(
-        row, tile, columns, scratch, scales, left, middle, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, True, PARTS,
+        row, tile, columns, scratch, scales, left, right, radix, plane,
+        A, C, B, COLUMNS, BLOCK, PARTS,
     )  # fmt: skip
     n, inside = positions(columns, radix, A, B, COLUMNS)
     store_gated(
@@ -157,16 +157,15 @@ def sequence_columns_back(
 
 @triton.jit
 def filter_columns_back(
-    scratch, scales, near, far, left, middle, right, first, taps, centre, wrap, radix, plane,
+    scratch, scales, near, far, left, right, first, taps, centre, wrap, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
     PARTS: tl.constexpr,
 ):  # fmt: skip
     """Last pass of the filters' gradients."""
     row, tile, columns = _column_tile(C, COLUMNS)
-    real: tl.constexpr = far is None
     re, im = _columns_from_scratch(
-        row, tile, columns, scratch, scales, left, middle, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, real, PARTS,
+        row, tile, columns, scratch, scales, left, right, radix, plane,
+        A, C, B, COLUMNS, BLOCK, PARTS,
     )  # fmt: skip
     n, inside = positions(columns, radix, A, B, COLUMNS)
     offset = (first + row).to(tl.int64) * taps
@@ -175,7 +174,7 @@ def filter_columns_back(
 
 @triton.jit
 def _rows_forward(
-    row, block, scratch, scales, left, middle, right, plane,
+    row, block, scratch, scales, left, right, plane,
     P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Frequencies (P, BLOCK, Q) of a tile of rows, and what to multiply them by."""
@@ -189,18 +188,18 @@ def _rows_forward(
         re *= scale
         im *= scale
     re, im = rows_as_tile(re, P, BLOCK, Q), rows_as_tile(im, P, BLOCK, Q)
-    re, im = transform(re, im, left, middle, right, P, BLOCK, Q, False, PARTS)
+    re, im = transform(re, im, left, right, P, 0, P, BLOCK, Q, False, PARTS)
     return re, im, peak
 
 
 @triton.jit
 def _rows_back(
-    re, im, factor, row, block, scratch, scales, left, middle, right, plane,
+    re, im, factor, row, block, scratch, scales, left, right, plane,
     P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """From frequencies, to be multiplied by the factor, to scratch."""
     re, im, peak = shrink(re, im, False)
-    re, im = adjoint(re, im, left, middle, right, P, BLOCK, Q, PARTS)
+    re, im = adjoint(re, im, left, right, P, 0, P, BLOCK, Q, PARTS)
     if scales is None:
         re, im = re * (peak * factor), im * (peak * factor)
     re, im = rows_as_stored(re, P, BLOCK, Q, C), rows_as_stored(im, P, BLOCK, Q, C)
@@ -218,7 +217,7 @@ def _kept(x, PARTS: tl.constexpr):
 
 @triton.jit
 def _filter_rows(
-    channel, block, rows, filters, scales, spectrum, left, middle, right, plane,
+    channel, block, rows, filters, scales, spectrum, left, right, plane,
     P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Tile of a filter's spectrum, and what to multiply it by.
@@ -227,7 +226,7 @@ def _filter_rows(
     """
     if spectrum is None:
         re, im, factor = _rows_forward(
-            channel, block, filters, scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS
+            channel, block, filters, scales, left, right, plane, P, BLOCK, Q, C, PARTS
         )
         re, im = _kept(re, PARTS), _kept(im, PARTS)
         factor *= tl.sqrt(tl.cast(rows * (P * Q), tl.float32))
@@ -252,14 +251,14 @@ def _filtered(re, im, h_re, h_im, factor, skip, channel):
 
 @triton.jit
 def filter_rows(
-    filters, scales, spectrum, left, middle, right, blocks, rows,
+    filters, scales, spectrum, left, right, blocks, rows,
     P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Second pass of filters, from scratch to spectra in float32."""
     channel, block = _row_tile(blocks)
     left, right = load_matrix(left, P, PARTS), load_matrix(right, Q, PARTS)
     re, im, factor = _filter_rows(
-        channel, block, rows, filters, scales, None, left, middle, right, blocks * (BLOCK * P * Q),
+        channel, block, rows, filters, scales, None, left, right, blocks * (BLOCK * P * Q),
         P, BLOCK, Q, C, PARTS,
     )  # fmt: skip
     re, im = re.to(tl.float32) * factor, im.to(tl.float32) * factor
@@ -269,7 +268,7 @@ def filter_rows(
 
 @triton.jit
 def sequence_rows(
-    scratch, column_scales, row_scales, filters, filter_scales, spectrum, skip, left, middle, right,
+    scratch, column_scales, row_scales, filters, filter_scales, spectrum, skip, left, right,
     first, channels, entries, blocks, rows,
     P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
@@ -278,17 +277,17 @@ def sequence_rows(
     left, right = load_matrix(left, P, PARTS), load_matrix(right, Q, PARTS)
     plane = blocks * (BLOCK * P * Q)
     h_re, h_im, h_factor = _filter_rows(
-        channel, block, rows, filters, filter_scales, spectrum, left, middle, right, plane,
+        channel, block, rows, filters, filter_scales, spectrum, left, right, plane,
         P, BLOCK, Q, C, PARTS,
     )  # fmt: skip
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
         row = entry * channels + channel
         re, im, factor = _rows_forward(
-            row, block, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS
+            row, block, scratch, column_scales, left, right, plane, P, BLOCK, Q, C, PARTS
         )
         re, im = _filtered(re, im, h_re, h_im, h_factor, skip, first + channel)
         _rows_back(
-            re, im, factor, row, block, scratch, row_scales, left, middle, right, plane,
+            re, im, factor, row, block, scratch, row_scales, left, right, plane,
             P, BLOCK, Q, C, PARTS,
         )  # fmt: skip
 
@@ -296,7 +295,7 @@ def sequence_rows(
 @triton.jit
 def gradient_rows(
     scratch, column_scales, gradients, gradient_column_scales, gradient_row_scales,
-    filters, filter_column_scales, filter_row_scales, skip, left, middle, right,
+    filters, filter_column_scales, filter_row_scales, skip, left, right,
     first, channels, entries, blocks, rows,
     P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
@@ -310,11 +309,11 @@ def gradient_rows(
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
         row = entry * channels + channel
         g_re, g_im, g_factor = _rows_forward(
-            row, block, gradients, gradient_column_scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS
+            row, block, gradients, gradient_column_scales, left, right, plane, P, BLOCK, Q, C, PARTS
         )
         g_re, g_im = _kept(g_re, PARTS), _kept(g_im, PARTS)
         re, im, factor = _rows_forward(
-            row, block, scratch, column_scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS
+            row, block, scratch, column_scales, left, right, plane, P, BLOCK, Q, C, PARTS
         )
         factor *= g_factor
         re, im = multiply(g_re.to(tl.float32), g_im.to(tl.float32), re, -im)
@@ -322,16 +321,16 @@ def gradient_rows(
         sum_im += im * factor
         # Made anew for each entry: registers do not hold it beside the others.
         h_re, h_im, h_factor = _filter_rows(
-            channel, block, rows, filters, filter_column_scales, None, left, middle, right, plane,
+            channel, block, rows, filters, filter_column_scales, None, left, right, plane,
             P, BLOCK, Q, C, PARTS,
         )  # fmt: skip
         re, im = g_re.to(tl.float32), g_im.to(tl.float32)
         re, im = _filtered(re, im, h_re, -h_im, h_factor, skip, first + channel)
         _rows_back(
-            re, im, g_factor, row, block, gradients, gradient_row_scales, left, middle, right, plane,
+            re, im, g_factor, row, block, gradients, gradient_row_scales, left, right, plane,
             P, BLOCK, Q, C, PARTS,
         )  # fmt: skip
     _rows_back(
         sum_re, sum_im, tl.sqrt(tl.cast(rows * (P * Q), tl.float32)), channel, block, filters,
-        filter_row_scales, left, middle, right, plane, P, BLOCK, Q, C, PARTS,
+        filter_row_scales, left, right, plane, P, BLOCK, Q, C, PARTS,
     )  # fmt: skip

@@ -139,10 +139,10 @@ class Plan(NamedTuple):
     def scratch_dtype(self) -> torch.dtype:
         return torch.float16 if self.parts == 1 else torch.float32
 
-    def column_tables(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def column_tables(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         return _tables(self.radix, self.pad, self.inner, True, self.parts, device)
 
-    def row_tables(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def row_tables(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         return _tables(*self.row_radices[:1] * 2, self.row_radices[1], False, self.parts, device)
 
 
@@ -202,21 +202,17 @@ def _warps(tile: Tile, points: int) -> int:
 @lru_cache(maxsize=256)
 def _tables(
     radix: int, pad: int, inner: int, weighted: bool, parts: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What `transform` multiplies by: (parts, 2, pad, pad), (2, pad, inner) and (parts, 2, inner, inner).
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Left matrix (parts, 2, pad, pad) and right matrix (parts, 2, inner, inner) of `transform`.
 
-    The matrices are unitary, so that no product overflows in float16. `weighted` adds the right angle's
-    weight exp(i pi n / (2 * radix * inner)) of position n: the first factor of it is the left matrix', the
-    second the twiddle's. Beyond the radix there are zeros.
+    The matrices are unitary, so that no product overflows in float16. `weighted` adds to the left one its
+    share of the right angle's weight; beyond the radix it has zeros.
     """
     rows, columns = torch.arange(radix), torch.arange(inner)
-    weight = 1 if weighted else 0
     left = torch.zeros(2, pad, pad, dtype=torch.float64)
-    left[:, :radix, :radix] = _roots((4 * rows[:, None] - weight) * rows, radix) / radix**0.5
-    middle = torch.zeros(2, pad, inner, dtype=torch.float64)
-    middle[:, :radix] = _roots((4 * rows[:, None] - weight) * columns, radix * inner)
+    left[:, :radix, :radix] = _roots((4 * rows[:, None] - (1 if weighted else 0)) * rows, radix) / radix**0.5
     right = _roots(4 * columns[:, None] * columns, inner) / inner**0.5
-    return _parts(left, parts, device), middle.to(device, torch.float32), _parts(right, parts, device)
+    return _parts(left, parts, device), _parts(right, parts, device)
 
 
 def _parts(matrices: torch.Tensor, parts: int, device: torch.device) -> torch.Tensor:

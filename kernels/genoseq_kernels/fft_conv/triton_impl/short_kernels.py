@@ -32,33 +32,30 @@ def _tile(channels, radix, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
 
 @triton.jit
 def _frequencies(
-    re, im, left, middle, right,
+    re, im, left, right, radix,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     re, im, peak = shrink(re, im, REAL, True)
-    re, im = transform(re, im, left, middle, right, A, C, B, REAL, PARTS)
+    re, im = transform(re, im, left, right, radix, 1, A, C, B, REAL, PARTS)
     return re * peak, im * peak
 
 
 @triton.jit
-def _back(
-    re, im, left, middle, right,
-    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
-):  # fmt: skip
+def _back(re, im, left, right, radix, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr):
     re, im, peak = shrink(re, im, False, True)
-    re, im = adjoint(re, im, left, middle, right, A, C, B, PARTS)
+    re, im = adjoint(re, im, left, right, radix, 1, A, C, B, PARTS)
     return re * peak, im * peak
 
 
 @triton.jit
 def _make_filter(
-    k, skip, left, middle, right, channel, n, inside, k_channel, channels, taps, points, centre, wrap,
+    k, skip, left, right, channel, n, inside, k_channel, channels, taps, radix, centre, wrap,
     WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Spectrum of a tile's filters, made of their taps."""
-    re, im = load_filter(k, channel * k_channel, n, inside, taps, points, centre, wrap, WRAPPED)
-    re, im = _frequencies(re, im, left, middle, right, A, C, B, not WRAPPED, PARTS)
-    size = tl.sqrt(tl.cast(points, tl.float32))
+    re, im = load_filter(k, channel * k_channel, n, inside, taps, radix * B, centre, wrap, WRAPPED)
+    re, im = _frequencies(re, im, left, right, radix, A, C, B, not WRAPPED, PARTS)
+    size = tl.sqrt(tl.cast(radix * B, tl.float32))
     return _add_skip(re * size, skip, channel, channels), im * size
 
 
@@ -79,14 +76,14 @@ def _add_skip(re, skip, channel, channels):
 
 @triton.jit
 def short_spectrum(
-    k, spectrum, left, middle, right, k_channel, channels, taps, centre, wrap, radix,
+    k, spectrum, left, right, k_channel, channels, taps, centre, wrap, radix,
     WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Spectra of filters, in float32."""
     channel, n, inside = _tile(channels, radix, A, C, B)
     left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
     re, im = _make_filter(
-        k, None, left, middle, right, channel, n, inside, k_channel, channels, taps, radix * B, centre, wrap,
+        k, None, left, right, channel, n, inside, k_channel, channels, taps, radix, centre, wrap,
         WRAPPED, A, C, B, PARTS,
     )  # fmt: skip
     store_complex_row(re, im, spectrum, channel, spectrum_offsets(0, A, B), channel < channels, A * B)
@@ -94,7 +91,7 @@ def short_spectrum(
 
 @triton.jit
 def short_forward(
-    u, k, skip, gate_in, gate_out, spectrum, y, convolved, left, middle, right,
+    u, k, skip, gate_in, gate_out, spectrum, y, convolved, left, right,
     u_entry, u_channel, k_channel, in_entry, in_channel, out_entry, out_channel,
     entries, channels, length, taps, centre, wrap, radix,
     WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
@@ -104,7 +101,7 @@ def short_forward(
     left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
     if spectrum is None:
         h_re, h_im = _make_filter(
-            k, skip, left, middle, right, channel, n, inside, k_channel, channels, taps, radix * B, centre,
+            k, skip, left, right, channel, n, inside, k_channel, channels, taps, radix, centre,
             wrap, WRAPPED, A, C, B, PARTS,
         )  # fmt: skip
     else:
@@ -114,9 +111,9 @@ def short_forward(
         entry = tl.cast(index, tl.int64)
         u_offset = entry * u_entry + channel * u_channel
         re = load_gated(u, u_offset, gate_in, entry * in_entry + channel * in_channel, n, inside)
-        re, im = _frequencies(re, re, left, middle, right, A, C, B, True, PARTS)
+        re, im = _frequencies(re, re, left, right, radix, A, C, B, True, PARTS)
         re, im = multiply(re, im, h_re, h_im)
-        re, im = _back(re, im, left, middle, right, A, C, B, True, PARTS)
+        re, im = _back(re, im, left, right, radix, A, C, B, PARTS)
         store_gated(
             re, (entry * channels + channel) * length, n, inside, y,
             gate_out, entry * out_entry + channel * out_channel, convolved, None, 0,
@@ -125,7 +122,7 @@ def short_forward(
 
 @triton.jit
 def short_backward(
-    grad, u, spectrum, skip, gate_in, gate_out, grad_u, grad_gate_in, near, far, left, middle, right,
+    grad, u, spectrum, skip, gate_in, gate_out, grad_u, grad_gate_in, near, far, left, right,
     grad_entry, grad_channel, u_entry, u_channel, in_entry, in_channel, out_entry, out_channel,
     entries, channels, length, taps, centre, wrap, radix,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
@@ -143,21 +140,20 @@ def short_backward(
         out_offset = entry * out_entry + channel * out_channel
         g_offset = entry * grad_entry + channel * grad_channel
         re = load_gated(u, u_offset, gate_in, in_offset, n, present)
-        v_re, v_im = _frequencies(re, re, left, middle, right, A, C, B, True, PARTS)
+        v_re, v_im = _frequencies(re, re, left, right, radix, A, C, B, True, PARTS)
         re = load_gated(grad, g_offset, gate_out, out_offset, n, present)
-        g_re, g_im = _frequencies(re, re, left, middle, right, A, C, B, True, PARTS)
+        g_re, g_im = _frequencies(re, re, left, right, radix, A, C, B, True, PARTS)
         re, im = multiply(g_re, g_im, v_re, -v_im)
         sum_re += re
         sum_im += im
         h_re, h_im = _load_filter(spectrum, skip, channel, channels, A, B)
         re, im = multiply(g_re, g_im, h_re, -h_im)
-        re, im = _back(re, im, left, middle, right, A, C, B, True, PARTS)
+        re, im = _back(re, im, left, right, radix, A, C, B, PARTS)
         store_gated(
             re, (entry * channels + channel) * length, n, present, grad_u, gate_in, in_offset,
             grad_gate_in, u, u_offset,
         )  # fmt: skip
-    real: tl.constexpr = far is None
-    re, im = _back(sum_re, sum_im, left, middle, right, A, C, B, real, PARTS)
+    re, im = _back(sum_re, sum_im, left, right, radix, A, C, B, PARTS)
     size = tl.sqrt(tl.cast(radix * B, tl.float32))
     offset = (tl.program_id(1) * channels + channel) * taps
     store_filter_gradient(re * size, im * size, offset, n, inside, taps, radix * B, centre, wrap, near, far)

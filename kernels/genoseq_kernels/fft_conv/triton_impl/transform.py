@@ -55,15 +55,20 @@ def _adjoint(matrix):
 
 
 @triton.jit
-def _load_twiddle(table, A: tl.constexpr, B: tl.constexpr, ADJOINT: tl.constexpr):
-    """Both planes of a table (2, A, B), as (A, B // 8, 1, 8); of its adjoint, as (B, A // 8, 1, 8)."""
+def _twiddle(radix, weight, A: tl.constexpr, B: tl.constexpr, ADJOINT: tl.constexpr):
+    """Factors (A, B // 8, 1, 8) between the products; of the adjoint, (B, A // 8, 1, 8).
+
+    Computed and not loaded: a load would bring its own layout, and all else through shared memory to it.
+    """
     ROWS: tl.constexpr = B if ADJOINT else A
     COLUMNS: tl.constexpr = A if ADJOINT else B
     row = tl.arange(0, ROWS)[:, None, None, None]
     column = tl.arange(0, COLUMNS // 8)[None, :, None, None] * 8 + tl.arange(0, 8)[None, None, None, :]
-    table += (column * B + row) if ADJOINT else (row * B + column)
-    re, im = tl.load(table), tl.load(table + A * B)
-    return re, -im if ADJOINT else im
+    if ADJOINT:
+        re, im = root(row * (4 * column - weight), radix * B)
+        return re, -im
+    else:
+        return root((4 * row - weight) * column, radix * B)
 
 
 @triton.jit
@@ -130,18 +135,14 @@ def _below_each_other(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
 
 @triton.jit
 def _twiddle_and_right(
-    re, im, twiddle, matrix,
-    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, ADJOINT: tl.constexpr, PARTS: tl.constexpr,
+    re, im, t_re, t_im, matrix,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """From what `_from_left` gives: the twiddle, a product from the right, and (A // 16, C, 16, B).
+    """From what `_from_left` gives: twiddles, a product from the right, and (A // 16, C, 16, B).
 
     Where a warp has one signal, its accumulators are the operands here: nothing moves between threads.
     """
     re, im = tl.reshape(re, (A, B // 8, C, 8)), tl.reshape(im, (A, B // 8, C, 8))
-    if ADJOINT:
-        t_re, t_im = _load_twiddle(twiddle, B, A, True)
-    else:
-        t_re, t_im = _load_twiddle(twiddle, A, B, False)
     re, im = multiply(re, im, t_re, t_im)
     x_re, y_re = _parts(re, PARTS)
     x_im, y_im = _parts(im, PARTS)
@@ -155,27 +156,33 @@ def _twiddle_and_right(
 
 @triton.jit
 def transform(
-    re, im, left, middle, right,
+    re, im, left, right, radix, weight,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """Transform of C signals (A, C, B), by the tables of `plan`: matrices as of `load_matrix`."""
+    """Transform of C signals (A, C, B) by matrices of `load_matrix`, the left one of radix rows.
+
+    With `weight` 1 position n is first multiplied by exp(i pi n / (2 * radix * B)), of which the left matrix
+    has a share; else it is 0.
+    """
     re, im = _from_left(re, im, left, A, C, B, REAL, PARTS)
     if B > 1:
-        re, im = _twiddle_and_right(re, im, middle, right, A, C, B, False, PARTS)
+        t_re, t_im = _twiddle(radix, weight, A, B, False)
+        re, im = _twiddle_and_right(re, im, t_re, t_im, right, A, C, B, PARTS)
         re, im = tl.permute(re, (0, 2, 1, 3)), tl.permute(im, (0, 2, 1, 3))
     return tl.reshape(re, (A, C, B)), tl.reshape(im, (A, C, B))
 
 
 @triton.jit
 def adjoint(
-    re, im, left, middle, right,
+    re, im, left, right, radix, weight,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """The inverse of `transform`: the same of (B, C, A), its tables conjugate and in reverse order."""
+    """The inverse of `transform`: the same of (B, C, A), its factors conjugate and in reverse order."""
     if B > 1:
         re, im = tl.permute(re, (2, 1, 0)), tl.permute(im, (2, 1, 0))
         re, im = _from_left(re, im, _conjugate(right), B, C, A, False, PARTS)
-        re, im = _twiddle_and_right(re, im, middle, _conjugate(left), B, C, A, True, PARTS)
+        t_re, t_im = _twiddle(radix, weight, A, B, True)
+        re, im = _twiddle_and_right(re, im, t_re, t_im, _conjugate(left), B, C, A, PARTS)
         re, im = tl.permute(re, (3, 1, 0, 2)), tl.permute(im, (3, 1, 0, 2))
     else:
         re, im = _from_left(re, im, _adjoint(left), A, C, B, False, PARTS)
