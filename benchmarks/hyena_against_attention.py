@@ -20,7 +20,8 @@ from typing import Any, get_args
 
 import matplotlib
 import torch
-from steps import Table, clear, failure, hyena_operators, measure, random_bases
+from matplotlib.ticker import NullFormatter
+from steps import Table, clear, failure, hyena_operators, in_short, measure, random_bases
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from genoseq.models import HyenaDNA, LanguageModelHead, SequenceModel
@@ -108,11 +109,16 @@ def draw(rows: Sequence[dict[str, Any]], device: str) -> Plot:
     ratios = fastest_ratios(rows)
     if ratios:
         longest = max(ratios)
-        axes.set_title(f"at {longest:,} tokens attention takes {ratios[longest]:.3g} times as long", size=9)
+        words = f"at {longest:,} tokens attention takes {ratios[longest]:.3g} times as long"
+        axes.set_title(f"{device}: {words}", size=9)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    lengths = sorted({row["length"] for row in rows})
+    axes.set_xticks(lengths, [in_short(length) for length in lengths])
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("length of a sequence (tokens)")
-    axes.set_ylabel(f"training step (ms), {device}")
+    axes.set_ylabel("training step (ms)")
     figure.legend(loc="outside upper center", ncols=2)
     return Plot("hyena_against_attention", "A training step of Hyena and of attention", "", figure)
 

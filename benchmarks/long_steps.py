@@ -41,6 +41,7 @@ from genoseq_kernels import Backend
 LENGTHS = {"gpu": (450_002, 1_000_002, 1_048_576, 8_388_608), "tiny": (512, 1500)}
 TINY = ("model.d_model=8", "model.num_layers=1", "model.filter_order=8", "model.sequence_tile=400")
 PLAIN = "plain"
+ROWS = (*get_args(Backend), PLAIN)
 COLUMNS = (
     "tokens", "row", "ms", "steps", "million tokens/s", "peak GiB", "planned GiB", "planned/peak", "note"
 )  # fmt: skip
@@ -159,8 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of `genoseq train`")
     parser.add_argument("--size", choices=tuple(LENGTHS), help="default: what the machine is")
-    parser.add_argument("--lengths", type=int, nargs="+", help="tokens of the sequence")
-    parser.add_argument("--rows", nargs="+", choices=(*get_args(Backend), PLAIN), default=["auto", PLAIN])
+    parser.add_argument("--lengths", help="tokens of the sequence, with commas between")
+    parser.add_argument("--rows", default=f"auto,{PLAIN}", help=f"of {', '.join(ROWS)} (auto,plain)")
     parser.add_argument("--longest-plain", type=int, default=2**20, help="no plain row beyond (1,048,576)")
     parser.add_argument("--budget", type=float, default=5.0, help="seconds of timed steps a row (5)")
     parser.add_argument("--out", type=Path, help="folder for JSON and Markdown")
@@ -170,10 +171,13 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     overrides = [*(TINY if size == "tiny" else ()), *options.overrides]
     table: Table | None = None
-    for length in options.lengths or LENGTHS[size]:
+    rows = options.rows.split(",")
+    if set(rows) - set(ROWS):
+        parser.error(f"--rows {options.rows}: choose of {', '.join(ROWS)}")
+    for length in map(int, options.lengths.split(",")) if options.lengths else LENGTHS[size]:
         run = Run.of(length, overrides)
         table = table or Table("long_steps", COLUMNS, run.device, options.out)
-        for row in options.rows:
+        for row in rows:
             if row != PLAIN or length <= options.longest_plain:
                 add_row(table, run, row, options.budget)
     assert table is not None

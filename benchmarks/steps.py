@@ -125,6 +125,11 @@ class Table:
             self._stem.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n")
 
 
+def in_short(number: int) -> str:
+    """A length for an axis: 512, 32k."""
+    return f"{number // 1024:,}k" if number >= 1024 else str(number)
+
+
 def failure(error: Exception) -> str:
     """What happened instead of a measurement, in a line."""
     if isinstance(error, torch.OutOfMemoryError):
