@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -22,7 +23,7 @@ from genoseq.report.style import MATPLOTLIB, MODEL, Plot, new_axes, series_of
 @matplotlib.rc_context(MATPLOTLIB)
 def draw(bits: dict[int, float], counters: dict[str, float], split: str) -> Plot:
     figure, axes = new_axes((7.0, 4.0))
-    style = {"color": MODEL.colour, "linestyle": MODEL.line, "marker": MODEL.marker}
+    style: dict[str, Any] = {"color": MODEL.colour, "linestyle": MODEL.line, "marker": MODEL.marker}
     axes.plot(list(bits), list(bits.values()), label="HyenaDNA, trained at this context", **style)
     styles = series_of(list(counters))
     for name, value in counters.items():

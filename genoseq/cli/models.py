@@ -37,11 +37,13 @@ def open_model(config: DictConfig) -> SequenceModel:
 
 
 def open_models(config: DictConfig) -> SequenceModel:
-    """The same, or the ensemble of the checkpoints that a list names; read as `strands` says, where it does.
+    """The same, or the ensemble of the checkpoints that a list names; with other `arguments`, and read as
+    `strands` says, where they say anything.
 
     Raises:
         CheckpointError: one cannot be read, or they predict different things.
-        ConfigError: the list is empty, or a model is not for such a policy of strands.
+        ConfigError: the list is empty, or a model has no such argument or is not for such a policy of
+            strands.
         DeviceError: the device is not there.
     """
     several = isinstance(config.checkpoint, ListConfig)
@@ -49,7 +51,10 @@ def open_models(config: DictConfig) -> SequenceModel:
     if not paths:
         raise ConfigError("checkpoint=[] names none: give a model folder, or several.")
     device = pick_device(config.device)
-    members = [load(locate(path), device=str(device)) for path in paths]
+    arguments = config.arguments
+    if not isinstance(arguments, DictConfig | None):
+        raise ConfigError(f"arguments={arguments}: give names and values, such as {{max_taps: 1024}}.")
+    members = [load(locate(path), device=str(device), arguments=arguments) for path in paths]
     if config.strands is not None:
         for member in members:
             member.preprocessing["strands"] = member.strand_policy(config.strands).name

@@ -38,7 +38,7 @@ class Backbone(nn.Module, ABC):
     """
 
     model_type: ClassVar[str]
-    causal: ClassVar[bool]
+    causal: bool
     arguments: dict[str, Any]
     d_model: int
     num_layers: int

@@ -89,7 +89,7 @@ class Caduceus(Backbone):
     """
 
     model_type: ClassVar[str] = "caduceus"
-    causal: ClassVar[bool] = False
+    causal = False
     complement: torch.Tensor
 
     def __init__(

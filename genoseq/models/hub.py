@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from genoseq.errors import CheckpointError, require_choice
+from genoseq.errors import CheckpointError, ConfigError, require_choice
 from genoseq.models import hybridna_layouts, hyenadna_layouts
 from genoseq.models.backbone import Backbone
 from genoseq.models.base import SequenceModel
@@ -104,6 +104,7 @@ def load(
     family: str | None = None,
     head: HeadChoice | None = None,
     device: str | torch.device | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> SequenceModel:
     """A model, in eval mode, with its tokenizer (the family's default where the checkpoint has none).
 
@@ -116,16 +117,19 @@ def load(
             default the one their config names, else the language model.
         device: where to put it; None is torch's default device. Under `torch.device("meta")` the model has no
             memory, and its weights stay in their files until `genoseq.nn.materialize.materialize` reads them.
+        arguments: of the backbone's constructor, instead of those that its config has: `extended_l_max`,
+            `max_taps`, `sequence_tile` and whatever else leaves the shapes of the weights as they are.
 
     Raises:
+        ConfigError: the backbone has no such argument.
         CheckpointError: there is no such checkpoint, it is truncated, or its tensors do not fit its config;
             names every missing, unexpected and misshapen one.
     """
     device = torch.get_default_device() if device is None else torch.device(device)
     if device.type != "meta":
-        return _read(path, family, head).to(device).eval()
+        return _read(path, family, head, arguments or {}).to(device).eval()
     with device:
-        return _read(path, family, head).eval()
+        return _read(path, family, head, arguments or {}).eval()
 
 
 def load_backbone(*, checkpoint: str | os.PathLike[str]) -> Backbone:
@@ -231,21 +235,26 @@ def _download(repository: str) -> Path:
         ) from error
 
 
-def _read(path: str | os.PathLike[str], family: str | None, head: HeadChoice | None) -> SequenceModel:
+def _read(
+    path: str | os.PathLike[str],
+    family: str | None,
+    head: HeadChoice | None,
+    arguments: Mapping[str, Any],
+) -> SequenceModel:
     folder, weights = _find(path)
     config = read_json(folder / "config.json")
     weights = weights or find_weights(folder)
     official = read_tensors(weights)
     tensors: Values = official
     if "format_version" in config:
-        model = _from_genoseq(folder, config)
+        model = _from_genoseq(folder, config, arguments)
     else:
-        model, tensors = _from_official(config, official, family, head)
+        model, tensors = _from_official(config, official, family, head, arguments)
     _fill(model, tensors, source=str(weights))
     return model
 
 
-def _from_genoseq(folder: Path, config: Mapping[str, Any]) -> SequenceModel:
+def _from_genoseq(folder: Path, config: Mapping[str, Any], arguments: Mapping[str, Any]) -> SequenceModel:
     if config["format_version"] != FORMAT_VERSION:
         raise CheckpointError(
             f"{folder}: format_version {config['format_version']}; this genoseq reads {FORMAT_VERSION}: "
@@ -254,9 +263,10 @@ def _from_genoseq(folder: Path, config: Mapping[str, Any]) -> SequenceModel:
     head = config.get("head") or {}
     preprocessing = read_json(folder / "preprocessing.json")
     tokenizer = load_tokenizer(folder) if (folder / "tokenizer.json").is_file() else None
+    family = _family(config.get("model_type"))
     return _build(
-        _family(config.get("model_type")),
-        config.get("arguments") or {},
+        family,
+        _changed(family, config.get("arguments") or {}, arguments),
         head.get("type"),
         head.get("arguments") or {},
         tokenizer=tokenizer,
@@ -269,6 +279,7 @@ def _from_official(
     tensors: Mapping[str, torch.Tensor],
     family: str | None,
     head: HeadChoice | None,
+    arguments: Mapping[str, Any],
 ) -> tuple[SequenceModel, Values]:
     families = FAMILIES if family is None else {str(family): _family(family)}
     found = [
@@ -287,7 +298,7 @@ def _from_official(
         official = layout.read(config, tensors, head)
     model = _build(
         known,
-        official.arguments,
+        _changed(known, official.arguments, arguments),
         official.head_type,
         official.head_arguments,
         tokenizer=None,
@@ -314,6 +325,17 @@ def _build(
         backbone = _call(family.backbone, **arguments)
         head = _call(heads[head_type], backbone, **head_arguments)
     return SequenceModel(backbone, head, tokenizer, preprocessing)
+
+
+def _changed(family: Family, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a config with those that the caller wants instead."""
+    taken = inspect.signature(family.backbone).parameters
+    unknown = [name for name in wanted if name not in taken]
+    if unknown:
+        raise ConfigError(
+            f"arguments: {family.backbone.__name__} has no {', '.join(unknown)}; it takes {', '.join(taken)}."
+        )
+    return {**given, **wanted}
 
 
 def _call(component: type[Any], *args: Any, **arguments: Any) -> Any:

@@ -20,6 +20,7 @@ from genoseq.nn import HyenaMixer, HyenaState, MixerContext, Mlp, PreNormBlock
 from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.tiling import require_tile
+from genoseq_kernels import FrequencyPattern
 
 
 class HyenaDNA(StreamingBackbone):
@@ -63,7 +64,7 @@ class HyenaDNA(StreamingBackbone):
     """
 
     model_type: ClassVar[str] = "hyenadna"
-    causal: ClassVar[bool] = True
+    causal = True
     l_max: int
 
     def __init__(
@@ -165,6 +166,20 @@ class HyenaDNA(StreamingBackbone):
         for layer in self._blocks:
             assert isinstance(layer.mixer, HyenaMixer)
             layer.mixer.l_max = l_max
+
+    def sparsify(self, frequencies: FrequencyPattern | None) -> None:
+        """Convolve with filters whose spectra keep some frequencies alone; None for all again.
+
+        A filter that lacks frequencies looks at later positions too (see `sparse_fft_conv`): the model is
+        then not `causal`, carries no state, and gives no likelihood of the letters that it sees. A setting of
+        the moment: a model folder does not hold it.
+
+        Source: Fu et al. 2023, "FlashFFTConv", section 3.3.
+        """
+        self.causal = frequencies is None
+        for layer in self._blocks:
+            assert isinstance(layer.mixer, HyenaMixer)
+            layer.mixer.frequencies = frequencies
 
     @property
     def input_embedding(self) -> nn.Embedding:

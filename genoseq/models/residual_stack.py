@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -35,7 +35,7 @@ class ResidualStack(StreamingBackbone):
         ConfigError: no such norm or checkpointing.
     """
 
-    causal: ClassVar[bool] = True
+    causal = True
 
     def __init__(
         self,

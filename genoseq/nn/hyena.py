@@ -6,18 +6,19 @@ Source: Poli et al. 2023, "Hyena Hierarchy", definition 3.1; order 2 is HyenaDNA
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from genoseq.errors import SequenceError
+from genoseq.errors import ConfigError, SequenceError
 from genoseq.nn.hyena_filter import HyenaFilter
 from genoseq.nn.lazy_conv import LazyConv
 from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.packing import plan_unpacking
 from genoseq.nn.tiling import in_autocast_dtype, tiled
-from genoseq_kernels import causal_conv1d, fft_conv
+from genoseq_kernels import FrequencyPattern, causal_conv1d, fft_conv, sparse_fft_conv
 
 
 @dataclass
@@ -54,6 +55,9 @@ class HyenaMixer(Mixer):
         extended_l_max: the longest sequence, where that is more than `l_max`: the filters then end after the
             `l_max` taps that they have.
         max_taps: taps that the filters end after; None for `l_max`.
+
+    Attributes:
+        frequencies: what is kept of the filters' spectra; None for all. With less, the mixer is not causal.
     """
 
     causal: ClassVar[bool] = True
@@ -76,6 +80,7 @@ class HyenaMixer(Mixer):
         self.d_model = d_model
         self.l_max = extended_l_max or l_max
         self.max_taps = min(max_taps or l_max, l_max)
+        self.frequencies: FrequencyPattern | None = None
         self.order = order
         width = d_model * (order + 1)
         self.in_proj = nn.Linear(d_model, width)
@@ -121,10 +126,13 @@ class HyenaMixer(Mixer):
         """See `Mixer.init_state`.
 
         Raises:
+            ConfigError: the filters lack frequencies.
             SequenceError: `max_length` is beyond the longest sequence there may be.
         """
         if max_length > self.l_max:
             raise _too_long(max_length, self.l_max)
+        if self.frequencies is not None:
+            raise ConfigError("filters without some frequencies look ahead: there is no state to carry.")
         width, taps = self.short_filter.weight.shape[0], self.short_filter.weight.shape[-1]
         with torch.no_grad():
             filters = self.filter_fn(min(max_length, self.max_taps)).split(self.d_model)
@@ -141,14 +149,16 @@ class HyenaMixer(Mixer):
         *gates, value = self._split(self._mix_nearby(x, mask))
         filters = self.filter_fn(taps).view(self.order - 1, self.d_model, taps)
         skips = self.filter_fn.bias.view(self.order - 1, self.d_model)
+        kept = self.frequencies
+        convolve = fft_conv if kept is None else partial(sparse_fft_conv, pattern=kept)
         for index in range(self.order - 1):
             gate_in = gates[-1 - index]
             gate_out = gates[0] if index == self.order - 2 else None
             if self.dropout.p and self.training:
                 value = self.dropout(value * gate_in)
-                value = fft_conv(value, filters[index], skips[index], gate_out=gate_out)
+                value = convolve(value, filters[index], skips[index], gate_out=gate_out)
             else:
-                value = fft_conv(value, filters[index], skips[index], gate_in=gate_in, gate_out=gate_out)
+                value = convolve(value, filters[index], skips[index], gate_in=gate_in, gate_out=gate_out)
         return self.out_proj(value.transpose(1, 2))
 
     def _forward_packed(self, x: torch.Tensor, context: MixerContext) -> torch.Tensor:

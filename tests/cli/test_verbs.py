@@ -193,6 +193,19 @@ def test_evaluate_a_language_model(language_model, tiny_fasta, tmp_path, capsys)
     assert table["num_bases"].sum() == pytest.approx(0.1 * 8000, abs=2)
 
 
+def test_evaluate_with_other_arguments(language_model, tiny_fasta, tmp_path, mistake):
+    data = ["data=genome", f"data.fasta={tiny_fasta}", "split=validation"]
+    words = ["evaluate", f"checkpoint={language_model}", *data]
+    out, longer = tmp_path / "x.json", tmp_path / "y.json"
+    main([*words, "data.length=256", f"out={out}"])
+    main([*words, "data.length=400", "arguments={extended_l_max: 400, max_taps: 3}", f"out={longer}"])
+    bits = [json.loads(path.read_text())["rows"][0]["metrics"]["bits_per_base"] for path in (out, longer)]
+    assert abs(bits[0] - bits[1]) > 1e-3
+    assert "l_max=256" in mistake(main, [*words, "data.length=400"])
+    assert "names and values" in mistake(main, [*words, "data.length=256", "arguments=3"])
+    assert "no lmax" in mistake(main, [*words, "data.length=256", "arguments={lmax: 3}"])
+
+
 def test_evaluate_beside_a_baseline(language_model, tiny_fasta, tmp_path, capsys):
     data = ["data=genome", f"data.fasta={tiny_fasta}", "data.length=128", "split=validation"]
     markov = "baselines={m: {_target_: genoseq.baselines.StaticMarkov, max_order: 2}}"

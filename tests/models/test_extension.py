@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from genoseq.models import HyenaDNA, LanguageModelHead, SequenceModel
 from genoseq.models.hub import export
 from genoseq.nn import HyenaMixer
 from genoseq.tokenizers import CharacterTokenizer
+from genoseq_kernels import FrequencyPattern, sparse_fft_conv
 
 L_MAX, LONGER = 32, 90
 
@@ -98,6 +100,53 @@ def test_a_loaded_model_is_extended_and_saved(tmp_path: Path) -> None:
         again.log_prob("A" * (LONGER + 1))
     with pytest.raises(ConfigError, match="l_max=32"):
         again.backbone.extend(31)
+
+
+def test_a_model_is_loaded_with_other_arguments(tmp_path: Path) -> None:
+    backbone = made().float()
+    model = SequenceModel(backbone, LanguageModelHead(backbone), CharacterTokenizer())
+    model.save(tmp_path / "genoseq")
+    model.backbone.extend(LONGER)
+    expected = model.log_prob("ACG" * (LONGER // 3))
+    longer = genoseq.load(tmp_path / "genoseq", arguments={"extended_l_max": LONGER})
+    assert longer.log_prob("ACG" * (LONGER // 3)).equals(expected)
+    assert longer.backbone.arguments == {**backbone.arguments, "extended_l_max": LONGER}
+    with pytest.raises(ConfigError, match="no reach; it takes d_model"):
+        genoseq.load(tmp_path / "genoseq", arguments={"reach": 3})
+    with pytest.raises(CheckpointError, match=r"misshapen.*pos_emb"):
+        genoseq.load(tmp_path / "genoseq", arguments={"l_max": L_MAX + 1})
+    short = SequenceModel(plain := made().float(), LanguageModelHead(plain), CharacterTokenizer())
+    export(short, tmp_path / "official", layout="hf")
+    assert genoseq.load(tmp_path / "official", arguments={"max_taps": 5}).backbone.arguments["max_taps"] == 5
+
+
+def test_filters_without_some_frequencies(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = made(max_taps=20, initializer_range=1.0)
+    ids = tokens(L_MAX)
+    dense = backbone(ids).last_hidden_state
+    backbone.sparsify(FrequencyPattern.lowest(8, sparsity=0))
+    torch.testing.assert_close(backbone(ids).last_hidden_state, dense)
+    pattern = FrequencyPattern(8, (0, 1, 3))
+    backbone.sparsify(pattern)
+    sparse = backbone(ids).last_hidden_state
+    assert (sparse - dense).abs().max() > 1e-2
+    backbone.sparsify(None)
+    torch.testing.assert_close(backbone(ids).last_hidden_state, dense)
+    monkeypatch.setattr("genoseq.nn.hyena.fft_conv", partial(sparse_fft_conv, pattern=pattern))
+    torch.testing.assert_close(backbone(ids).last_hidden_state, sparse)
+
+
+def test_filters_without_some_frequencies_are_not_causal() -> None:
+    backbone = made().float()
+    model = SequenceModel(backbone, LanguageModelHead(backbone), CharacterTokenizer())
+    backbone.sparsify(FrequencyPattern(2, (0,)))
+    for use in (model.log_prob, lambda text: model.generate(text, length=9)):
+        with pytest.raises(ConfigError, match="causal"):
+            use("ACGT")
+    with pytest.raises(ConfigError, match="no state"):
+        backbone.init_state(1, max_length=L_MAX)
+    backbone.sparsify(None)
+    assert len(model.log_prob("ACGT")) == 4
 
 
 def test_released_layouts_know_no_short_filters(tmp_path: Path) -> None:

@@ -1,0 +1,153 @@
+"""The benchmarks of whole models, at the smallest size: what their tables, files and plots say."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from genoseq.models import HyenaDNA, LanguageModelHead, SequenceModel
+from genoseq.nn import hyena
+from genoseq.tokenizers import CharacterTokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ("plain_hyenadna", "steps", "long_steps", "hyena_against_attention", "partial_and_sparse")
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """A script of the folder, imported as when it runs, and nothing of it left behind."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    for name in OURS:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return importlib.import_module
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    backbone = HyenaDNA(d_model=8, num_layers=1, l_max=64, filter_order=8, initializer_range=0.5)
+    model = SequenceModel(backbone, LanguageModelHead(backbone), CharacterTokenizer())
+    return model.save(tmp_path / "model")
+
+
+def test_a_slow_step_is_timed_once(script: Callable[[str], ModuleType]) -> None:
+    steps = script("steps")
+    calls: list[float] = []
+    slow = steps.measure(lambda: calls.append(time.sleep(0.02) or 0.0), torch.device("cpu"), budget=0.01)
+    assert (slow.steps, len(calls), slow.peak) == (1, 2, None)
+    assert slow.seconds >= 0.02
+    calls.clear()
+    fast = steps.measure(lambda: calls.append(0.0), torch.device("cpu"), most=7)
+    assert (fast.steps, len(calls)) == (7, 9)
+
+
+def test_long_steps(script: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    before = hyena.fft_conv
+    arguments = ["--size", "tiny", "--budget", "0", "--rows", "auto,plain", "--out", str(tmp_path)]
+    rows = script("long_steps").main([*arguments, "trainer=cpu", "model.activation_checkpointing=offload"])
+    assert [(row["tokens"], row["row"]) for row in rows] == [
+        (length, name) for length in (512, 1500) for name in ("auto", "plain")
+    ]
+    assert all(row["ms"] > 0 and not row["note"] for row in rows)
+    planned = [row["planned GiB"] for row in rows if row["row"] == "auto"]
+    assert 0 < planned[0] < planned[1]
+    assert json.loads((tmp_path / "long_steps.json").read_text())["rows"] == rows
+    assert (tmp_path / "long_steps.md").read_text().count("\n| ") == 2 + len(rows)
+    assert hyena.fft_conv is before
+
+
+def test_a_row_that_cannot_be_says_so(
+    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    if torch.cuda.is_available():
+        pytest.skip("Triton runs here")
+    arguments = ["--size", "tiny", "--budget", "0", "--lengths", "300", "--rows", "triton,reference"]
+    triton, reference = script("long_steps").main([*arguments, "trainer=cpu"])
+    assert triton["note"].startswith("BackendUnavailable")
+    assert triton["ms"] is None
+    assert reference["ms"] > 0
+
+
+def test_the_plain_model_is_the_same_function(script: Callable[[str], ModuleType]) -> None:
+    torch.manual_seed(0)
+    ours = HyenaDNA(d_model=8, num_layers=2, l_max=64, filter_order=8, initializer_range=0.3).eval()
+    plain = script("plain_hyenadna").PlainHyenaDNA.like(ours, checkpointing=True).eval()
+    tokens = torch.randint(7, 11, (2, 50))
+    loss = SequenceModel(ours, LanguageModelHead(ours))(tokens, labels=tokens).loss
+    torch.testing.assert_close(plain(tokens), loss)
+
+
+def test_hyena_against_attention(script: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    module = script("hyena_against_attention")
+    rows = module.main(["--size", "tiny", "--budget", "0", "--longest", "128", "--out", str(tmp_path)])
+    assert [(row["length"], row["batch"]) for row in rows[::3]] == [(64, 4), (128, 2)]
+    assert (tmp_path / "hyena_against_attention.png").stat().st_size > 10_000
+    made = {"length": 64, "attention / Hyena": 3.0}, {"length": 64, "attention / Hyena": 2.0}, {"length": 64}
+    assert module.fastest_ratios(made) == {64: 2.0}
+    attention, hyenas = (module.make_model(name, 64) for name in ("attention, FlashAttention", "Hyena"))
+    assert {type(layer.mixer).__name__ for layer in attention.backbone.layers} == {"Attention"}
+    assert {type(layer.mixer).__name__ for layer in hyenas.backbone.layers} == {"HyenaMixer"}
+
+
+def test_partial_and_sparse(
+    script: Callable[[str], ModuleType], checkpoint: Path, tiny_fasta: Path, tmp_path: Path
+) -> None:
+    module = script("partial_and_sparse")
+    times = tmp_path / "fft_sparse.json"
+    times.write_text(json.dumps({"rows": [timed("partial K=L/2 D=1", 3.0), timed("sparse 0.53 D=1", 2.0)]}))
+    arguments = [str(checkpoint), "--fasta", str(tiny_fasta), "--longest", "256", "--windows", "8"]
+    rows = module.main([*arguments, "--times", str(times), "--out", str(tmp_path)])
+    settings: dict[str, list[Any]] = {kind: [] for kind in ("partial", "longer", "sparse")}
+    for row in rows:
+        settings[row["kind"]].append(row["setting"])
+    assert settings["partial"] == [64, 32, 16]
+    assert settings["longer"] == [64, 128, 256]
+    assert settings["sparse"] == pytest.approx([0, 0.25, 0.5, 0.75, 0.9], abs=0.04)
+    assert {row["bases"] for row in rows if row["kind"] != "sparse"} == {1000}
+    assert all(1 < row["bits per base"] < 8 for row in rows)
+    assert (tmp_path / "partial_and_sparse.png").stat().st_size > 10_000
+
+
+def timed(case: str, milliseconds: float) -> dict[str, Any]:
+    return {"case": case, "contestant": "ours", "both": {"median": milliseconds}}
+
+
+def test_bits_of_windows_and_of_last_bases_agree(
+    script: Callable[[str], ModuleType], checkpoint: Path, tiny_fasta: Path
+) -> None:
+    """A base that a window ends with is scored alike by both readings."""
+    module = script("partial_and_sparse")
+    device = torch.device("cpu")
+    held = module.read(str(tiny_fasta), 0.2)
+    model = module.load(str(checkpoint), device)
+    lasts = module.last_bits(model, held, 63, 5)
+    places = np.linspace(len(held.sequence) - held.bases, len(held.sequence) - 1, 5).astype(int)
+    expected = [
+        -model.log_prob(held.sequence[place - 63 : place + 1])["log_prob"].iloc[-1] / np.log(2)
+        for place in places
+    ]
+    np.testing.assert_allclose(lasts, expected, rtol=1e-5)
+    whole = module.window_bits(module.load(str(checkpoint), device, extended_l_max=5000), held, 5000)
+    together = model_bits(module.load(str(checkpoint), device, extended_l_max=5000), held.sequence)
+    np.testing.assert_allclose(whole, together[-held.bases :], rtol=1e-4)
+
+
+def test_rows_that_are_none(script: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        script("long_steps").main(["--rows", "auto,fast"])
+    assert "choose of auto, reference, triton, plain" in capsys.readouterr().err
+
+
+def model_bits(model: SequenceModel, sequence: str) -> np.ndarray:
+    return -model.log_prob(sequence)["log_prob"].to_numpy() / np.log(2)
