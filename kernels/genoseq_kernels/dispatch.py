@@ -45,6 +45,11 @@ def choose_backend(
     return requested
 
 
+def with_triton(like: torch.Tensor) -> tuple[str, ...]:
+    """Backends of an operator whose Triton kernels take this tensor, the fastest first."""
+    return ("triton", "reference") if like.is_cuda else ("reference", "triton")
+
+
 def triton_runs(like: torch.Tensor) -> bool:
     """Whether Triton kernels can run on this tensor: on a CUDA device of Ampere or later, or interpreted.
 

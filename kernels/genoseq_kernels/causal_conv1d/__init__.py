@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from genoseq_kernels.causal_conv1d import operators
-from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs
+from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs, with_triton
 
 __all__ = ["causal_conv1d", "causal_conv1d_update"]
 
@@ -123,7 +123,7 @@ def _available(x: torch.Tensor, weight: torch.Tensor) -> tuple[str, ...]:
         return ("reference",)
     from genoseq_kernels.causal_conv1d import triton_impl  # needs Triton, which not every machine has
 
-    return ("reference", "triton") if triton_impl.supports(x, weight) else ("reference",)
+    return with_triton(x) if triton_impl.supports(x, weight) else ("reference",)
 
 
 def _is_silu(activation: str | None) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from genoseq_kernels.dispatch import triton_runs
+from genoseq_kernels.dispatch import triton_runs, with_triton
 from genoseq_kernels.fft_conv import reference
 
 _NUM_INPUTS = 8
@@ -111,7 +111,7 @@ def available(length: int, *tensors: torch.Tensor) -> tuple[str, ...]:
     """Backends that can convolve these tensors, sequences of this length, the one `auto` takes first."""
     dtypes = all(x.dtype in _TRITON_DTYPES for x in tensors)
     fits = dtypes and length <= _TRITON_LENGTH and all(x.numel() > 0 for x in tensors)
-    return ("reference", "triton") if fits and triton_runs(tensors[0]) else ("reference",)
+    return with_triton(tensors[0]) if fits and triton_runs(tensors[0]) else ("reference",)
 
 
 def filter_spectrum(k: torch.Tensor, length: int, mode: str, backend: str) -> torch.Tensor:

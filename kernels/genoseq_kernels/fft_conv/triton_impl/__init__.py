@@ -14,7 +14,7 @@ import torch
 
 from genoseq_kernels.fft_conv.reference import Gradients, centre_tap
 from genoseq_kernels.fft_conv.triton_impl import long_launch, short_launch
-from genoseq_kernels.fft_conv.triton_impl.plan import FULL, Plan, configurations, make_plan
+from genoseq_kernels.fft_conv.triton_impl.plan import FULL, Plan, chosen, make_plan
 from genoseq_kernels.fft_conv.triton_impl.taps import Taps, dense
 
 
@@ -30,7 +30,7 @@ def forward(
     plan: Plan | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As `reference.forward`; `spectra` (D, F) is what `spectrum` gave, None to make it here."""
-    plan = plan or make_plan(u.shape[-1], configurations(u.dtype)[0])
+    plan = plan or make_plan(u.shape[-1], chosen(u.dtype, u.shape[-1]))
     y = torch.empty(u.shape, dtype=u.dtype, device=u.device)
     convolved = None if gate_out is None else torch.empty_like(y)
     launch = short_launch if plan.short else long_launch
@@ -62,7 +62,7 @@ def backward(
     plan: Plan | None = None,
 ) -> Gradients:
     """As `reference.backward`; no spectrum is kept from the forward."""
-    plan = plan or make_plan(u.shape[-1], configurations(u.dtype)[0], gradient=True)
+    plan = plan or make_plan(u.shape[-1], chosen(u.dtype, u.shape[-1]), gradient=True)
     grad_u = torch.empty(u.shape, dtype=u.dtype, device=u.device)
     grad_gate_in = None if gate_in is None else torch.empty_like(grad_u)
     launch = short_launch if plan.short else long_launch
