@@ -115,6 +115,12 @@ def test_batch_in_several_programs_without_gates(mode: str) -> None:
     check(inputs(11, 2, 40, 40, torch.float32, gated=False), mode)
 
 
+@pytest.mark.parametrize("taps", [1, 100, 700])
+def test_short_filters_in_windows_of_a_long_sequence(taps: int) -> None:
+    for dtype in (torch.float32, HALF_DTYPE):
+        check(inputs(2, 2, 5000, taps, dtype), "causal")
+
+
 def test_float16() -> None:
     check(inputs(1, 2, 300, 300, torch.float16), "causal")
 

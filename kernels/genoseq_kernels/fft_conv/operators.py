@@ -126,7 +126,7 @@ def spectrum_shape(k: torch.Tensor, length: int, mode: str, backend: str) -> tup
     if backend == "reference":
         bins = reference.transform_length(length, k.shape[-1], mode) // 2 + 1
         return (k.shape[0], bins), True
-    return (k.shape[0], _implementation(backend).spectrum_size(length)), False
+    return (k.shape[0], _implementation(backend).spectrum_size(k.shape[1], length, mode)), False
 
 
 def _implementation(backend: str) -> Any:

@@ -9,12 +9,13 @@ gradient of the filter is read from the same places.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 
 from genoseq_kernels.fft_conv.reference import Gradients, centre_tap
 from genoseq_kernels.fft_conv.triton_impl import long_launch, short_launch
-from genoseq_kernels.fft_conv.triton_impl.plan import FULL, Plan, chosen, make_plan
+from genoseq_kernels.fft_conv.triton_impl.plan import FULL, Cut, Plan, chosen, make_plan
 from genoseq_kernels.fft_conv.triton_impl.taps import Taps, dense
 
 
@@ -30,12 +31,13 @@ def forward(
     plan: Plan | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As `reference.forward`; `spectra` (D, F) is what `spectrum` gave, None to make it here."""
-    plan = plan or make_plan(u.shape[-1], chosen(u.dtype, u.shape[-1]))
+    cut = Cut.of(u.shape[-1], k.shape[-1], mode)
+    plan = plan or make_plan(cut.points, chosen(u.dtype, u.shape[-1]))
     y = torch.empty(u.shape, dtype=u.dtype, device=u.device)
     convolved = None if gate_out is None else torch.empty_like(y)
-    launch = short_launch if plan.short else long_launch
+    launch = partial(short_launch.forward, cut) if plan.short else long_launch.forward
     with _device(u):
-        launch.forward(
+        launch(
             plan,
             dense(u),
             Taps.of(k, u.shape[-1], mode),
@@ -62,12 +64,13 @@ def backward(
     plan: Plan | None = None,
 ) -> Gradients:
     """As `reference.backward`; no spectrum is kept from the forward."""
-    plan = plan or make_plan(u.shape[-1], chosen(u.dtype, u.shape[-1]), gradient=True)
+    cut = Cut.of(u.shape[-1], k.shape[-1], mode)
+    plan = plan or make_plan(cut.points, chosen(u.dtype, u.shape[-1]), gradient=True)
     grad_u = torch.empty(u.shape, dtype=u.dtype, device=u.device)
     grad_gate_in = None if gate_in is None else torch.empty_like(grad_u)
-    launch = short_launch if plan.short else long_launch
+    launch = partial(short_launch.backward, cut) if plan.short else long_launch.backward
     with _device(u):
-        grad_k = launch.backward(
+        grad_k = launch(
             plan,
             dense(grad),
             dense(u),
@@ -89,7 +92,7 @@ def backward(
 
 def spectrum(k: torch.Tensor, length: int, mode: str) -> torch.Tensor:
     """Transforms of filters (D, K) for sequences of one length, any dtype: (D, `spectrum_size`) float32."""
-    plan = make_plan(length, FULL[0])
+    plan = make_plan(Cut.of(length, k.shape[-1], mode).points, FULL[0])
     spectra = torch.empty(k.shape[0], plan.spectrum_size, dtype=torch.float32, device=k.device)
     launch = short_launch if plan.short else long_launch
     with _device(k):
@@ -97,9 +100,9 @@ def spectrum(k: torch.Tensor, length: int, mode: str) -> torch.Tensor:
     return spectra
 
 
-def spectrum_size(length: int) -> int:
+def spectrum_size(taps: int, length: int, mode: str) -> int:
     """Numbers in the spectrum of one filter."""
-    return make_plan(length, FULL[0]).spectrum_size
+    return make_plan(Cut.of(length, taps, mode).points, FULL[0]).spectrum_size
 
 
 def _device(x: torch.Tensor) -> AbstractContextManager[object]:

@@ -80,6 +80,31 @@ def chosen(dtype: torch.dtype, length: int) -> Configuration:
     return configurations(dtype)[0 if length % 16 == 0 else 1]
 
 
+class Cut(NamedTuple):
+    """Windows that a long sequence is cut into where the filter is short (overlap-save); else one window.
+
+    Attributes:
+        points: of a window, at most.
+        windows: their number.
+        hop: results that a window gives: neighbours begin so many positions apart.
+        lead: positions before these that a window begins at, K - 1.
+    """
+
+    points: int
+    windows: int
+    hop: int
+    lead: int
+
+    @classmethod
+    def of(cls, length: int, taps: int, mode: str) -> Cut:
+        """As small windows as waste little. A causal filter alone is cut."""
+        if mode != "causal" or length <= MAX_SHORT_LENGTH or taps > MAX_SHORT_LENGTH // 2:
+            return cls(length, windows=1, hop=length, lead=0)
+        points = min(MAX_SHORT_LENGTH, max(1024, _power_of_two(4 * taps)))
+        hop = points - taps + 1
+        return cls(points, -(-length // hop), hop, lead=taps - 1)
+
+
 class Plan(NamedTuple):
     """A transform of `points` >= L complex numbers, points = radix * inner * columns.
 

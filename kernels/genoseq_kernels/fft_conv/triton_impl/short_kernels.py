@@ -1,6 +1,7 @@
 """Short convolutions, everything in one kernel: a program takes C channels, and batch entries in turn.
 
-`tl.program_id(1)` is the first batch entry of a program, the number of programs there its stride.
+An entry may be one of `windows` of a long sequence, `hop` positions apart, as `plan.Cut` says.
+`tl.program_id(1)` is the first entry of a program, the number of programs there its stride.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -93,7 +94,7 @@ def short_spectrum(
 def short_forward(
     u, k, skip, gate_in, gate_out, spectrum, y, convolved, left, right,
     u_entry, u_channel, k_channel, in_entry, in_channel, out_entry, out_channel,
-    entries, channels, length, taps, centre, wrap, radix,
+    entries, channels, length, windows, hop, lead, taps, centre, wrap, radix,
     WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """The convolution; the filters' spectrum is made here where it is not given."""
@@ -106,16 +107,17 @@ def short_forward(
         )  # fmt: skip
     else:
         h_re, h_im = _load_filter(spectrum, skip, channel, channels, A, B)
-    inside &= n < length
     for index in tl.range(tl.program_id(1), entries, tl.num_programs(1), num_stages=1, disable_licm=True):
-        entry = tl.cast(index, tl.int64)
+        entry = tl.cast(index // windows, tl.int64)
+        place = n + ((index % windows) * hop - lead)
+        present = inside & (place >= 0) & (place < length)
         u_offset = entry * u_entry + channel * u_channel
-        re = load_gated(u, u_offset, gate_in, entry * in_entry + channel * in_channel, n, inside)
+        re = load_gated(u, u_offset, gate_in, entry * in_entry + channel * in_channel, place, present)
         re, im = _frequencies(re, re, left, right, radix, A, C, B, True, PARTS)
         re, im = multiply(re, im, h_re, h_im)
         re, im = _back(re, im, left, right, radix, A, C, B, PARTS)
         store_gated(
-            re, (entry * channels + channel) * length, n, inside, y,
+            re, (entry * channels + channel) * length, place, present & (n >= lead), y,
             gate_out, entry * out_entry + channel * out_channel, convolved, None, 0,
         )  # fmt: skip
 
@@ -124,7 +126,7 @@ def short_forward(
 def short_backward(
     grad, u, spectrum, skip, gate_in, gate_out, grad_u, grad_gate_in, near, far, left, right,
     grad_entry, grad_channel, u_entry, u_channel, in_entry, in_channel, out_entry, out_channel,
-    entries, channels, length, taps, centre, wrap, radix,
+    entries, channels, length, windows, hop, taps, centre, wrap, radix,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Gradients of u and gate_in, and of k summed over the entries of this program, a row of its own."""
@@ -132,16 +134,18 @@ def short_backward(
     left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
     sum_re = tl.zeros((A, C, B), tl.float32)
     sum_im = tl.zeros((A, C, B), tl.float32)
-    present = inside & (n < length)
     for index in tl.range(tl.program_id(1), entries, tl.num_programs(1), num_stages=1, disable_licm=True):
-        entry = tl.cast(index, tl.int64)
+        entry = tl.cast(index // windows, tl.int64)
+        place = n + (index % windows) * hop
+        present = inside & (place < length)
+        begun = present & (n < hop)
         u_offset = entry * u_entry + channel * u_channel
         in_offset = entry * in_entry + channel * in_channel
         out_offset = entry * out_entry + channel * out_channel
         g_offset = entry * grad_entry + channel * grad_channel
-        re = load_gated(u, u_offset, gate_in, in_offset, n, present)
+        re = load_gated(u, u_offset, gate_in, in_offset, place, begun)
         v_re, v_im = _frequencies(re, re, left, right, radix, A, C, B, True, PARTS)
-        re = load_gated(grad, g_offset, gate_out, out_offset, n, present)
+        re = load_gated(grad, g_offset, gate_out, out_offset, place, present)
         g_re, g_im = _frequencies(re, re, left, right, radix, A, C, B, True, PARTS)
         re, im = multiply(g_re, g_im, v_re, -v_im)
         sum_re += re
@@ -150,7 +154,7 @@ def short_backward(
         re, im = multiply(g_re, g_im, h_re, -h_im)
         re, im = _back(re, im, left, right, radix, A, C, B, PARTS)
         store_gated(
-            re, (entry * channels + channel) * length, n, present, grad_u, gate_in, in_offset,
+            re, (entry * channels + channel) * length, place, begun, grad_u, gate_in, in_offset,
             grad_gate_in, u, u_offset,
         )  # fmt: skip
     re, im = _back(sum_re, sum_im, left, right, radix, A, C, B, PARTS)

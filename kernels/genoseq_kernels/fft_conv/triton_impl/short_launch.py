@@ -1,4 +1,4 @@
-"""Launches of the short convolution: one kernel."""
+"""Launches of the short convolution, of whole sequences or of windows of long ones: one kernel."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 import torch
 
 from genoseq_kernels.fft_conv.triton_impl import short_kernels
-from genoseq_kernels.fft_conv.triton_impl.plan import Plan
+from genoseq_kernels.fft_conv.triton_impl.plan import Cut, Plan
 from genoseq_kernels.fft_conv.triton_impl.taps import Taps, strides
 
 _ENTRIES_OF_A_PROGRAM = 8
-"""Batch entries that share one program's transform of the filter."""
+"""Batch entries, or windows, that share one program's transform of the filter."""
 
 
 def forward(
+    cut: Cut,
     plan: Plan,
     u: torch.Tensor,
     taps: Taps,
@@ -27,15 +28,17 @@ def forward(
 ) -> None:
     """Fill `y`, and `convolved` with what it is before `gate_out`."""
     entries, channels, length = u.shape
-    short_kernels.short_forward[-(-channels // plan.width), _parts(entries)](
+    short_kernels.short_forward[-(-channels // plan.width), _parts(entries * cut.windows)](
         u, taps.k, skip, gate_in, gate_out, spectra, y, convolved, *plan.column_tables(u.device),
         *strides(u), taps.k.stride(0), *strides(gate_in), *strides(gate_out),
-        entries, channels, length, taps.number, taps.centre, taps.wrap, plan.radix, WRAPPED=taps.wrap > 0,
+        entries * cut.windows, channels, length, cut.windows, cut.hop, cut.lead,
+        taps.number, taps.centre, taps.wrap, plan.radix, WRAPPED=taps.wrap > 0,
         **short_options(plan),
     )  # fmt: skip
 
 
 def backward(
+    cut: Cut,
     plan: Plan,
     grad: torch.Tensor,
     u: torch.Tensor,
@@ -48,14 +51,15 @@ def backward(
 ) -> torch.Tensor:
     """Fill `grad_u` and `grad_gate_in`; the gradient of the taps."""
     entries, channels, length = u.shape
-    parts = _parts(entries)
+    parts = _parts(entries * cut.windows)
     near, far = taps.gradients(parts)
     spectra = torch.empty(channels, plan.spectrum_size, device=u.device)
     spectrum(plan, taps, spectra)
     short_kernels.short_backward[-(-channels // plan.width), parts](
         grad, u, spectra, skip, gate_in, gate_out, grad_u, grad_gate_in, near, far,
         *plan.column_tables(u.device), *strides(grad), *strides(u), *strides(gate_in), *strides(gate_out),
-        entries, channels, length, taps.number, taps.centre, taps.wrap, plan.radix, **short_options(plan),
+        entries * cut.windows, channels, length, cut.windows, cut.hop,
+        taps.number, taps.centre, taps.wrap, plan.radix, **short_options(plan),
     )  # fmt: skip
     return taps.total(near, far)
 
