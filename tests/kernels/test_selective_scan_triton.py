@@ -160,10 +160,11 @@ def test_every_configuration_compiles_for_a_gpu() -> None:
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     assert len(lines) == 16
-    for kernel, *_, registers, stack, shared in lines:
+    for kernel, dtype, lengths, registers, stack, shared in lines:
         assert int(registers) <= 255
-        assert int(stack) <= 16, (kernel, stack)
-        assert int(shared) <= 16384
+        # Packed sequences keep a number more for each position of a run.
+        assert int(stack) <= (16 if lengths == "whole" else 128), (kernel, dtype, lengths, stack)
+        assert int(shared) == 0, "something crosses threads that should not"
 
 
 def on_gpu(length: int, channels: int, **options: Any) -> Tensors:
@@ -189,9 +190,7 @@ def test_packed_sequences_on_cuda(length: int) -> None:
 @pytest.mark.usefixtures("full_tiles")
 @pytest.mark.parametrize("states", [1, 5, 40])
 @pytest.mark.parametrize("warps", [1, 4000])
-def test_groups_states_and_segments_on_cuda(
-    states: int, warps: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_groups_states_and_segments_on_cuda(states: int, warps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triton_impl, "_WARPS", warps)
     tensors = inputs(3000, channels=198, groups=2, states=states, device="cuda", dtype=torch.bfloat16)
     check(tensors, delta_softplus=True)
@@ -257,7 +256,9 @@ def main() -> None:
             for name in kernel.arg_names
         }
         constants = {name: value for name, value in constants.items() if name in kernel.arg_names}
-        multiples = {"padded", "segment"} if odd else numbers - {"num_batch", "groups", "blocks", "parts", "N"}
+        multiples = (
+            {"padded", "segment"} if odd else numbers - {"num_batch", "groups", "blocks", "parts", "N"}
+        )
         found = compile_for_gpu(kernel, types, constants, num_warps=1, multiples=multiples)
         print(kernel.__name__, dtype, "odd" if odd else "whole", *found, flush=True)
 

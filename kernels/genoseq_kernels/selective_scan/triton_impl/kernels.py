@@ -1,13 +1,17 @@
-"""The scan over L: positions over the lanes of a warp, so that a program walks over L with all states in it.
+"""The scan over L: positions over the lanes of a warp, so that a program walks over L with all its states.
 
-Where channels alone do not fill a GPU, a segment of positions is one program's: `summarise` gives what it adds
+Where channels alone do not fill a GPU, a program has one segment of positions: `summarise` gives what it adds
 to the state and by what it multiplies the one before it, `carry` walks over the segments, `outputs` goes
 through each from its true first state. The gradient does the same from the end: `summarise`, `carry`,
 `gradients`.
 
-u, delta, z (B, D, L) with L contiguous; y, dy and gradients of them contiguous; B, C (B, G, N, padded L), keep
-(B, padded L); exponents, A over log 2, (D, N) and states (segments, B, D, N) float32.
+u, delta, z (B, D, L) with L contiguous; y, dy and gradients of them contiguous; B, C (B, G, N, padded L) and
+keep (B, padded L); exponents, A over log 2, (D, N) and states (segments, B, D, N) float32.
 """
+
+# Kernels have Triton's types, and its tuples no starred form.
+# mypy: ignore-errors
+# ruff: noqa: RUF005
 
 from __future__ import annotations
 
@@ -41,7 +45,7 @@ from genoseq_kernels.selective_scan.triton_impl.tiles import (
 
 
 @triton.jit
-def summarise(  # type: ignore[no-untyped-def]
+def summarise(  # noqa: C901 - conditions are compile-time ones
     source, delta, weights, exponents, z, bias, keep, factors, values,
     source_batch, source_channel, delta_batch, delta_channel, z_batch, z_channel,
     length, padded, segment, num_batch, channels, groups, blocks, N,
@@ -107,7 +111,7 @@ def summarise(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def carry(  # type: ignore[no-untyped-def]
+def carry(
     factors, values, first, entering, size, num_segments, BACKWARD: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
     """The state that enters each segment, from the one that enters the first (backward: the last)."""
@@ -123,7 +127,7 @@ def carry(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def outputs(  # type: ignore[no-untyped-def]
+def outputs(
     u, delta, B, C, exponents, D, z, bias, keep, entering, y, starts, last_state,
     u_batch, u_channel, delta_batch, delta_channel, z_batch, z_channel,
     length, padded, segment, num_batch, channels, groups, blocks, N,
@@ -195,7 +199,7 @@ def outputs(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def gradients(  # type: ignore[no-untyped-def]  # noqa: C901 - conditions are compile-time ones
+def gradients(  # noqa: C901 - conditions are compile-time ones
     dy, u, delta, B, C, exponents, D, z, bias, keep, starts, entering,
     du, ddelta, dz, dA, dB, dC, dD, dbias,
     u_batch, u_channel, delta_batch, delta_channel, z_batch, z_channel,
@@ -206,10 +210,10 @@ def gradients(  # type: ignore[no-untyped-def]  # noqa: C901 - conditions are co
 ):  # fmt: skip
     """All gradients of a segment, from its last chunk, of `LANES * RUN` positions, to its first.
 
-    A program has every `parts`-th block of channels of its group; it goes through all of them at one chunk, so
-    that its part of dB and dC (parts, B, G, N, padded L) is added up in the cache. Nothing is added by two
+    A program has every `parts`-th block of channels of its group, and goes through all of them at one chunk:
+    its part of dB and dC (parts, B, G, N, padded L) is added up in the cache. Nothing is added by two
     programs, and results are the same each time. `entering`, the gradient of the state after each segment,
-    becomes that of the state before it. dA (segments, B, D, N), dD, dbias (segments, B, D) begin with zeros.
+    becomes that of the state before it. dA (segments, B, D, N), dD and dbias (segments, B, D) begin with zeros.
     """
     program, index = tl.program_id(0), tl.program_id(1)
     part, pair = program % parts, program // parts
@@ -255,8 +259,9 @@ def gradients(  # type: ignore[no-untyped-def]  # noqa: C901 - conditions are co
                 )  # fmt: skip
                 # All that is read before anything is written: later, a read would wait for its whole way.
                 folded = (part * num_batch * groups * N + row) * padded + folded_at
-                more_B, more_C = load_part(dB + folded, block != part, POSITIONS), load_part(
-                    dC + folded, block != part, POSITIONS
+                more_B, more_C = (
+                    load_part(dB + folded, block != part, POSITIONS),
+                    load_part(dC + folded, block != part, POSITIONS),
                 )
                 more_A = tl.load(dA + state_row + n, mask=one, other=0.0)
                 decays = decays_of(dt, exponent, keeps, RUN, HAS_KEEP)

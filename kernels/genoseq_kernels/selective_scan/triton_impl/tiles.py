@@ -1,10 +1,14 @@
 """What the kernels share: runs of positions, the few functions of one number, what crosses threads.
 
-A tile has one number for each thread of a warp, (threads,): thread `row * LANES + lane` has a channel and, one
-after another, the `RUN` positions from `start + lane * RUN`: a *run*, a tuple of as many tiles. What is done
-along a run is plain code on registers, what crosses threads is written out, and no layout is left to chance:
-loads of 16 bytes a thread keep the positions of a thread together.
+A tile has one number for each thread of a warp, (threads,). Thread `row * LANES + lane` has a channel and,
+one after another, `RUN` positions: a *run*, a tuple of as many tiles. What is done along a run is plain code
+on registers, what crosses threads is written out, and no layout is left to chance: loads of 16 bytes a thread
+keep the positions of a thread together.
 """
+
+# Kernels have Triton's types, and its tuples no starred form.
+# mypy: ignore-errors
+# ruff: noqa: RUF005
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ LN_2 = tl.constexpr(0.6931471805599453)
 
 
 @triton.jit
-def power_of_two(x):  # type: ignore[no-untyped-def]
+def power_of_two(x):
     """2^x in one instruction: `tl.exp2` takes four, so as to keep results below 2^-126."""
     if _INTERPRETED:
         power = tl.exp2(x)
@@ -31,7 +35,7 @@ def power_of_two(x):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def reciprocal(x):  # type: ignore[no-untyped-def]
+def reciprocal(x):
     if _INTERPRETED:
         result = 1.0 / x
     else:
@@ -40,7 +44,7 @@ def reciprocal(x):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def widen(x):  # type: ignore[no-untyped-def]
+def widen(x):
     """To float32: of bfloat16, two at a time with one instruction each, where the compiler takes three."""
     if _INTERPRETED or x.dtype != tl.bfloat16:
         wide = x.to(tl.float32)
@@ -53,7 +57,7 @@ def widen(x):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def softplus(x):  # type: ignore[no-untyped-def]
+def softplus(x):
     """log(1 + e^x) as max(x, 0) + log(1 + p), p = e^-|x|, to 2e-7 also where it is small.
 
     log(1 + p) / p is a polynomial of least relative error on [0, 1].
@@ -71,24 +75,23 @@ def softplus(x):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def sigmoid(x):  # type: ignore[no-untyped-def]
+def sigmoid(x):
     return reciprocal(1.0 + power_of_two(x * -LOG_2_E))
 
 
 @triton.jit
-def place(program, blocks, groups, per_group, CHANNELS: tl.constexpr, LANES: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Batch row, group, each thread's channel (int64) and whether it exists, and the thread's number and lane."""
+def place(program, blocks, groups, per_group, CHANNELS: tl.constexpr, LANES: tl.constexpr):
+    """Batch row, group; of each thread its channel (int64), whether that exists, its number and lane."""
     program = program.to(tl.int64)
     thread = tl.arange(0, CHANNELS * LANES)
     group = (program // blocks) % groups
     inner = (program % blocks) * CHANNELS + thread // LANES
-    return (
-        program // (blocks * groups), group, group * per_group + inner, inner < per_group, thread, thread % LANES
-    )  # fmt: skip
+    channel = group * per_group + inner
+    return program // (blocks * groups), group, channel, inner < per_group, thread, thread % LANES
 
 
 @triton.jit
-def unpack(tile):  # type: ignore[no-untyped-def]
+def unpack(tile):
     """(threads, K) to K tiles."""
     if tile.shape[1] == 1:
         run = (tile.reshape(tile.shape[0]),)
@@ -102,7 +105,7 @@ def unpack(tile):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def pack(run, FIRST: tl.constexpr, STEP: tl.constexpr, K: tl.constexpr):  # type: ignore[no-untyped-def]
+def pack(run, FIRST: tl.constexpr, STEP: tl.constexpr, K: tl.constexpr):
     """K tiles of a run, every `STEP`-th from `FIRST`, to (threads, K)."""
     if K == 1:
         tile = tl.expand_dims(run[FIRST], 1)
@@ -113,7 +116,7 @@ def pack(run, FIRST: tl.constexpr, STEP: tl.constexpr, K: tl.constexpr):  # type
 
 
 @triton.jit
-def load_run(row, begin, length, exists, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
+def load_run(row, begin, length, exists, RUN: tl.constexpr):
     """Positions from `begin` of rows, all (threads,), in float32, zero where there are none."""
     WIDE: tl.constexpr = 128 // row.dtype.element_ty.primitive_bitwidth
     PIECE: tl.constexpr = WIDE if WIDE < RUN else RUN
@@ -127,7 +130,7 @@ def load_run(row, begin, length, exists, RUN: tl.constexpr):  # type: ignore[no-
 
 
 @triton.jit
-def store_run(row, begin, length, exists, run, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
+def store_run(row, begin, length, exists, run, RUN: tl.constexpr):
     """The opposite of `load_run`."""
     WIDE: tl.constexpr = 128 // row.dtype.element_ty.primitive_bitwidth
     PIECE: tl.constexpr = WIDE if WIDE < RUN else RUN
@@ -140,7 +143,7 @@ def store_run(row, begin, length, exists, run, RUN: tl.constexpr):  # type: igno
 
 
 @triton.jit
-def load_shared(row, begin, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
+def load_shared(row, begin, RUN: tl.constexpr):
     """Of one row that all channels share, in float32; padded, so that no position is missing."""
     WIDE: tl.constexpr = 128 // row.dtype.element_ty.primitive_bitwidth
     PIECE: tl.constexpr = WIDE if WIDE < RUN else RUN
@@ -153,7 +156,7 @@ def load_shared(row, begin, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def load_vector(vector, channel, exists, GIVEN: tl.constexpr):  # type: ignore[no-untyped-def]
+def load_vector(vector, channel, exists, GIVEN: tl.constexpr):
     """Each thread's of a tensor (D,), zero where it is not given."""
     if GIVEN:
         values = tl.load(vector + channel, mask=exists, other=0.0).to(tl.float32)
@@ -163,7 +166,7 @@ def load_vector(vector, channel, exists, GIVEN: tl.constexpr):  # type: ignore[n
 
 
 @triton.jit
-def time_steps(raw, bias, begin, length, RUN: tl.constexpr, SOFTPLUS: tl.constexpr):  # type: ignore[no-untyped-def]
+def time_steps(raw, bias, begin, length, RUN: tl.constexpr, SOFTPLUS: tl.constexpr):
     """Zero, where a state stands still, outside the sequence."""
     run = ()
     for k in tl.static_range(RUN):
@@ -175,7 +178,7 @@ def time_steps(raw, bias, begin, length, RUN: tl.constexpr, SOFTPLUS: tl.constex
 
 
 @triton.jit
-def filled(tile, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
+def filled(tile, RUN: tl.constexpr):
     """A run of the same tile."""
     run = ()
     for _k in tl.static_range(RUN):
@@ -184,7 +187,7 @@ def filled(tile, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def products(one, other, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
+def products(one, other, RUN: tl.constexpr):
     run = ()
     for k in tl.static_range(RUN):
         run = run + (one[k] * other[k],)
@@ -192,7 +195,7 @@ def products(one, other, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def silu(gate, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
+def silu(gate, RUN: tl.constexpr):
     run = ()
     for k in tl.static_range(RUN):
         run = run + (gate[k] * sigmoid(gate[k]),)
@@ -200,7 +203,7 @@ def silu(gate, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def half_sums(run, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
+def half_sums(run, RUN: tl.constexpr):
     HALF: tl.constexpr = RUN // 2
     first, second = run[0], run[HALF]
     for k in tl.static_range(1, HALF):
@@ -210,7 +213,7 @@ def half_sums(run, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def decays_of(dt, exponent, keeps, RUN: tl.constexpr, HAS_KEEP: tl.constexpr):  # type: ignore[no-untyped-def]
+def decays_of(dt, exponent, keeps, RUN: tl.constexpr, HAS_KEEP: tl.constexpr):
     run = ()
     for k in tl.static_range(RUN):
         decay = power_of_two(dt[k] * exponent)
@@ -219,8 +222,8 @@ def decays_of(dt, exponent, keeps, RUN: tl.constexpr, HAS_KEEP: tl.constexpr):  
 
 
 @triton.jit
-def half_decays(totals, exponent, keeps, RUN: tl.constexpr, HAS_KEEP: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Products of `decays_of` over the first half of a run and over the second, of the sums of their time steps."""
+def half_decays(totals, exponent, keeps, RUN: tl.constexpr, HAS_KEEP: tl.constexpr):
+    """Products of `decays_of` over each half of a run, from the sums of its time steps."""
     first, second = power_of_two(totals[0] * exponent), power_of_two(totals[1] * exponent)
     if HAS_KEEP:
         for k in tl.static_range(RUN // 2):
@@ -230,7 +233,7 @@ def half_decays(totals, exponent, keeps, RUN: tl.constexpr, HAS_KEEP: tl.constex
 
 
 @triton.jit
-def half_states(decays, values, RUN: tl.constexpr):  # type: ignore[no-untyped-def]
+def half_states(decays, values, RUN: tl.constexpr):
     """h[k] = decays[k] h[k - 1] + values[k] at the end of each half, from nothing before it.
 
     Halves, here and in the kernels: a chain of dependent steps is only half as long.
@@ -244,7 +247,7 @@ def half_states(decays, values, RUN: tl.constexpr):  # type: ignore[no-untyped-d
 
 
 @triton.jit
-def over_lanes(tile, thread, LANES: tl.constexpr):  # type: ignore[no-untyped-def]
+def over_lanes(tile, thread, LANES: tl.constexpr):
     """Sums over the lanes of a channel, in each of them."""
     for power in tl.static_range(5):
         if 2**power < LANES:
@@ -253,7 +256,7 @@ def over_lanes(tile, thread, LANES: tl.constexpr):  # type: ignore[no-untyped-de
 
 
 @triton.jit
-def through_lanes(factor, value, first, thread, lane, LANES: tl.constexpr, BACK: tl.constexpr):  # type: ignore[no-untyped-def]
+def through_lanes(factor, value, first, thread, lane, LANES: tl.constexpr, BACK: tl.constexpr):
     """The recurrence state -> factor * state + value from lane to lane.
 
     Returns the state that enters each lane and, in all lanes, the one that leaves the last; both are of a
@@ -278,11 +281,11 @@ def through_lanes(factor, value, first, thread, lane, LANES: tl.constexpr, BACK:
 
 
 @triton.jit
-def fold(run, thread, LANES: tl.constexpr, WIDTH: tl.constexpr, K: tl.constexpr):  # type: ignore[no-untyped-def]
+def fold(run, thread, LANES: tl.constexpr, WIDTH: tl.constexpr, K: tl.constexpr):
     """Sums of a run of K over `WIDTH` channels, (threads, K / WIDTH).
 
-    A thread of channel c of the program has the positions of its run from `c * K / WIDTH`: at each step half of
-    the channels sends half of its positions to the other half, and gets the rest of theirs.
+    Channel c of the program ends with the positions of the run from `c * K / WIDTH`: at each step half of the
+    channels sends half of its positions to the other half, and gets the rest of theirs.
     """
     if WIDTH == 1:
         folded = pack(run, 0, 1, K)
@@ -298,7 +301,7 @@ def fold(run, thread, LANES: tl.constexpr, WIDTH: tl.constexpr, K: tl.constexpr)
 
 
 @triton.jit
-def elapse(run, before, thread, lane, LANES: tl.constexpr, RUN: tl.constexpr, BACK: tl.constexpr):  # type: ignore[no-untyped-def]
+def elapse(run, before, thread, lane, LANES: tl.constexpr, RUN: tl.constexpr, BACK: tl.constexpr):
     """Sums of a run over the positions that follow each (`BACK`: up to it, with its own), and over all.
 
     `before` is the sum so far, in every lane.
@@ -319,13 +322,13 @@ def elapse(run, before, thread, lane, LANES: tl.constexpr, RUN: tl.constexpr, BA
 
 
 @triton.jit
-def load_part(at, there, K: tl.constexpr):  # type: ignore[no-untyped-def]
+def load_part(at, there, K: tl.constexpr):
     """(threads, K) from each thread's address; zero unless `there`."""
     at = at[:, None] + tl.arange(0, K)[None, :]
     return tl.load(at, mask=tl.full(at.shape, True, tl.int1) & there, other=0.0)
 
 
 @triton.jit
-def store_part(at, amount, K: tl.constexpr):  # type: ignore[no-untyped-def]
+def store_part(at, amount, K: tl.constexpr):
     """The opposite of `load_part`."""
     tl.store(at[:, None] + tl.arange(0, K)[None, :], amount)
