@@ -213,7 +213,8 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
     A program has every `parts`-th block of channels of its group, and goes through all of them at one chunk:
     its part of dB and dC (parts, B, G, N, padded L) is added up in the cache. Nothing is added by two
     programs, and results are the same each time. `entering`, the gradient of the state after each segment,
-    becomes that of the state before it. dA (segments, B, D, N), dD and dbias (segments, B, D) begin with zeros.
+    becomes that of the state before it. dA (segments, B, D, N), dD and dbias (segments, B, D) begin with
+    zeros.
     """
     program, index = tl.program_id(0), tl.program_id(1)
     part, pair = program % parts, program // parts
