@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,7 @@ def compile_for_gpu(
     num_stages: int = 3,
     maxnreg: int | None = None,
     capability: int = HOPPER,
+    multiples: Collection[str] = (),
 ) -> Resources:
     """Compile one configuration of a `triton.jit` kernel down to machine code.
 
@@ -55,6 +56,7 @@ def compile_for_gpu(
         constants: value of each `tl.constexpr` argument.
         num_warps, num_stages, maxnreg: launch options of the configuration.
         capability: of the device, 90 for Hopper.
+        multiples: integer arguments that are multiples of 16, which a launch sees by itself.
 
     Raises:
         triton.CompilationError, RuntimeError: what the compiler or its assembler said.
@@ -62,7 +64,9 @@ def compile_for_gpu(
     names = list(kernel.arg_names)
     types = {name: "constexpr" if name in constants else signature[name] for name in names}
     aligned = {
-        (index,): [["tt.divisibility", 16]] for index, name in enumerate(names) if types[name].startswith("*")
+        (index,): [["tt.divisibility", 16]]
+        for index, name in enumerate(names)
+        if types[name].startswith("*") or name in multiples
     }
     source = ASTSource(kernel, signature=types, constexprs=dict(constants), attrs=aligned)
     compiled = triton.compile(

@@ -63,10 +63,21 @@ def check(tensors: Tensors, **options: object) -> None:
         assert_close(result, expected[what], what=what)
 
 
+FORWARD, BACKWARD = triton_impl.FORWARD, triton_impl.BACKWARD
+
+
 @pytest.fixture(autouse=True)
-def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a few positions are several chunks and segments."""
-    monkeypatch.setattr(triton_impl, "CHUNK", 8)
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a few positions are several tiles and segments, and states more than lanes."""
+    monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(1, 4, 4))
+    monkeypatch.setattr(triton_impl, "BACKWARD", triton_impl.Configuration(2, 2, 4))
+
+
+@pytest.fixture
+def full_tiles(small_tiles: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that run on a GPU."""
+    monkeypatch.setattr(triton_impl, "FORWARD", FORWARD)
+    monkeypatch.setattr(triton_impl, "BACKWARD", BACKWARD)
 
 
 def sequences(length: int) -> torch.Tensor:
@@ -79,10 +90,14 @@ def test_values_and_gradients(length: int) -> None:
     check(inputs(length), delta_softplus=True, seq_idx=sequences(length))
 
 
-def test_two_chunks_in_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_impl, "_PROGRAMS", 1)
-    tensors = inputs(11, groups=1)
-    check(tensors, delta_softplus=True)
+def test_two_tiles_in_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "_WARPS", 1)
+    check(inputs(21, groups=1), delta_softplus=True, seq_idx=sequences(21))
+
+
+def test_several_segments_of_two_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "_WARPS", 12 * 2)
+    check(inputs(50), delta_softplus=True, seq_idx=sequences(50))
 
 
 def test_nothing_optional() -> None:
@@ -111,28 +126,24 @@ def test_strided_input() -> None:
     torch.testing.assert_close(y, expected)
 
 
-@pytest.mark.parametrize("forward", triton_impl.FORWARD, ids=str)
-def test_every_forward_configuration(
-    forward: triton_impl.Configuration, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(triton_impl, "FORWARD", (forward,))
-    check(inputs(10, channels=40, groups=1, states=2), delta_softplus=True)
+def test_channels_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(4, 2, 4))
+    check(inputs(18, channels=5, groups=1), delta_softplus=True)
 
 
-@pytest.mark.parametrize("backward", triton_impl.BACKWARD, ids=str)
-def test_every_backward_configuration(
-    backward: triton_impl.Configuration, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(triton_impl, "BACKWARD", (backward,))
-    check(inputs(10, channels=10, groups=1, states=2), delta_softplus=True)
+@pytest.mark.parametrize("states", [1, 16, 40])
+def test_numbers_of_states(states: int) -> None:
+    check(inputs(9, channels=3, groups=1, states=states), delta_softplus=True)
 
 
 @pytest.mark.slow
-def test_chunks_of_full_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_impl, "CHUNK", 64)
-    check(inputs(130, groups=1), delta_softplus=True)
+@pytest.mark.usefixtures("full_tiles")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_full_tiles(dtype: torch.dtype) -> None:
+    check(inputs(1030, channels=10, groups=1, states=3, dtype=dtype), delta_softplus=True)
 
 
+@pytest.mark.usefixtures("full_tiles")
 def test_operators_keep_torchs_rules() -> None:
     given = [x.requires_grad_() for x in inputs(9, channels=2, groups=1).values()]
     result = selective_scan_forward(*given, sequences(9), True, "triton")
@@ -148,11 +159,12 @@ def test_every_configuration_compiles_for_a_gpu() -> None:
     done = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert len(lines) == 3 * len(triton_impl.FORWARD) + len(triton_impl.BACKWARD)
-    for kernel, *_, registers, stack, shared in lines:
+    assert len(lines) == 16
+    for kernel, dtype, lengths, registers, stack, shared in lines:
         assert int(registers) <= 255
-        assert int(stack) <= 16, (kernel, stack)
-        assert int(shared) <= 16384
+        # Packed sequences keep a number more for each position of a run.
+        assert int(stack) <= (16 if lengths == "whole" else 128), (kernel, dtype, lengths, stack)
+        assert int(shared) == 0, "something crosses threads that should not"
 
 
 def on_gpu(length: int, channels: int, **options: Any) -> Tensors:
@@ -160,28 +172,44 @@ def on_gpu(length: int, channels: int, **options: Any) -> Tensors:
 
 
 @pytest.mark.gpu
+@pytest.mark.usefixtures("full_tiles")
 @pytest.mark.parametrize("length", [1, 63, 1000, 4096])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_on_cuda(length: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_impl, "CHUNK", 64)
+def test_on_cuda(length: int, dtype: torch.dtype) -> None:
     check(on_gpu(length, 96, dtype=dtype), delta_softplus=True)
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("which", ["FORWARD", "BACKWARD"])
-@pytest.mark.parametrize("index", range(4))
-def test_every_configuration_on_cuda(which: str, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_impl, "CHUNK", 64)
-    configurations = getattr(triton_impl, which)
-    monkeypatch.setattr(triton_impl, which, (configurations[index % len(configurations)],))
-    check(on_gpu(520, 200, dtype=torch.bfloat16), delta_softplus=True)
+@pytest.mark.usefixtures("full_tiles")
+@pytest.mark.parametrize("length", [17, 1000, 4099])
+def test_packed_sequences_on_cuda(length: int) -> None:
+    check(on_gpu(length, 200), delta_softplus=True, seq_idx=sequences(length).cuda())
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("full_tiles")
+@pytest.mark.parametrize("states", [1, 5, 40])
+@pytest.mark.parametrize("warps", [1, 4000])
+def test_groups_states_and_segments_on_cuda(states: int, warps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "_WARPS", warps)
+    tensors = inputs(3000, channels=198, groups=2, states=states, device="cuda", dtype=torch.bfloat16)
+    check(tensors, delta_softplus=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("full_tiles")
+def test_the_same_each_time_on_cuda() -> None:
+    tensors = on_gpu(5000, 256, dtype=torch.bfloat16)
+    one, other = (run(tensors, "triton", delta_softplus=True) for _ in range(2))
+    for what, result in one.items():
+        assert torch.equal(result, other[what]), what
 
 
 @pytest.mark.gpu
 @pytest.mark.slow
-def test_more_elements_than_32_bits_count(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("full_tiles")
+def test_more_elements_than_32_bits_count() -> None:
     """Channels of one sequence do not see each other: the last ones alone give the same."""
-    monkeypatch.setattr(triton_impl, "CHUNK", 64)
     channels, length = 2056, 2**20 + 3
     made = {
         name: torch.randn(1, channels, length, dtype=torch.bfloat16, device="cuda")
@@ -203,31 +231,36 @@ def test_more_elements_than_32_bits_count(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def main() -> None:
-    """Print registers, stack and shared memory of every configuration."""
+    """Print registers, stack and shared memory of every kernel, of whole tiles and of packed odd lengths."""
     from genoseq_kernels.compilation import compile_for_gpu
     from genoseq_kernels.selective_scan.triton_impl import kernels
 
-    flags = {"HAS_D": True, "HAS_Z": True, "HAS_BIAS": True, "HAS_KEEP": False, "SOFTPLUS": True}
-    small = {"num_batch", "channels", "groups", "blocks", "parts"}
-    wide = {
-        "length",
-        "segment",
-        *(f"{name}_{axis}" for name in ("u", "delta", "z") for axis in ("batch", "channel")),
-    }
-    half = {"u", "delta", "z", "y", "dy", "du", "ddelta", "dz"}
-    forward = itertools.product(
-        (kernels.summarise, kernels.outputs, kernels.summarise_back), triton_impl.FORWARD
-    )
-    backward = itertools.product((kernels.gradients,), triton_impl.BACKWARD)
-    for kernel, configuration in (*forward, *backward):
-        sizes = {"T": configuration.tile, "BLOCK": configuration.block, "N": 16, "CHUNK": triton_impl.CHUNK}
-        constants = {name: value for name, value in (flags | sizes).items() if name in kernel.arg_names}
+    flags = {"HAS_D": True, "HAS_Z": True, "HAS_BIAS": True, "SOFTPLUS": True}
+    numbers = {"length", "padded", "segment", "num_batch", "channels", "groups", "blocks", "parts", "N"}
+    numbers |= {f"{name}_{axis}" for name in ("u", "delta", "z", "source") for axis in ("batch", "channel")}
+    sequences = {"u", "delta", "z", "y", "dy", "du", "ddelta", "dz", "B", "C", "source", "weights"}
+    passes = [
+        (kernels.outputs, FORWARD, False),
+        (kernels.summarise, FORWARD, False),
+        (kernels.summarise, BACKWARD, True),
+        (kernels.gradients, BACKWARD, True),
+    ]
+    for (kernel, configuration, back), dtype, odd in itertools.product(
+        passes, ("bf16", "fp32"), (False, True)
+    ):
+        sizes = {"CHANNELS": configuration.channels, "LANES": configuration.lanes, "RUN": configuration.run}
+        sizes |= {"COLUMNS": -(-16 // configuration.lanes), "CHUNK": BACKWARD.tile}
+        constants = flags | sizes | {"BACK": back, "HAS_KEEP": odd}
         types = {
-            name: "*bf16" if name in half else "i64" if name in wide else "i32" if name in small else "*fp32"
+            name: f"*{dtype}" if name in sequences else "i32" if name in numbers else "*fp32"
             for name in kernel.arg_names
         }
-        found = compile_for_gpu(kernel, types, constants, num_warps=configuration.num_warps)
-        print(kernel.__name__, configuration.block, configuration.tile, *found, flush=True)
+        constants = {name: value for name, value in constants.items() if name in kernel.arg_names}
+        multiples = (
+            {"padded", "segment"} if odd else numbers - {"num_batch", "groups", "blocks", "parts", "N"}
+        )
+        found = compile_for_gpu(kernel, types, constants, num_warps=1, multiples=multiples)
+        print(kernel.__name__, dtype, "odd" if odd else "whole", *found, flush=True)
 
 
 if __name__ == "__main__":

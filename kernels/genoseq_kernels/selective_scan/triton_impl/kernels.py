@@ -1,13 +1,17 @@
-"""The scan over L in three passes, so that also few channels fill a GPU.
+"""The scan over L: positions over the lanes of a warp, so that a program walks over L with all its states.
 
-A segment of positions is one program's: `summarise` gives what it adds to the state and by what it multiplies
-the one before it, `carry` walks over the segments, `outputs` goes through each again from its true first
-state. The gradient does the same from the end: `summarise_back`, `carry`, `gradients`.
+Where channels alone do not fill a GPU, a program has one segment of positions: `summarise` gives what it adds
+to the state and by what it multiplies the one before it, `carry` walks over the segments, `outputs` goes
+through each from its true first state. The gradient does the same from the end: `summarise`, `carry`,
+`gradients`.
 
-u, delta, z (B, D, L) with L contiguous; y, dy and gradients of them contiguous; A (N, D); B, C (B, G, L, N)
-and all else float32; states (segments or chunks, B, N, D). N is a power of two; states beyond the real ones
-are zero.
+u, delta, z (B, D, L) with L contiguous; y, dy and gradients of them contiguous; B, C (B, G, N, padded L) and
+keep (B, padded L); exponents, A over log 2, (D, N) and states (segments, B, D, N) float32.
 """
+
+# Kernels have Triton's types, and its tuples no starred form.
+# mypy: ignore-errors
+# ruff: noqa: RUF005
 
 from __future__ import annotations
 
@@ -15,313 +19,326 @@ import triton
 import triton.language as tl
 
 from genoseq_kernels.selective_scan.triton_impl.tiles import (
-    decay,
-    load_exponents,
-    load_keep,
-    load_states,
-    load_steps,
-    load_tile,
-    load_weights,
-    pick,
+    LN_2,
+    decays_of,
+    elapse,
+    filled,
+    fold,
+    half_decays,
+    half_states,
+    half_sums,
+    load_part,
+    load_run,
+    load_shared,
+    load_vector,
+    over_lanes,
     place,
-    put,
+    power_of_two,
+    products,
     sigmoid,
-    store_states,
+    silu,
+    store_part,
+    store_run,
+    through_lanes,
+    time_steps,
 )
 
 
 @triton.jit
-def summarise(  # type: ignore[no-untyped-def]
-    u, delta, A, B, bias, keep, factors, values,
-    u_batch, u_channel, delta_batch, delta_channel,
-    length, segment, num_batch, channels, groups, blocks,
-    N: tl.constexpr, T: tl.constexpr, BLOCK: tl.constexpr,
-    HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
-):  # fmt: skip
-    """Per segment, from a zero state: the state after it (`values`), and the product of its decays."""
-    batch, group, channel, exists = place(tl.program_id(0), blocks, groups, channels // groups, BLOCK)
-    index = tl.program_id(1).to(tl.int64)
-    exponents = load_exponents(A, channel, channels, exists, N)
-    rows = tl.arange(0, T)[:, None]
-    state = tl.zeros((N, BLOCK), tl.float32)
-    total = tl.zeros((BLOCK,), tl.float32)
-    kept = tl.full((BLOCK,), 1.0, tl.float32)
-    end = tl.minimum(index * segment + segment, length)
-    for start in range(index * segment, end, T):
-        position = start + rows
-        mask = (position < length) & exists[None, :]
-        _raw, dt = load_steps(
-            delta,
-            bias,
-            delta_batch,
-            delta_channel,
-            batch,
-            channel,
-            exists,
-            position,
-            mask,
-            HAS_BIAS,
-            SOFTPLUS,
-        )
-        x = dt * load_tile(u, u_batch, u_channel, batch, channel, position, mask)
-        keeps = load_keep(keep, batch, length, position, mask, HAS_KEEP)
-        for k in tl.static_range(T):
-            dt_k, keep_k = pick(dt, rows, k), pick(keeps, rows, k)
-            B_k = load_weights(B, batch, group, groups, length, start + k, N)
-            state = decay(dt_k, exponents, keep_k, HAS_KEEP) * state + pick(x, rows, k)[None, :] * B_k
-            total += dt_k
-            kept *= keep_k
-        # In the loop for its layout: states over lanes as well as channels, which the compiler then keeps.
-        if start + T >= end:
-            product = decay(total, exponents, kept, True)
-            store_states(factors, index, batch, num_batch, channel, channels, exists, product, N)
-            store_states(values, index, batch, num_batch, channel, channels, exists, state, N)
-
-
-@triton.jit
-def summarise_back(  # type: ignore[no-untyped-def]
-    dy, delta, A, C, z, bias, keep, factors, values,
-    delta_batch, delta_channel, z_batch, z_channel,
-    length, segment, num_batch, channels, groups, blocks,
-    N: tl.constexpr, T: tl.constexpr, BLOCK: tl.constexpr,
+def summarise(  # noqa: C901 - conditions are compile-time ones
+    source, delta, weights, exponents, z, bias, keep, factors, values,
+    source_batch, source_channel, delta_batch, delta_channel, z_batch, z_channel,
+    length, padded, segment, num_batch, channels, groups, blocks, N,
+    COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, LANES: tl.constexpr, RUN: tl.constexpr,
     HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
+    BACK: tl.constexpr,
 ):  # fmt: skip
-    """Per segment, with no gradient from behind it: that of the state before it; the product of decays."""
-    batch, group, channel, exists = place(tl.program_id(0), blocks, groups, channels // groups, BLOCK)
-    index = tl.program_id(1).to(tl.int64)
-    exponents = load_exponents(A, channel, channels, exists, N)
-    rows = tl.arange(0, T)[:, None]
-    carried = tl.zeros((N, BLOCK), tl.float32)
-    total = tl.zeros((BLOCK,), tl.float32)
-    kept = tl.full((BLOCK,), 1.0, tl.float32)
-    first, last = index * segment, tl.minimum(index * segment + segment, length)
-    for step in range(0, last - first, T):
-        start = first + (last - first - 1) // T * T - step
-        position = start + rows
-        mask = (position < length) & exists[None, :]
-        _raw, dt = load_steps(
-            delta,
-            bias,
-            delta_batch,
-            delta_channel,
-            batch,
-            channel,
-            exists,
-            position,
-            mask,
-            HAS_BIAS,
-            SOFTPLUS,
-        )
-        outer = load_tile(dy, channels * length, length, batch, channel, position, mask)
-        if HAS_Z:
-            gate = load_tile(z, z_batch, z_channel, batch, channel, position, mask)
-            outer *= gate * sigmoid(gate)
-        keeps = load_keep(keep, batch, length, position, mask, HAS_KEEP)
-        for k in tl.static_range(T - 1, -1, -1):
-            C_k = load_weights(C, batch, group, groups, length, start + k, N)
-            carried += pick(outer, rows, k)[None, :] * C_k
-            dt_k, keep_k = pick(dt, rows, k), pick(keeps, rows, k)
-            carried *= decay(dt_k, exponents, keep_k, HAS_KEEP)
-            total += dt_k
-            kept *= keep_k
-        if step + T >= last - first:
-            product = decay(total, exponents, kept, True)
-            store_states(factors, index, batch, num_batch, channel, channels, exists, product, N)
-            store_states(values, index, batch, num_batch, channel, channels, exists, carried, N)
+    """Per segment alone: the state after it from u and B, or, `BACK`, the gradient before it from dy and C.
 
-
-@triton.jit
-def carry(  # type: ignore[no-untyped-def]
-    factors, values, first, entering, size, segments, BACKWARD: tl.constexpr, BLOCK: tl.constexpr
-):  # fmt: skip
-    """Walk over the segments: `entering` (segments, size) is the state before, or the gradient after each."""
-    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    inside = at < size
-    state = tl.load(first + at, mask=inside, other=0.0)
-    for step in range(segments):
-        index = segments - 1 - step if BACKWARD else step
-        here = tl.cast(index, tl.int64) * size + at
-        tl.store(entering + here, state, mask=inside)
-        value = tl.load(values + here, mask=inside, other=0.0)
-        state = tl.load(factors + here, mask=inside, other=0.0) * state + value
-
-
-@triton.jit
-def outputs(  # type: ignore[no-untyped-def]
-    u, delta, A, B, C, D, z, bias, keep, entering, y, starts, last_state,
-    u_batch, u_channel, delta_batch, delta_channel, z_batch, z_channel,
-    length, segment, num_batch, channels, groups, blocks,
-    N: tl.constexpr, T: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
-    HAS_D: tl.constexpr, HAS_Z: tl.constexpr,
-    HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
-):  # fmt: skip
-    """y, the state before each chunk, and the last one, from the state that enters each segment."""
-    batch, group, channel, exists = place(tl.program_id(0), blocks, groups, channels // groups, BLOCK)
-    index = tl.program_id(1).to(tl.int64)
-    exponents = load_exponents(A, channel, channels, exists, N)
-    rows = tl.arange(0, T)[:, None]
-    state = load_states(entering, index, batch, num_batch, channel, channels, exists, N)
-    end = tl.minimum(index * segment + segment, length)
-    for start in range(index * segment, end, T):
-        if start % CHUNK == 0:
-            store_states(starts, start // CHUNK, batch, num_batch, channel, channels, exists, state, N)
-        position = start + rows
-        mask = (position < length) & exists[None, :]
-        _raw, dt = load_steps(
-            delta,
-            bias,
-            delta_batch,
-            delta_channel,
-            batch,
-            channel,
-            exists,
-            position,
-            mask,
-            HAS_BIAS,
-            SOFTPLUS,
-        )
-        values = load_tile(u, u_batch, u_channel, batch, channel, position, mask)
-        x = dt * values
-        keeps = load_keep(keep, batch, length, position, mask, HAS_KEEP)
-        result = tl.zeros((T, BLOCK), tl.float32)
-        for k in tl.static_range(T):
-            B_k = load_weights(B, batch, group, groups, length, start + k, N)
-            C_k = load_weights(C, batch, group, groups, length, start + k, N)
-            factor = decay(pick(dt, rows, k), exponents, pick(keeps, rows, k), HAS_KEEP)
-            state = factor * state + pick(x, rows, k)[None, :] * B_k
-            result = put(result, rows, k, tl.sum(state * C_k, 0))
-        if HAS_D:
-            result += values * tl.load(D + channel, mask=exists, other=0.0)[None, :]
-        if HAS_Z:
-            gate = load_tile(z, z_batch, z_channel, batch, channel, position, mask)
-            result *= gate * sigmoid(gate)
-        at = y + (batch * channels + channel[None, :]) * length + position
-        tl.store(at, result.to(y.dtype.element_ty), mask=mask)
-    if end == length:
-        store_states(last_state, 0, batch, num_batch, channel, channels, exists, state, N)
-
-
-@triton.jit
-def gradients(  # type: ignore[no-untyped-def]  # noqa: C901 - conditions are compile-time ones
-    dy, u, delta, A, B, C, D, z, bias, keep, starts, entering, inner,
-    du, ddelta, dz, dA, dB, dC, dD, dbias, d_initial,
-    u_batch, u_channel, delta_batch, delta_channel, z_batch, z_channel,
-    length, segment, num_batch, channels, groups, blocks, parts,
-    N: tl.constexpr, T: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
-    HAS_D: tl.constexpr, HAS_Z: tl.constexpr,
-    HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
-):  # fmt: skip
-    """All gradients of a segment, from its last chunk to its first.
-
-    A chunk is walked forward once, keeping the state before every T positions in `inner`; then each T
-    positions are walked forward, keeping all their states, and back. A program has every `parts`-th block of
-    channels of its group and adds them up in its own part of dB and dC (parts, B, G, L, N): nothing is added
-    by two programs, and results are the same each time. dA (segments, B, N, D); dD, dbias (segments, B, D).
+    Also the product of its decays. A position counts by the decay between it and the end (beginning) of the
+    segment, the exponential of a sum of time steps: no recurrence, and nothing crosses lanes but sums.
     """
-    program = tl.program_id(0).to(tl.int64)
-    part, pair = program % parts, program // parts
-    index = tl.program_id(1).to(tl.int64)
-    batch, group = pair // groups, pair % groups
+    batch, group, channel, exists, thread, lane = place(
+        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES
+    )
+    index = tl.program_id(1)
+    shift = load_vector(bias, channel, exists, HAS_BIAS)
     first, last = index * segment, tl.minimum(index * segment + segment, length)
-    states_of_program = (program * tl.num_programs(1) + index) * (CHUNK // T)
-    rows, deep = tl.arange(0, T)[:, None], tl.arange(0, T)[:, None, None]
-    n = tl.arange(0, N)
-    weights = ((part * num_batch + batch) * groups + group) * length
-    for block in range(part, blocks, parts):
-        batch, group, channel, exists = place(
-            pair * blocks + block, blocks, groups, channels // groups, BLOCK
+    tiles = tl.cdiv(last - first, LANES * RUN)
+    zero = tl.zeros((CHANNELS * LANES,), tl.float32)
+    total, resets, summaries = zero, zero, filled(zero, COLUMNS)
+    for tile in range(tiles):
+        begin = first + (tile if BACK else tiles - 1 - tile) * (LANES * RUN) + lane * RUN
+        raw = load_run(delta + batch * delta_batch + channel * delta_channel, begin, length, exists, RUN)
+        dt = time_steps(raw, shift, begin, length, RUN, SOFTPLUS)
+        amount = load_run(
+            source + batch * source_batch + channel * source_channel, begin, length, exists, RUN
         )
-        own = block * BLOCK + tl.arange(0, BLOCK)
-        exponents = load_exponents(A, channel, channels, exists, N)
-        carried = load_states(entering, index, batch, num_batch, channel, channels, exists, N)
-        sum_A = tl.zeros((N, BLOCK), tl.float32)
-        sum_D, sum_bias = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
-        skip = tl.load(D + channel, mask=exists, other=0.0) if HAS_D else tl.zeros((BLOCK,), tl.float32)
-        for chunk in range((last - 1) // CHUNK, first // CHUNK - 1, -1):
-            state = load_states(starts, chunk, batch, num_batch, channel, channels, exists, N)
-            tiles = tl.cdiv(tl.minimum(length - chunk * CHUNK, CHUNK), T)
-            for tile in range(tiles):
-                at = (states_of_program + tile) * N + n[:, None]
-                tl.store(inner + at * BLOCK + tl.arange(0, BLOCK)[None, :], state)
-                position = chunk * CHUNK + tile * T + rows
-                mask = (position < length) & exists[None, :]
-                raw, dt = load_steps(
-                    delta, bias, delta_batch, delta_channel, batch, channel, exists, position, mask,
-                    HAS_BIAS, SOFTPLUS,
+        if not BACK:
+            amount = products(amount, dt, RUN)
+        elif HAS_Z:
+            gate = load_run(z + batch * z_batch + channel * z_channel, begin, length, exists, RUN)
+            amount = products(amount, silu(gate, RUN), RUN)
+        elapsed, total = elapse(dt, total, thread, lane, LANES, RUN, BACK)
+        if HAS_KEEP:
+            keeps = load_shared(keep + batch * padded, begin, RUN)
+            broken = ()
+            for k in tl.static_range(RUN):
+                broken = broken + (1.0 - keeps[k],)
+            passed, resets = elapse(broken, resets, thread, lane, LANES, RUN, BACK)
+            reaching = ()
+            for k in tl.static_range(RUN):
+                reaching = reaching + (tl.where(passed[k] == 0.0, amount[k], 0.0),)
+            amount = reaching
+        for n in range(N):
+            exponent = tl.load(exponents + channel * N + n, mask=exists, other=0.0)
+            weight = load_shared(weights + ((batch * groups + group) * N + n) * padded, begin, RUN)
+            part = zero
+            for k in tl.static_range(RUN):
+                part += power_of_two(elapsed[k] * exponent) * (amount[k] * weight[k])
+            part = over_lanes(part, thread, LANES)
+            added = ()
+            for j in tl.static_range(COLUMNS):
+                added = added + (tl.where(lane + j * LANES == n, summaries[j] + part, summaries[j]),)
+            summaries = added
+    at = ((index.to(tl.int64) * num_batch + batch) * channels + channel) * N + lane
+    for j in tl.static_range(COLUMNS):
+        mask = exists & (lane + j * LANES < N)
+        exponent = tl.load(exponents + channel * N + lane + j * LANES, mask=mask, other=0.0)
+        product = tl.where(resets > 0.0, 0.0, power_of_two(total * exponent))
+        tl.store(factors + at + j * LANES, product, mask=mask)
+        tl.store(values + at + j * LANES, summaries[j], mask=mask)
+
+
+@triton.jit
+def carry(
+    factors, values, first, entering, size, num_segments, BACKWARD: tl.constexpr, BLOCK: tl.constexpr
+):  # fmt: skip
+    """The state that enters each segment, from the one that enters the first (backward: the last)."""
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK).to(tl.int64)
+    mask = at < size
+    state = tl.load(first + at, mask=mask, other=0.0)
+    for step in range(num_segments):
+        segment = num_segments - 1 - step if BACKWARD else step
+        row = segment.to(tl.int64) * size + at
+        tl.store(entering + row, state, mask=mask)
+        factor = tl.load(factors + row, mask=mask, other=0.0)
+        state = factor * state + tl.load(values + row, mask=mask, other=0.0)
+
+
+@triton.jit
+def outputs(
+    u, delta, B, C, exponents, D, z, bias, keep, entering, y, starts, last_state,
+    u_batch, u_channel, delta_batch, delta_channel, z_batch, z_channel,
+    length, padded, segment, num_batch, channels, groups, blocks, N,
+    COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, LANES: tl.constexpr, RUN: tl.constexpr,
+    CHUNK: tl.constexpr, HAS_D: tl.constexpr, HAS_Z: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
+):  # fmt: skip
+    """y, the state before each chunk (B, D, chunks, N), and the last one, from that entering each segment."""
+    batch, group, channel, exists, thread, lane = place(
+        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES
+    )
+    index = tl.program_id(1)
+    shift = load_vector(bias, channel, exists, HAS_BIAS)
+    skip = load_vector(D, channel, exists, HAS_D)
+    own = batch * channels + channel
+    chunk_row = starts + own * tl.cdiv(length, CHUNK) * N
+    entering += (index.to(tl.int64) * num_batch * channels + own) * N + lane
+    states = ()
+    for j in tl.static_range(COLUMNS):
+        mask = exists & (lane + j * LANES < N)
+        states = states + (tl.load(entering + j * LANES, mask=mask, other=0.0),)
+    HALF: tl.constexpr = RUN // 2
+    end = tl.minimum(index * segment + segment, length)
+    for start in range(index * segment, end, LANES * RUN):
+        begin = start + lane * RUN
+        raw = load_run(delta + batch * delta_batch + channel * delta_channel, begin, length, exists, RUN)
+        inputs = load_run(u + batch * u_batch + channel * u_channel, begin, length, exists, RUN)
+        dt = time_steps(raw, shift, begin, length, RUN, SOFTPLUS)
+        x = products(inputs, dt, RUN)
+        totals = half_sums(dt, RUN)
+        keeps = load_shared(keep + batch * padded, begin, RUN) if HAS_KEEP else dt
+        results = products(inputs, filled(skip, RUN), RUN)
+        is_chunk = (begin % CHUNK == 0) & (begin < length) & exists
+        chunk_at = chunk_row + (begin // CHUNK).to(tl.int64) * N
+        before = states
+        for n in tl.range(N, loop_unroll_factor=2):
+            exponent = tl.load(exponents + channel * N + n, mask=exists, other=0.0)
+            row = ((batch * groups + group) * N + n) * padded
+            weight, read = load_shared(B + row, begin, RUN), load_shared(C + row, begin, RUN)
+            first = tl.gather(before[0], thread - lane + n % LANES, 0)
+            for j in tl.static_range(1, COLUMNS):
+                first = tl.where(n < j * LANES, first, tl.gather(before[j], thread - lane + n % LANES, 0))
+            decays = decays_of(dt, exponent, keeps, RUN, HAS_KEEP)
+            factor, factor_2 = half_decays(totals, exponent, keeps, RUN, HAS_KEEP)
+            values = products(x, weight, RUN)
+            value, value_2 = half_states(decays, values, RUN)
+            h, leaving = through_lanes(
+                factor * factor_2, factor_2 * value + value_2, first, thread, lane, LANES, False
+            )
+            tl.store(chunk_at + n, h, mask=is_chunk)
+            after, sums, sums_2 = (), (), ()
+            for j in tl.static_range(COLUMNS):
+                after = after + (tl.where(lane + j * LANES == n, leaving, states[j]),)
+            h_2 = factor * h + value
+            for k in tl.static_range(HALF):
+                h = decays[k] * h + values[k]
+                h_2 = decays[HALF + k] * h_2 + values[HALF + k]
+                sums = sums + (results[k] + h * read[k],)
+                sums_2 = sums_2 + (results[HALF + k] + h_2 * read[HALF + k],)
+            states, results = after, sums + sums_2
+        if HAS_Z:
+            gate = load_run(z + batch * z_batch + channel * z_channel, begin, length, exists, RUN)
+            results = products(results, silu(gate, RUN), RUN)
+        store_run(y + own * length, begin, length, exists, results, RUN)
+    if end == length:
+        for j in tl.static_range(COLUMNS):
+            mask = exists & (lane + j * LANES < N)
+            tl.store(last_state + own * N + lane + j * LANES, states[j], mask=mask)
+
+
+@triton.jit
+def gradients(  # noqa: C901 - conditions are compile-time ones
+    dy, u, delta, B, C, exponents, D, z, bias, keep, starts, entering,
+    du, ddelta, dz, dA, dB, dC, dD, dbias,
+    u_batch, u_channel, delta_batch, delta_channel, z_batch, z_channel,
+    length, padded, segment, num_batch, channels, groups, blocks, parts, N,
+    CHANNELS: tl.constexpr, LANES: tl.constexpr, RUN: tl.constexpr,
+    HAS_D: tl.constexpr, HAS_Z: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
+):  # fmt: skip
+    """All gradients of a segment, from its last chunk, of `LANES * RUN` positions, to its first.
+
+    A program has every `parts`-th block of channels of its group, and goes through all of them at one chunk:
+    its part of dB and dC (parts, B, G, N, padded L) is added up in the cache. Nothing is added by two
+    programs, and results are the same each time. `entering`, the gradient of the state after each segment,
+    becomes that of the state before it. dA (segments, B, D, N), dD and dbias (segments, B, D) begin with
+    zeros.
+    """
+    program, index = tl.program_id(0), tl.program_id(1)
+    part, pair = program % parts, program // parts
+    CHUNK: tl.constexpr = LANES * RUN
+    HALF: tl.constexpr = RUN // 2
+    POSITIONS: tl.constexpr = RUN // CHANNELS
+    zero = tl.zeros((CHANNELS * LANES,), tl.float32)
+    first, last = index * segment, tl.minimum(index * segment + segment, length)
+    for step in range(tl.cdiv(last - first, CHUNK)):
+        chunk = (last - 1) // CHUNK - step
+        for block in range(part, blocks, parts):
+            batch, group, channel, exists, thread, lane = place(
+                pair * blocks + block, blocks, groups, channels // groups, CHANNELS, LANES
+            )
+            begin = chunk * CHUNK + lane * RUN
+            own = batch * channels + channel
+            one = exists & (lane == 0)
+            shift = load_vector(bias, channel, exists, HAS_BIAS)
+            skip = load_vector(D, channel, exists, HAS_D)
+            delta_row = delta + batch * delta_batch + channel * delta_channel
+            u_row = u + batch * u_batch + channel * u_channel
+            z_row = z + batch * z_batch + channel * z_channel
+            out = own * length
+            raw = load_run(delta_row, begin, length, exists, RUN)
+            dt = time_steps(raw, shift, begin, length, RUN, SOFTPLUS)
+            x = products(load_run(u_row, begin, length, exists, RUN), dt, RUN)
+            outer = load_run(dy + out, begin, length, exists, RUN)
+            if HAS_Z:
+                outer = products(outer, silu(load_run(z_row, begin, length, exists, RUN), RUN), RUN)
+            totals = half_sums(dt, RUN)
+            keeps = load_shared(keep + batch * padded, begin, RUN) if HAS_KEEP else dt
+            results, d_value, d_dt = filled(zero, RUN), filled(zero, RUN), filled(zero, RUN)
+            state_row = (index.to(tl.int64) * num_batch * channels + own) * N
+            start_row = (own * tl.cdiv(length, CHUNK) + chunk) * N
+            folded_at = begin + thread // LANES * POSITIONS
+            for n in range(N):
+                exponent = tl.load(exponents + channel * N + n, mask=exists, other=0.0)
+                state = tl.load(starts + start_row + n, mask=exists, other=0.0)
+                carried = tl.load(entering + state_row + n, mask=exists, other=0.0)
+                row = (batch * groups + group) * N + n
+                weight, read = (
+                    load_shared(B + row * padded, begin, RUN), load_shared(C + row * padded, begin, RUN)
                 )  # fmt: skip
-                x = dt * load_tile(u, u_batch, u_channel, batch, channel, position, mask)
-                keeps = load_keep(keep, batch, length, position, mask, HAS_KEEP)
-                for k in tl.static_range(T):
-                    B_k = load_weights(B, batch, group, groups, length, chunk * CHUNK + tile * T + k, N)
-                    factor = decay(pick(dt, rows, k), exponents, pick(keeps, rows, k), HAS_KEEP)
-                    state = factor * state + pick(x, rows, k)[None, :] * B_k
-            tl.debug_barrier()
-            for step in range(tiles):
-                tile = tiles - 1 - step
-                start = chunk * CHUNK + tile * T
-                at = (states_of_program + tile) * N + n[:, None]
-                state = tl.load(inner + at * BLOCK + tl.arange(0, BLOCK)[None, :])
-                position = start + rows
-                mask = (position < length) & exists[None, :]
-                raw, dt = load_steps(
-                    delta, bias, delta_batch, delta_channel, batch, channel, exists, position, mask,
-                    HAS_BIAS, SOFTPLUS,
-                )  # fmt: skip
-                values = load_tile(u, u_batch, u_channel, batch, channel, position, mask)
-                x = dt * values
-                keeps = load_keep(keep, batch, length, position, mask, HAS_KEEP)
-                outer = load_tile(dy, channels * length, length, batch, channel, position, mask)
-                result = tl.zeros((T, BLOCK), tl.float32)
-                before = tl.zeros((T, N, BLOCK), tl.float32)
-                for k in tl.static_range(T):
-                    before = put(before, deep, k, state)
-                    B_k = load_weights(B, batch, group, groups, length, start + k, N)
-                    factor = decay(pick(dt, rows, k), exponents, pick(keeps, rows, k), HAS_KEEP)
-                    state = factor * state + pick(x, rows, k)[None, :] * B_k
-                    if HAS_Z:
-                        C_k = load_weights(C, batch, group, groups, length, start + k, N)
-                        result = put(result, rows, k, tl.sum(state * C_k, 0))
-                out = (batch * channels + channel[None, :]) * length + position
-                if HAS_Z:
-                    z_tile = load_tile(z, z_batch, z_channel, batch, channel, position, mask)
-                    gate = sigmoid(z_tile)
-                    slope = gate * (1.0 + z_tile * (1.0 - gate))
-                    dz_tile = outer * (result + values * skip[None, :]) * slope
-                    tl.store(dz + out, dz_tile.to(dz.dtype.element_ty), mask=mask)
-                    outer *= z_tile * gate
-                sum_D += tl.sum(outer * values, 0)
-                d_value = tl.zeros((T, BLOCK), tl.float32)
-                d_dt = tl.zeros((T, BLOCK), tl.float32)
-                for k in tl.static_range(T - 1, -1, -1):
-                    dt_k, outer_k = pick(dt, rows, k), pick(outer, rows, k)
-                    B_k = load_weights(B, batch, group, groups, length, start + k, N)
-                    C_k = load_weights(C, batch, group, groups, length, start + k, N)
-                    row = (weights + start + k) * N + n
-                    exists_k = (start + k < length) & (n >= 0)
-                    d_B = tl.load(dB + row, mask=exists_k & (block != part), other=0.0)
-                    d_C = tl.load(dC + row, mask=exists_k & (block != part), other=0.0)
-                    d_C += tl.sum(outer_k[None, :] * state, 1)
-                    tl.store(dC + row, d_C, mask=exists_k)
-                    d_state = outer_k[None, :] * C_k + carried
-                    d_B += tl.sum(d_state * pick(x, rows, k)[None, :], 1)
-                    tl.store(dB + row, d_B, mask=exists_k)
-                    carried = d_state * decay(dt_k, exponents, pick(keeps, rows, k), HAS_KEEP)
-                    state = pick(before, deep, k)
-                    d_exponent = carried * state
-                    sum_A += d_exponent * dt_k[None, :]
-                    d_value = put(d_value, rows, k, tl.sum(d_state * B_k, 0))
-                    d_dt = put(d_dt, rows, k, tl.sum(d_exponent * exponents, 0))
-                d_dt = d_dt * 0.6931471805599453 + d_value * values
+                # All that is read before anything is written: later, a read would wait for its whole way.
+                folded = (part * num_batch * groups * N + row) * padded + folded_at
+                more_B, more_C = (
+                    load_part(dB + folded, block != part, POSITIONS),
+                    load_part(dC + folded, block != part, POSITIONS),
+                )
+                more_A = tl.load(dA + state_row + n, mask=one, other=0.0)
+                decays = decays_of(dt, exponent, keeps, RUN, HAS_KEEP)
+                factor, factor_2 = half_decays(totals, exponent, keeps, RUN, HAS_KEEP)
+                values = products(x, weight, RUN)
+                value, value_2 = half_states(decays, values, RUN)
+                h, _last = through_lanes(
+                    factor * factor_2, factor_2 * value + value_2, state, thread, lane, LANES, False
+                )
+                h_2 = factor * h + value
+                before, terms, sums = (), (), ()
+                before_2, terms_2, sums_2 = (), (), ()
+                for k in tl.static_range(HALF):
+                    before, before_2 = before + (h,), before_2 + (h_2,)
+                    h = decays[k] * h + values[k]
+                    h_2 = decays[HALF + k] * h_2 + values[HALF + k]
+                    terms, terms_2 = terms + (outer[k] * h,), terms_2 + (outer[HALF + k] * h_2,)
+                    sums = sums + (results[k] + h * read[k],)
+                    sums_2 = sums_2 + (results[HALF + k] + h_2 * read[HALF + k],)
+                before, results = before + before_2, sums + sums_2
+                terms = fold(terms + terms_2, thread, LANES, CHANNELS, RUN)
+                store_part(dC + folded, more_C + terms, POSITIONS)
+                c, c_2 = zero, zero
+                for k in tl.static_range(HALF - 1, -1, -1):
+                    c = decays[k] * (outer[k] * read[k] + c)
+                    c_2 = decays[HALF + k] * (outer[HALF + k] * read[HALF + k] + c_2)
+                value, value_2 = c, c_2
+                c_2, leaving = through_lanes(
+                    factor * factor_2, factor * value_2 + value, carried, thread, lane, LANES, True
+                )
+                tl.store(entering + state_row + n, leaving, mask=one)
+                c = factor_2 * c_2 + value_2
+                d_A, d_A_2 = zero, zero
+                terms, terms_2 = (), ()
+                values, values_2, steps, steps_2 = (), (), (), ()
+                for k in tl.static_range(HALF - 1, -1, -1):
+                    d_state, d_state_2 = outer[k] * read[k] + c, outer[HALF + k] * read[HALF + k] + c_2
+                    c, c_2 = decays[k] * d_state, decays[HALF + k] * d_state_2
+                    d_exponent, d_exponent_2 = c * before[k], c_2 * before[HALF + k]
+                    d_A, d_A_2 = d_A + d_exponent * dt[k], d_A_2 + d_exponent_2 * dt[HALF + k]
+                    terms, terms_2 = (d_state * x[k],) + terms, (d_state_2 * x[HALF + k],) + terms_2
+                    values = (d_value[k] + d_state * weight[k],) + values
+                    values_2 = (d_value[HALF + k] + d_state_2 * weight[HALF + k],) + values_2
+                    steps = (d_dt[k] + d_exponent * exponent,) + steps
+                    steps_2 = (d_dt[HALF + k] + d_exponent_2 * exponent,) + steps_2
+                d_value, d_dt = values + values_2, steps + steps_2
+                terms = fold(terms + terms_2, thread, LANES, CHANNELS, RUN)
+                store_part(dB + folded, more_B + terms, POSITIONS)
+                tl.store(dA + state_row + n, more_A + over_lanes(d_A + d_A_2, thread, LANES), mask=one)
+            values = load_run(u_row, begin, length, exists, RUN)
+            raw = load_run(delta_row, begin, length, exists, RUN)
+            d_u, d_delta = (), ()
+            sum_D, sum_bias = zero, zero
+            for k in tl.static_range(RUN):
+                d_u = d_u + (d_value[k] * dt[k] + outer[k] * skip,)
+                step_k = d_dt[k] * LN_2 + d_value[k] * values[k]
                 if SOFTPLUS:
-                    d_dt *= sigmoid(raw)
-                sum_bias += tl.sum(tl.where(mask, d_dt, 0.0), 0)
-                d_u = d_value * dt + outer * skip[None, :]
-                tl.store(du + out, d_u.to(du.dtype.element_ty), mask=mask)
-                tl.store(ddelta + out, d_dt.to(ddelta.dtype.element_ty), mask=mask)
+                    step_k *= sigmoid(raw[k] + shift)
+                d_delta = d_delta + (step_k,)
+                sum_D += outer[k] * values[k]
+                sum_bias += tl.where(begin + k < length, step_k, 0.0)
+            store_run(du + out, begin, length, exists, d_u, RUN)
+            store_run(ddelta + out, begin, length, exists, d_delta, RUN)
+            if HAS_Z:
+                gate = load_run(z_row, begin, length, exists, RUN)
+                upstream = load_run(dy + out, begin, length, exists, RUN)
+                d_gate = ()
+                for k in tl.static_range(RUN):
+                    half = sigmoid(gate[k])
+                    slope = half * (1.0 + gate[k] * (1.0 - half))
+                    d_gate = d_gate + (upstream[k] * (results[k] + values[k] * skip) * slope,)
+                store_run(dz + out, begin, length, exists, d_gate, RUN)
+            vector = index.to(tl.int64) * num_batch * channels + own
+            sum_D = over_lanes(sum_D, thread, LANES) + tl.load(dD + vector, mask=one, other=0.0)
+            sum_bias = over_lanes(sum_bias, thread, LANES) + tl.load(dbias + vector, mask=one, other=0.0)
+            tl.store(dD + vector, sum_D, mask=one)
+            tl.store(dbias + vector, sum_bias, mask=one)
+            # What one lane has written is read by all at the next chunk.
             tl.debug_barrier()
-        if first == 0:
-            store_states(d_initial, 0, batch, num_batch, channel, channels, exists, carried, N)
-        store_states(dA, index, batch, num_batch, channel, channels, exists, sum_A, N)
-        vector = (index * num_batch + batch) * channels + group * (channels // groups) + own
-        tl.store(dD + vector, sum_D, mask=exists)
-        tl.store(dbias + vector, sum_bias, mask=exists)

@@ -1,117 +1,334 @@
-"""What the kernels share: which part of the tensors a program has, tiles of positions by channels, one step.
+"""What the kernels share: runs of positions, the few functions of one number, what crosses threads.
 
-States are tiles (N, D): lanes run over channels, each thread has all states of its channels, so that the sum
-over states and the recurrence stay inside a thread. Positions are tiles (T, D), also with all positions of a
-channel in one thread: then `pick` and `put` with a constant position are the choice of a register.
+A tile has one number for each thread of a warp, (threads,). Thread `row * LANES + lane` has a channel and,
+one after another, `RUN` positions: a *run*, a tuple of as many tiles. What is done along a run is plain code
+on registers, what crosses threads is written out, and no layout is left to chance: loads of 16 bytes a thread
+keep the positions of a thread together.
 """
 
+# Kernels have Triton's types, and its tuples no starred form.
+# mypy: ignore-errors
+# ruff: noqa: RUF005
+
 from __future__ import annotations
+
+import os
 
 import triton
 import triton.language as tl
 
+_INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
+"""The interpreter knows no machine code, which `power_of_two`, `reciprocal` and `widen` are otherwise."""
+
+LOG_2_E = tl.constexpr(1.4426950408889634)
+LN_2 = tl.constexpr(0.6931471805599453)
+
 
 @triton.jit
-def pick(tile, rows, row):  # type: ignore[no-untyped-def]
-    """Row `row` of a float32 tile, of which `rows` holds the row numbers.
+def power_of_two(x):
+    """2^x in one instruction: `tl.exp2` takes four, so as to keep results below 2^-126."""
+    if _INTERPRETED:
+        power = tl.exp2(x)
+    else:
+        power = tl.inline_asm_elementwise("ex2.approx.ftz.f32 $0, $1;", "=r,r", [x], tl.float32, True, 1)
+    return power
 
-    Summed as integers: adding zeros to them folds into the choice of a register, to floats it would not.
+
+@triton.jit
+def reciprocal(x):
+    if _INTERPRETED:
+        result = 1.0 / x
+    else:
+        result = tl.inline_asm_elementwise("rcp.approx.ftz.f32 $0, $1;", "=r,r", [x], tl.float32, True, 1)
+    return result
+
+
+@triton.jit
+def widen(x):
+    """To float32: of bfloat16, two at a time with one instruction each, where the compiler takes three."""
+    if _INTERPRETED or x.dtype != tl.bfloat16:
+        wide = x.to(tl.float32)
+    else:
+        bits = tl.inline_asm_elementwise(
+            "shl.b32 $0, $2, 16; and.b32 $1, $2, 0xffff0000;", "=r,=r,r", [x], tl.int32, True, 2
+        )
+        wide = bits.to(tl.float32, bitcast=True)
+    return wide
+
+
+@triton.jit
+def softplus(x):
+    """log(1 + e^x) as max(x, 0) + log(1 + p), p = e^-|x|, to 2e-7 also where it is small.
+
+    log(1 + p) / p is a polynomial of least relative error on [0, 1].
     """
-    bits = tl.where(rows == row, tile.to(tl.int32, bitcast=True), 0)
-    return tl.sum(bits, 0).to(tl.float32, bitcast=True)
+    p = power_of_two(tl.abs(x) * -LOG_2_E)
+    q = 0.00523262408 * p - 0.0295049575
+    q = q * p + 0.0782254939
+    q = q * p - 0.136632069
+    q = q * p + 0.191059885
+    q = q * p - 0.248429775
+    q = q * p + 0.333190962
+    q = q * p - 0.499994931
+    q = q * p + 0.99999997
+    return tl.maximum(x, 0.0) + p * q
 
 
 @triton.jit
-def put(tile, rows, row, value):  # type: ignore[no-untyped-def]
-    """The tile with row `row` replaced."""
-    return tl.where(rows == row, tl.expand_dims(value, 0), tile)
+def sigmoid(x):
+    return reciprocal(1.0 + power_of_two(x * -LOG_2_E))
 
 
 @triton.jit
-def place(program, blocks, groups, per_group, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Batch row, group, channels (int64) and which of them exist."""
+def place(program, blocks, groups, per_group, CHANNELS: tl.constexpr, LANES: tl.constexpr):
+    """Batch row, group; of each thread its channel (int64), whether that exists, its number and lane."""
     program = program.to(tl.int64)
+    thread = tl.arange(0, CHANNELS * LANES)
     group = (program // blocks) % groups
-    inner = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
-    return program // (blocks * groups), group, group * per_group + inner, inner < per_group
+    inner = (program % blocks) * CHANNELS + thread // LANES
+    channel = group * per_group + inner
+    return program // (blocks * groups), group, channel, inner < per_group, thread, thread % LANES
 
 
 @triton.jit
-def softplus(x):  # type: ignore[no-untyped-def]
-    """log(1 + e^x), to the last digits where e^x is small too."""
-    power = tl.exp(tl.minimum(x, 20.0))
-    above = 1.0 + power
-    # The rounding of 1 + e^x is the same above and below the bar, and cancels.
-    log = tl.where(above == 1.0, power, tl.log(above) * (power / tl.where(above == 1.0, 1.0, above - 1.0)))
-    return tl.where(x > 20.0, x, log)
+def unpack(tile):
+    """(threads, K) to K tiles."""
+    if tile.shape[1] == 1:
+        run = (tile.reshape(tile.shape[0]),)
+    else:
+        even, odd = tile.reshape(tile.shape[0], tile.shape[1] // 2, 2).split()
+        evens, odds = unpack(even), unpack(odd)
+        run = ()
+        for k in tl.static_range(tile.shape[1] // 2):
+            run = run + (evens[k], odds[k])
+    return run
 
 
 @triton.jit
-def sigmoid(x):  # type: ignore[no-untyped-def]
-    return 1.0 / (1.0 + tl.exp(-x))
+def pack(run, FIRST: tl.constexpr, STEP: tl.constexpr, K: tl.constexpr):
+    """K tiles of a run, every `STEP`-th from `FIRST`, to (threads, K)."""
+    if K == 1:
+        tile = tl.expand_dims(run[FIRST], 1)
+    else:
+        even, odd = pack(run, FIRST, 2 * STEP, K // 2), pack(run, FIRST + STEP, 2 * STEP, K // 2)
+        tile = tl.join(even, odd).reshape(even.shape[0], K)
+    return tile
 
 
 @triton.jit
-def load_tile(source, batch_stride, channel_stride, batch, channel, position, mask):  # type: ignore[no-untyped-def]
-    """(T, D) in float32."""
-    at = source + batch * batch_stride + channel[None, :] * channel_stride + position
-    return tl.load(at, mask=mask, other=0.0).to(tl.float32)
+def load_run(row, begin, length, exists, RUN: tl.constexpr):
+    """Positions from `begin` of rows, all (threads,), in float32, zero where there are none."""
+    WIDE: tl.constexpr = 128 // row.dtype.element_ty.primitive_bitwidth
+    PIECE: tl.constexpr = WIDE if WIDE < RUN else RUN
+    first = row + begin
+    run = ()
+    for piece in tl.static_range(RUN // PIECE):
+        within = piece * PIECE + tl.arange(0, PIECE)[None, :]
+        mask = (begin[:, None] + within < length) & exists[:, None]
+        run = run + unpack(widen(tl.load(first[:, None] + within, mask=mask, other=0.0)))
+    return run
 
 
 @triton.jit
-def load_steps(  # type: ignore[no-untyped-def]
-    delta, bias, batch_stride, channel_stride, batch, channel, exists, position, mask,
-    HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr,
-):  # fmt: skip
-    """Time steps before and after softplus; zero, where a state stands still, outside the sequence."""
-    raw = load_tile(delta, batch_stride, channel_stride, batch, channel, position, mask)
-    if HAS_BIAS:
-        raw += tl.load(bias + channel, mask=exists, other=0.0).to(tl.float32)[None, :]
-    dt = softplus(raw) if SOFTPLUS else raw
-    return raw, tl.where(mask, dt, 0.0)
+def store_run(row, begin, length, exists, run, RUN: tl.constexpr):
+    """The opposite of `load_run`."""
+    WIDE: tl.constexpr = 128 // row.dtype.element_ty.primitive_bitwidth
+    PIECE: tl.constexpr = WIDE if WIDE < RUN else RUN
+    first = row + begin
+    for piece in tl.static_range(RUN // PIECE):
+        within = piece * PIECE + tl.arange(0, PIECE)[None, :]
+        mask = (begin[:, None] + within < length) & exists[:, None]
+        tile = pack(run, piece * PIECE, 1, PIECE).to(row.dtype.element_ty)
+        tl.store(first[:, None] + within, tile, mask=mask)
 
 
 @triton.jit
-def load_keep(keep, batch, length, position, mask, HAS_KEEP: tl.constexpr):  # type: ignore[no-untyped-def]
-    """(T, D): 0 where a sequence begins, else 1."""
-    one = tl.full(mask.shape, 1.0, tl.float32)
-    return (
-        tl.load(keep + batch * length + position + tl.zeros(mask.shape, tl.int64), mask, 1.0)
-        if HAS_KEEP
-        else one
-    )
+def load_shared(row, begin, RUN: tl.constexpr):
+    """Of one row that all channels share, in float32; padded, so that no position is missing."""
+    WIDE: tl.constexpr = 128 // row.dtype.element_ty.primitive_bitwidth
+    PIECE: tl.constexpr = WIDE if WIDE < RUN else RUN
+    first = row + begin
+    run = ()
+    for piece in tl.static_range(RUN // PIECE):
+        within = piece * PIECE + tl.arange(0, PIECE)[None, :]
+        run = run + unpack(widen(tl.load(first[:, None] + within)))
+    return run
 
 
 @triton.jit
-def load_states(source, index, batch, num_batch, channel, channels, exists, N: tl.constexpr):  # type: ignore[no-untyped-def]
-    """(N, D) of a tensor (index, B, N, D)."""
-    row = (index * num_batch + batch) * N + tl.arange(0, N)
-    return tl.load(source + row[:, None] * channels + channel[None, :], mask=exists[None, :], other=0.0)
+def load_vector(vector, channel, exists, GIVEN: tl.constexpr):
+    """Each thread's of a tensor (D,), zero where it is not given."""
+    if GIVEN:
+        values = tl.load(vector + channel, mask=exists, other=0.0).to(tl.float32)
+    else:
+        values = tl.zeros(channel.shape, tl.float32)
+    return values
 
 
 @triton.jit
-def store_states(target, index, batch, num_batch, channel, channels, exists, states, N: tl.constexpr):  # type: ignore[no-untyped-def]
-    """(N, D) into a tensor (index, B, N, D)."""
-    row = (index * num_batch + batch) * N + tl.arange(0, N)
-    tl.store(target + row[:, None] * channels + channel[None, :], states, mask=exists[None, :])
+def time_steps(raw, bias, begin, length, RUN: tl.constexpr, SOFTPLUS: tl.constexpr):
+    """Zero, where a state stands still, outside the sequence."""
+    run = ()
+    for k in tl.static_range(RUN):
+        dt = raw[k] + bias
+        if SOFTPLUS:
+            dt = softplus(dt)
+        run = run + (tl.where(begin + k < length, dt, 0.0),)
+    return run
 
 
 @triton.jit
-def load_weights(weights, batch, group, groups, length, position, N: tl.constexpr):  # type: ignore[no-untyped-def]
-    """(N, 1) of one position of a tensor (B, G, L, N), zero past its end."""
-    row = (batch * groups + group) * length + position
-    return tl.load(weights + row * N + tl.arange(0, N), mask=position < length, other=0.0)[:, None]
+def filled(tile, RUN: tl.constexpr):
+    """A run of the same tile."""
+    run = ()
+    for _k in tl.static_range(RUN):
+        run = run + (tile,)
+    return run
 
 
 @triton.jit
-def load_exponents(A, channel, channels, exists, N: tl.constexpr):  # type: ignore[no-untyped-def]
-    """(N, D) of A, a tensor (N, D), over log 2."""
-    at = A + tl.arange(0, N)[:, None] * channels + channel[None, :]
-    return tl.load(at, mask=exists[None, :], other=0.0) * 1.4426950408889634
+def products(one, other, RUN: tl.constexpr):
+    run = ()
+    for k in tl.static_range(RUN):
+        run = run + (one[k] * other[k],)
+    return run
 
 
 @triton.jit
-def decay(dt, exponents, keep, HAS_KEEP: tl.constexpr):  # type: ignore[no-untyped-def]
-    """(N, D) of one position."""
-    factor = tl.exp2(dt[None, :] * exponents)
-    return factor * keep[None, :] if HAS_KEEP else factor
+def silu(gate, RUN: tl.constexpr):
+    run = ()
+    for k in tl.static_range(RUN):
+        run = run + (gate[k] * sigmoid(gate[k]),)
+    return run
+
+
+@triton.jit
+def half_sums(run, RUN: tl.constexpr):
+    HALF: tl.constexpr = RUN // 2
+    first, second = run[0], run[HALF]
+    for k in tl.static_range(1, HALF):
+        first += run[k]
+        second += run[HALF + k]
+    return first, second
+
+
+@triton.jit
+def decays_of(dt, exponent, keeps, RUN: tl.constexpr, HAS_KEEP: tl.constexpr):
+    run = ()
+    for k in tl.static_range(RUN):
+        decay = power_of_two(dt[k] * exponent)
+        run = run + (decay * keeps[k] if HAS_KEEP else decay,)
+    return run
+
+
+@triton.jit
+def half_decays(totals, exponent, keeps, RUN: tl.constexpr, HAS_KEEP: tl.constexpr):
+    """Products of `decays_of` over each half of a run, from the sums of its time steps."""
+    first, second = power_of_two(totals[0] * exponent), power_of_two(totals[1] * exponent)
+    if HAS_KEEP:
+        for k in tl.static_range(RUN // 2):
+            first *= keeps[k]
+            second *= keeps[RUN // 2 + k]
+    return first, second
+
+
+@triton.jit
+def half_states(decays, values, RUN: tl.constexpr):
+    """h[k] = decays[k] h[k - 1] + values[k] at the end of each half, from nothing before it.
+
+    Halves, here and in the kernels: a chain of dependent steps is only half as long.
+    """
+    HALF: tl.constexpr = RUN // 2
+    first, second = values[0], values[HALF]
+    for k in tl.static_range(1, HALF):
+        first = decays[k] * first + values[k]
+        second = decays[HALF + k] * second + values[HALF + k]
+    return first, second
+
+
+@triton.jit
+def over_lanes(tile, thread, LANES: tl.constexpr):
+    """Sums over the lanes of a channel, in each of them."""
+    for power in tl.static_range(5):
+        if 2**power < LANES:
+            tile += tl.gather(tile, thread ^ (2**power), 0)
+    return tile
+
+
+@triton.jit
+def through_lanes(factor, value, first, thread, lane, LANES: tl.constexpr, BACK: tl.constexpr):
+    """The recurrence state -> factor * state + value from lane to lane.
+
+    Returns the state that enters each lane and, in all lanes, the one that leaves the last; both are of a
+    chain that begins with `first` in lane 0 or, `BACK`, in the last.
+    """
+    if BACK:
+        edge, sign = lane == LANES - 1, 1
+        leaves, behind = thread - lane, LANES - 1 - lane
+    else:
+        edge, sign = lane == 0, -1
+        leaves, behind = thread - lane + (LANES - 1), lane
+    value = factor * tl.where(edge, first, 0.0) + value
+    # Nothing enters the first lane any more: so products of factors that reach beyond it become zero.
+    factor = tl.where(edge, 0.0, factor)
+    for power in tl.static_range(5):
+        if 2**power < LANES:
+            other = thread + tl.where(behind >= 2**power, sign * 2**power, 0)
+            value = factor * tl.gather(value, other, 0) + value
+            factor *= tl.gather(factor, other, 0)
+    entering = tl.gather(value, thread + tl.where(edge, 0, sign), 0)
+    return tl.where(edge, first, entering), tl.gather(value, leaves, 0)
+
+
+@triton.jit
+def fold(run, thread, LANES: tl.constexpr, WIDTH: tl.constexpr, K: tl.constexpr):
+    """Sums of a run of K over `WIDTH` channels, (threads, K / WIDTH).
+
+    Channel c of the program ends with the positions of the run from `c * K / WIDTH`: at each step half of the
+    channels sends half of its positions to the other half, and gets the rest of theirs.
+    """
+    if WIDTH == 1:
+        folded = pack(run, 0, 1, K)
+    else:
+        partner = thread ^ (WIDTH // 2 * LANES)
+        above = thread < partner
+        half = ()
+        for k in tl.static_range(K // 2):
+            kept = tl.where(above, run[k], run[K // 2 + k])
+            half = half + (kept + tl.gather(tl.where(above, run[K // 2 + k], run[k]), partner, 0),)
+        folded = fold(half, thread, LANES, WIDTH // 2, K // 2)
+    return folded
+
+
+@triton.jit
+def elapse(run, before, thread, lane, LANES: tl.constexpr, RUN: tl.constexpr, BACK: tl.constexpr):
+    """Sums of a run over the positions that follow each (`BACK`: up to it, with its own), and over all.
+
+    `before` is the sum so far, in every lane.
+    """
+    one = tl.full(before.shape, 1.0, tl.float32)
+    first, second = half_sums(run, RUN)
+    elapsed, total = through_lanes(one, first + second, before, thread, lane, LANES, not BACK)
+    sums = ()
+    if BACK:
+        for k in tl.static_range(RUN):
+            elapsed += run[k]
+            sums = sums + (elapsed,)
+    else:
+        for k in tl.static_range(RUN - 1, -1, -1):
+            sums = (elapsed,) + sums
+            elapsed += run[k]
+    return sums, total
+
+
+@triton.jit
+def load_part(at, there, K: tl.constexpr):
+    """(threads, K) from each thread's address; zero unless `there`."""
+    at = at[:, None] + tl.arange(0, K)[None, :]
+    return tl.load(at, mask=tl.full(at.shape, True, tl.int1) & there, other=0.0)
+
+
+@triton.jit
+def store_part(at, amount, K: tl.constexpr):
+    """The opposite of `load_part`."""
+    tl.store(at[:, None] + tl.arange(0, K)[None, :], amount)
