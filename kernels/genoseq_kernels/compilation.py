@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +44,7 @@ def compile_for_gpu(
     num_warps: int = 4,
     num_stages: int = 3,
     capability: int = HOPPER,
+    divisible: Collection[str] = (),
 ) -> Resources:
     """Compile one configuration of a `triton.jit` kernel down to machine code.
 
@@ -54,6 +55,8 @@ def compile_for_gpu(
         constants: value of each `tl.constexpr` argument.
         num_warps, num_stages: launch options of the configuration.
         capability: of the device, 90 for Hopper.
+        divisible: integer arguments taken as multiples of 16, which strides mostly are: Triton compiles such
+            calls apart, and loads wide only there.
 
     Raises:
         triton.CompilationError, RuntimeError: what the compiler or its assembler said.
@@ -61,7 +64,9 @@ def compile_for_gpu(
     names = list(kernel.arg_names)
     types = {name: "constexpr" if name in constants else signature[name] for name in names}
     aligned = {
-        (index,): [["tt.divisibility", 16]] for index, name in enumerate(names) if types[name].startswith("*")
+        (index,): [["tt.divisibility", 16]]
+        for index, name in enumerate(names)
+        if types[name].startswith("*") or name in divisible
     }
     source = ASTSource(kernel, signature=types, constexprs=dict(constants), attrs=aligned)
     compiled = triton.compile(
