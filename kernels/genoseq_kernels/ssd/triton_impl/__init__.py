@@ -23,7 +23,7 @@ from genoseq_kernels.ssd.triton_impl import kernels
 _OPERANDS = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 _LARGEST_STATE = 128 * 128
 _PROGRAMS = 1024
-"""About so many programs walk: 8 for each of a large GPU's processors."""
+"""About so many programs walk: 8 for one of a large GPU's processors."""
 _PART_BYTES = 2**31
 """At most so large are the states of chunks, and their gradients, that are in memory at once."""
 _PASS_BLOCK = 256
@@ -55,9 +55,10 @@ CONFIGS = {
     # A warp has 16 rows: on 64 rows Triton gives eight warps of two products in a row the same rows twice.
     torch.bfloat16: _HALF,
     torch.float16: _HALF,
-    # With fewer than 64 rows no warp-group instructions (wgmma) are made. With them, Triton 3.6 gave wrong
-    # float32 results and illegal addresses on an H100: 64 rows, eight warps, states padded to (16, 16).
-    torch.float32: Config(32, 8, 32, 8, 32, 8),
+    # Triton 3.6 gave wrong float32 results and illegal addresses on an H100 where warp-group instructions
+    # (wgmma) had 64 rows, eight warps and eight columns. With chunks of 32 they are only made for states, of
+    # N rows, and then by four warps.
+    torch.float32: Config(32, 4, 32, 8, 32, 8),
 }
 STAGES = 2
 """Of the loops that load tiles: with three, gradients do not fit in shared memory, and of the programs that
