@@ -297,9 +297,10 @@ def test_triton_on_cuda(length: int, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.gpu
-def test_triton_on_cuda_with_the_tiles_of_real_models() -> None:
-    """P = 64 and N = 128, where matrix units and their layouts come in, against the torch path in float64."""
-    tensors = wide_inputs(1000, heads=4)
+@pytest.mark.parametrize("width", [64, 128])
+def test_triton_on_cuda_with_the_tiles_of_real_models(width: int) -> None:
+    """N = 128, where matrix units and their layouts come in, against the torch path in float64."""
+    tensors = wide_inputs(1000, heads=4, width=width)
     precise = {name: x.double() for name, x in tensors.items()}
     expected = run(operator, precise, dt_softplus=True)
     check_results(run(by_triton, tensors, dt_softplus=True), expected, torch.bfloat16)
@@ -324,15 +325,15 @@ def test_triton_above_2_to_the_31_elements() -> None:
         assert_close(actual, expected)
 
 
-def wide_inputs(length: int, *, heads: int) -> Tensors:
-    """On CUDA in bfloat16: heads of width 64, one group of 128 states, which soon forget."""
+def wide_inputs(length: int, *, heads: int, width: int = 64) -> Tensors:
+    """On CUDA in bfloat16: one group of 128 states, which soon forget."""
     generator = torch.Generator("cuda").manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator, device="cuda", dtype=torch.bfloat16)
 
     tensors = {
-        "x": normal(1, length, heads, 64),
+        "x": normal(1, length, heads, width),
         "dt": normal(1, length, heads),
         "B": normal(1, length, 1, 128),
         "C": normal(1, length, 1, 128),

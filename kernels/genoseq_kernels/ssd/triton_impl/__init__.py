@@ -23,9 +23,10 @@ from genoseq_kernels.ssd.triton_impl import kernels
 _OPERANDS = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 _LARGEST_STATE = 128 * 128
 _PROGRAMS = 1024
-"""About so many programs walk: 8 for one of a large GPU's processors."""
+"""About so many programs walk: 8 for each processor of a large GPU."""
 _PART_BYTES = 2**31
 """At most so large are the states of chunks, and their gradients, that are in memory at once."""
+_PIPELINED_STATE = 64 * 128
 _PASS_BLOCK = 256
 _AT_ONCE = 8
 
@@ -60,9 +61,6 @@ CONFIGS = {
     # N rows, and then by four warps.
     torch.float32: Config(32, 4, 32, 8, 32, 8),
 }
-STAGES = 2
-"""Of the loops that load tiles: with three, gradients do not fit in shared memory, and of the programs that
-walk fewer fit in a processor."""
 
 
 def chosen(inputs: Inputs) -> Config:
@@ -168,7 +166,7 @@ class _Call:
             values, keys, self.steps, self.logs, self.run, edges, overs, edges if states is None else states,
             first, pieces, self.segments.span, self.length, self.padded, self.segments.number, self.heads,
             self.groups, *strides(values, keys), REVERSE=reverse, STORE=states is not None,
-            num_warps=self.warps, num_stages=STAGES, **self.constants(),
+            num_warps=self.warps, **self.constants(),
         )  # fmt: skip
 
     def scan(
@@ -181,7 +179,7 @@ class _Call:
             self.x, self.B, self.C, gate, self.skip(), self.steps, self.logs, self.run, edges, y,
             self.segments.span, self.length, self.padded, self.segments.number, self.heads, self.groups,
             *strides(self.x, self.B, self.C, gate), SKIP=self.D is not None, GATE=z is not None,
-            num_warps=self.warps, num_stages=STAGES, **self.constants(),
+            num_warps=self.warps, **self.constants(),
         )  # fmt: skip
         return y
 
@@ -287,12 +285,12 @@ class _Backward(_Call):
         kernels.pair_gradients[(programs * tiles,)](
             self.x, self.grad, self.B, self.C, self.steps, self.logs, self.run, self.begun, self.dD, pairs,
             self.steps.numel(), *counts, *strides(self.x, self.B, self.C), TILE=self.config.tile,
-            num_warps=self.config.tile_warps, num_stages=STAGES, **shared,
+            num_warps=self.config.tile_warps, **shared,
         )  # fmt: skip
         kernels.value_gradients[(programs,)](
             self.x, self.grad, self.B, self.C, self.skip(), self.steps, self.logs, self.run, state_gradients,
             self.dx, self.ddt, *counts, *strides(self.x, self.B, self.C),
-            num_warps=self.config.gradient_warps, num_stages=STAGES, **shared,
+            num_warps=self.config.gradient_warps, **shared,
         )  # fmt: skip
         for u, own, k, held, result, edge, reverse in (
             (self.grad, self.C, self.B, states, self.dC, self.seen, False),
@@ -301,12 +299,12 @@ class _Backward(_Call):
             kernels.weight_gradients[(programs,)](
                 u, own, k, self.steps, self.logs, self.run, held, states, pairs, result, edge, self.through,
                 *counts, *strides(u, own, k), REVERSE=reverse, num_warps=self.config.gradient_warps,
-                num_stages=STAGES, **self.constants(),
+                **self.constants(),
             )  # fmt: skip
 
 
 def constants(dtype: torch.dtype, width: int, size: int, chunk: int, packed: bool) -> dict[str, Any]:
-    """What the kernels are compiled for."""
+    """What the kernels that walk or make gradients are compiled for."""
     return {
         "P": width,
         "N": size,
@@ -316,6 +314,8 @@ def constants(dtype: torch.dtype, width: int, size: int, chunk: int, packed: boo
         "PACKED": packed,
         "OPERAND": _OPERANDS[dtype],
         "DOT": "tf32x3" if dtype == torch.float32 else "tf32",
+        # Loads made ahead: two tiles of each are what shared memory holds, and one of the largest states.
+        "num_stages": 2 if _padded(width) * _padded(size) <= _PIPELINED_STATE else 1,
     }
 
 
