@@ -18,9 +18,13 @@ SHARED_BYTES = 232_448
 STACK_BYTES = {"scan": 192, "value_gradients": 160, "pair_gradients": 64}
 """Spills a thread that are taken, of packed sequences with D: about 1 instruction in 30. No others."""
 KERNELS = {
-    "walk": ({"REVERSE": False, "STORE": False}, {"REVERSE": True, "STORE": False}),
+    "walk": ({"REVERSE": False, "STORE": False},),
     "scan": ({"GATE": False},),
-    "walk_back": ({"REVERSE": False, "STORE": True}, {"REVERSE": True, "STORE": True}),
+    "walk_back": (
+        {"REVERSE": True, "STORE": False},
+        {"REVERSE": False, "STORE": True},
+        {"REVERSE": True, "STORE": True},
+    ),
     "pair_gradients": ({},),
     "value_gradients": ({},),
     "weight_gradients": ({"REVERSE": False}, {"REVERSE": True}),
