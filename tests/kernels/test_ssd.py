@@ -168,11 +168,12 @@ def test_gradcheck() -> None:
     assert torch.autograd.gradcheck(function, leaves)
 
 
+@pytest.mark.parametrize(("backend", "length"), [("reference", 70), ("triton", 35)])
 @pytest.mark.parametrize("names", [(), ("D", "z", "dt_bias", "initial_states", "seq_idx")])
-def test_operators_keep_torchs_rules(names: tuple[str, ...]) -> None:
-    tensors = only(inputs(70), *names)
+def test_operators_keep_torchs_rules(names: tuple[str, ...], backend: str, length: int) -> None:
+    tensors = only(inputs(length), *names)
     given = [tensors.get(name) for name in (*FLOATING, "seq_idx")]
-    options = (True, 0.1, 2.0, "reference")
+    options = (True, 0.1, 2.0, backend)
     leaves = [None if x is None else x.detach().clone().requires_grad_(x.is_floating_point()) for x in given]
     torch.library.opcheck(ssd_forward, (*leaves, *options))
     y, state, saved = ssd_forward(*given, *options)
@@ -255,16 +256,19 @@ def by_triton(**given: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return ssd(**given, return_final_states=True, backend="triton")
 
 
-@pytest.fixture(params=triton_impl.CONFIGS, ids=lambda config: "-".join(map(str, config)))
-def config(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> triton_impl.Config:
-    """Each launch of the kernels in turn."""
-    monkeypatch.setattr(triton_impl, "chosen", lambda inputs: request.param)
-    return request.param
-
-
 @pytest.mark.parametrize("length", [1, 63, 130])
 def test_triton(length: int) -> None:
     compare(inputs(length, batch=1), function=by_triton, dt_softplus=True, dt_limit=(0.1, 2.0))
+
+
+@pytest.mark.parametrize(("programs", "part_bytes"), [(1, 2**31), (16, 1)])
+def test_triton_in_one_segment_and_in_parts(
+    programs: int, part_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All chunks walked by one program; and the gradient segment by segment, two chunks each."""
+    monkeypatch.setattr(triton_impl, "_PROGRAMS", programs)
+    monkeypatch.setattr(triton_impl, "_PART_BYTES", part_bytes)
+    compare(inputs(230, batch=2, groups=1), function=by_triton, dt_softplus=True)
 
 
 @pytest.mark.parametrize("groups", [1, 4])
@@ -285,7 +289,7 @@ def test_triton_half_precision_over_many_chunks() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("length", AWKWARD_LENGTHS)
-def test_triton_on_cuda(length: int, dtype: torch.dtype, config: triton_impl.Config) -> None:
+def test_triton_on_cuda(length: int, dtype: torch.dtype) -> None:
     tensors = inputs(length, device="cuda")
     rounded = {name: x.to(dtype) if name in ("x", "B", "C", "z") else x for name, x in tensors.items()}
     compare(rounded, function=by_triton, coarse=dtype, dt_softplus=True)
@@ -293,9 +297,10 @@ def test_triton_on_cuda(length: int, dtype: torch.dtype, config: triton_impl.Con
 
 
 @pytest.mark.gpu
-def test_triton_on_cuda_with_the_tiles_of_real_models(config: triton_impl.Config) -> None:
-    """P = 64 and N = 128, where matrix units and their layouts come in, against the torch path in float64."""
-    tensors = wide_inputs(1000, heads=4)
+@pytest.mark.parametrize("width", [64, 128])
+def test_triton_on_cuda_with_the_tiles_of_real_models(width: int) -> None:
+    """N = 128, where matrix units and their layouts come in, against the torch path in float64."""
+    tensors = wide_inputs(1000, heads=4, width=width)
     precise = {name: x.double() for name, x in tensors.items()}
     expected = run(operator, precise, dt_softplus=True)
     check_results(run(by_triton, tensors, dt_softplus=True), expected, torch.bfloat16)
@@ -320,15 +325,15 @@ def test_triton_above_2_to_the_31_elements() -> None:
         assert_close(actual, expected)
 
 
-def wide_inputs(length: int, *, heads: int) -> Tensors:
-    """On CUDA in bfloat16: heads of width 64, one group of 128 states, which soon forget."""
+def wide_inputs(length: int, *, heads: int, width: int = 64) -> Tensors:
+    """On CUDA in bfloat16: one group of 128 states, which soon forget."""
     generator = torch.Generator("cuda").manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator, device="cuda", dtype=torch.bfloat16)
 
     tensors = {
-        "x": normal(1, length, heads, 64),
+        "x": normal(1, length, heads, width),
         "dt": normal(1, length, heads),
         "B": normal(1, length, 1, 128),
         "C": normal(1, length, 1, 128),

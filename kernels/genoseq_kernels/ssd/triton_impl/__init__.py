@@ -1,42 +1,71 @@
-"""`ssd` by Triton kernels: chunks side by side, their states in memory.
+"""`ssd` by Triton kernels: segments of the sequence side by side, each walked chunk by chunk.
 
-Forward: what each chunk adds to the state; the states, chunk after chunk; y. Backward: the first two again,
-then the same from the end for the gradients of the states; gradients of x and dt a head, of B and C a group
-with its heads summed in the program. States are in memory as bfloat16 for bfloat16 input, else float32; the
-carry from chunk to chunk is float32. No state is kept between the passes.
+Forward: what each segment adds to the state, with the state of a head in registers; the states between the
+segments, which are all that is kept for the gradient; y, walked likewise. Backward: the same from the end for
+the gradients of states; then the states and their gradients at every chunk, in memory for a part of the
+segments at once, and from them the gradients of x and dt, of the pairs of positions, and of B and C, whose
+heads are summed in the program. States between segments are float32; those of chunks have the dtype of x.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 
-from genoseq_kernels.ssd.reference import Gradients, Inputs, runs, time_step
+from genoseq_kernels.ssd.reference import Gradients, Inputs, TimeStep, precise, runs, time_step
 from genoseq_kernels.ssd.triton_impl import kernels
 
 _OPERANDS = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 _LARGEST_STATE = 128 * 128
-_PASS_BLOCK, _PASS_AT_ONCE = 128, 16
+_PROGRAMS = 1024
+"""About so many programs walk: 8 for each processor of a large GPU."""
+_PART_BYTES = 2**31
+"""At most so large are the states of chunks, and their gradients, that are in memory at once."""
+_PIPELINED_STATE = 64 * 128
+_PASS_BLOCK = 256
+_AT_ONCE = 8
 
 
 class Config(NamedTuple):
-    """Positions of a chunk, and warps of a program: of the forward kernels, and of those for gradients."""
+    """How the kernels are launched.
+
+    Attributes:
+        chunk: positions of a chunk of the forward pass.
+        warps: of a program that walks, in both passes.
+        gradient_chunk: positions of a chunk of the backward pass.
+        gradient_warps: of a program for the gradients of a chunk.
+        tile: positions of a tile of pairs: a gradient chunk's or half of it.
+        tile_warps: of a program for a tile.
+    """
 
     chunk: int
     warps: int
+    gradient_chunk: int
     gradient_warps: int
+    tile: int
+    tile_warps: int
 
 
-CONFIGS = (Config(64, 8, 8), Config(64, 4, 8))
-"""All that the tests hold to. Which is the fastest has to be measured on a GPU."""
+_HALF = Config(64, 4, 128, 8, 64, 4)
+CONFIGS = {
+    # A warp has 16 rows: on 64 rows Triton gives eight warps of two products in a row the same rows twice.
+    torch.bfloat16: _HALF,
+    torch.float16: _HALF,
+    # Triton 3.6 gave wrong float32 results and illegal addresses on an H100 where warp-group instructions
+    # (wgmma) had 64 rows, eight warps and eight columns. With chunks of 32 they are only made for states, of
+    # N rows, and then by four warps.
+    torch.float32: Config(32, 4, 32, 8, 32, 8),
+}
 
 
 def chosen(inputs: Inputs) -> Config:
     """The configuration for a call."""
-    return CONFIGS[0]
+    return CONFIGS[inputs.x.dtype]
 
 
 def supports(x: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> bool:
@@ -46,171 +75,257 @@ def supports(x: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> bool:
 
 
 def saved_like(inputs: Inputs) -> torch.Tensor:
-    """Nothing is kept for the gradient."""
-    return inputs.x.new_empty(0)
+    """An empty tensor for the states between segments, (B, segments + 1, H, N, P)."""
+    batch, _, heads, width = inputs.x.shape
+    shape = (batch, _segments(inputs).number + 1, heads, inputs.B.shape[-1], width)
+    return torch.empty(shape, dtype=torch.float32, device=inputs.x.device)
 
 
 def forward(inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """y (B, L, H, P), the last state (B, H, P, N), and an empty tensor."""
-    call = _Call(inputs)
-    last = call.make_states()
-    y = call.scan()
-    if inputs.z is not None:
-        y = (y * torch.nn.functional.silu(inputs.z.float())).to(inputs.x.dtype)
-    return y, last, saved_like(inputs)
+    """y (B, L, H, P), the last state (B, H, P, N), and the states that the gradient needs."""
+    config = chosen(inputs)
+    call = _Call(inputs, time_step(inputs, slice(None)), config.chunk)
+    edges = call.walk_edges(call.x, call.B, inputs.initial_states, reverse=False)
+    return call.scan(edges, inputs.z), _outer(edges[:, -1]), edges
 
 
 def backward(grad: torch.Tensor, grad_last: torch.Tensor, inputs: Inputs, saved: torch.Tensor) -> Gradients:
     """Gradients of the first two results of `forward`."""
-    call = _Call(inputs)
-    call.make_states()
+    config, step = chosen(inputs), time_step(inputs, slice(None), with_slope=True)
     dz = None
     if inputs.z is not None:
         z, sigmoid = inputs.z.float(), torch.sigmoid(inputs.z.float())
-        dz = (grad * call.scan() * sigmoid * (1 + z * (1 - sigmoid))).to(inputs.z.dtype)
+        y = _Call(inputs, step, config.chunk).scan(saved, None, torch.float32)
+        dz = (grad * y * sigmoid * (1 + z * (1 - sigmoid))).to(inputs.z.dtype)
         grad = (grad * (z * sigmoid)).to(inputs.x.dtype)
-    return call.gradients(grad.contiguous(), grad_last, dz)
+    call = _Backward(inputs, step, config, grad.contiguous(), saved)
+    return call.gradients(grad_last, dz)
+
+
+class _Segments(NamedTuple):
+    """`number` pieces of the sequence of `span` positions, the last of them shorter."""
+
+    span: int
+    number: int
+
+
+def _segments(inputs: Inputs) -> _Segments:
+    """As many as keep a GPU busy, of whole chunks of the forward and the backward pass."""
+    batch, length, heads, _ = inputs.x.shape
+    config = chosen(inputs)
+    unit = math.lcm(config.chunk, config.gradient_chunk)
+    wanted = max(1, _PROGRAMS // (batch * heads))
+    span = triton.cdiv(triton.cdiv(length, unit), wanted) * unit
+    return _Segments(span, triton.cdiv(length, span))
 
 
 class _Call:
-    """The tensors of a call, ready for the kernels."""
+    """The tensors of a call, ready for kernels with chunks of `chunk` positions."""
 
-    def __init__(self, inputs: Inputs) -> None:
-        self.inputs = inputs
-        self.config = chosen(inputs)
+    def __init__(self, inputs: Inputs, step: TimeStep, chunk: int) -> None:
+        self.inputs, self.chunk, self.warps = inputs, chunk, chosen(inputs).warps
         self.x, self.B, self.C = (_dense_rows(tensor) for tensor in (inputs.x, inputs.B, inputs.C))
-        self.step = time_step(inputs, slice(None), with_slope=True)
-        self.dt, self.A = self.step.value.contiguous(), inputs.A.float().contiguous()
-        self.run = self.x if inputs.seq_idx is None else runs(inputs.seq_idx).contiguous()
         self.batch, self.length, self.heads, self.width = inputs.x.shape
         self.groups, self.size = inputs.B.shape[2:]
-        self.chunks = triton.cdiv(self.length, self.config.chunk)
+        self.segments = _segments(inputs)
+        self.chunks = triton.cdiv(self.length, chunk)
+        self.padded = self.chunks * chunk
+        self.steps = torch.zeros(
+            self.batch, self.heads, self.padded, dtype=step.value.dtype, device=self.x.device
+        )
+        self.steps[..., : self.length] = step.value.transpose(1, 2)
+        self.logs = self._logs()
+        self.run = self.x
+        if inputs.seq_idx is not None:
+            run = runs(inputs.seq_idx).to(torch.int32)
+            # The last sequence goes on beyond the end, so that the last state is its.
+            self.run = torch.cat([run, run[:, -1:].expand(-1, self.padded - self.length)], 1)
         self.D = None if inputs.D is None else _skip_by_width(inputs.D, self.width)
 
-    def make_states(self) -> torch.Tensor:
-        """Fill `states`, (B, chunks + 1, H, P, N), those before each chunk; the last in float32."""
-        self.states = self._new_states()
-        self.over_chunk = self._new(self.batch, self.chunks, self.heads)
-        self._add_chunks(self.x, self.B, self.states, reverse=False)
-        first = self.inputs.initial_states
-        return self._pass(self.states, self._zero_state() if first is None else first, reverse=False)
+    def walk_edges(
+        self, values: torch.Tensor, keys: torch.Tensor, known: torch.Tensor | None, *, reverse: bool
+    ) -> torch.Tensor:
+        """The states between segments (B, segments + 1, H, N, P), or their gradients, from what is known at
+        one end (B, H, P, N)."""
+        edges, overs = saved_like(self.inputs), self.new(self.batch, self.segments.number, self.heads)
+        self.walk(values, keys, edges, overs, None, 0, self.segments.number, reverse=reverse)
+        size = self.size * self.width
+        first = torch.zeros_like(edges[:, 0]) if known is None else _outer(known.float())
+        kernels.pass_segments[(self.batch * self.heads, triton.cdiv(size, _PASS_BLOCK))](
+            edges, overs, first, self.segments.number, self.heads, SIZE=size, BLOCK=_PASS_BLOCK,
+            REVERSE=reverse,
+        )  # fmt: skip
+        return edges
 
-    def scan(self) -> torch.Tensor:
-        """y before z, which wants it in float32."""
-        dtype = self.x.dtype if self.inputs.z is None else torch.float32
-        y = torch.empty(self.x.shape, dtype=dtype, device=self.x.device)
-        kernels.scan[(self.batch * self.chunks * self.heads,)](
-            self.x, self.B, self.C, self.dt, self.A, self._skip(), self.run, self.states, y, *self._counts(),
-            *self._strides(self.x, self.B, self.C), SKIP=self.D is not None, num_warps=self.config.warps,
-            **self._constants(),
+    def walk(
+        self, values: torch.Tensor, keys: torch.Tensor, edges: torch.Tensor, overs: torch.Tensor,
+        states: torch.Tensor | None, first: int, pieces: int, *, reverse: bool,
+    ) -> None:  # fmt: skip
+        """Some segments, to what they add or to the states of their chunks."""
+        kernels.walk[(self.batch * pieces * self.heads,)](
+            values, keys, self.steps, self.logs, self.run, edges, overs, edges if states is None else states,
+            first, pieces, self.segments.span, self.length, self.padded, self.segments.number, self.heads,
+            self.groups, *strides(values, keys), REVERSE=reverse, STORE=states is not None,
+            num_warps=self.warps, **self.constants(),
+        )  # fmt: skip
+
+    def scan(
+        self, edges: torch.Tensor, z: torch.Tensor | None, dtype: torch.dtype | None = None
+    ) -> torch.Tensor:
+        """y, gated where z is given."""
+        y = torch.empty(self.x.shape, dtype=dtype or self.x.dtype, device=self.x.device)
+        gate = self.x if z is None else _dense_rows(z)
+        kernels.scan[(self.batch * self.segments.number * self.heads,)](
+            self.x, self.B, self.C, gate, self.skip(), self.steps, self.logs, self.run, edges, y,
+            self.segments.span, self.length, self.padded, self.segments.number, self.heads, self.groups,
+            *strides(self.x, self.B, self.C, gate), SKIP=self.D is not None, GATE=z is not None,
+            num_warps=self.warps, **self.constants(),
         )  # fmt: skip
         return y
 
-    def gradients(self, grad: torch.Tensor, grad_last: torch.Tensor, dz: torch.Tensor | None) -> Gradients:
-        """All of them; `grad` is that of y before z."""
-        inputs = self.inputs
-        after = self._new_states()
-        self._add_chunks(grad, self.C, after, reverse=True)
-        first = self._pass(after, grad_last, reverse=True)
-        dx, ddt, dlogs, dD = self._value_gradients(grad, after)
-        dA = (dlogs * self.dt).sum((0, 1))
-        ddt += dlogs * self.A
-        if self.step.slope is not None:
-            ddt *= self.step.slope
-        return Gradients(
-            x=dx,
-            dt=ddt.to(inputs.dt.dtype),
-            A=dA.to(inputs.A.dtype),
-            B=self._weight_gradients(self.x, grad, self.C, after, reverse=True),
-            C=self._weight_gradients(grad, self.x, self.B, self.states, reverse=False),
-            D=None if inputs.D is None else _like_skip(dD.sum((0, 1)), inputs.D),
-            z=dz,
-            dt_bias=None if inputs.dt_bias is None else ddt.sum((0, 1)).to(inputs.dt_bias.dtype),
-            initial_states=None if inputs.initial_states is None else first.to(inputs.initial_states.dtype),
-        )
+    def skip(self) -> torch.Tensor:
+        return self.logs if self.D is None else self.D
 
-    def _add_chunks(
-        self, values: torch.Tensor, keys: torch.Tensor, states: torch.Tensor, *, reverse: bool
-    ) -> None:
-        kernels.chunk_states[(self.batch * self.chunks * self.heads,)](
-            values, keys, self.dt, self.A, self.run, states, self.over_chunk, *self._counts(),
-            *self._strides(values, keys), REVERSE=reverse, num_warps=self.config.warps, **self._constants(),
-        )  # fmt: skip
-
-    def _pass(self, states: torch.Tensor, first: torch.Tensor, *, reverse: bool) -> torch.Tensor:
-        last, size = self._zero_state(), self.width * self.size
-        block = min(_PASS_BLOCK, _padded(size))
-        kernels.pass_states[(self.batch * self.heads, triton.cdiv(size, block))](
-            states, self.over_chunk, first.float().contiguous(), last, self.chunks, self.heads,
-            SIZE=size, BLOCK=block, AT_ONCE=min(_PASS_AT_ONCE, triton.next_power_of_2(self.chunks)),
-            REVERSE=reverse,
-        )  # fmt: skip
-        return last
-
-    def _value_gradients(self, grad: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        dx = torch.empty(self.x.shape, dtype=self.x.dtype, device=self.x.device)
-        ddt, dlogs = torch.empty_like(self.dt), torch.empty_like(self.dt)
-        dD = self._new(self.batch, self.chunks, self.heads, self.width)
-        kernels.value_gradients[(self.batch * self.chunks * self.heads,)](
-            self.x, grad, self.B, self.C, self.dt, self.A, self._skip(), self.run, self.states, after,
-            dx, ddt, dlogs, dD, *self._counts(), *self._strides(self.x, self.B, self.C),
-            SKIP=self.D is not None, num_warps=self.config.gradient_warps, **self._constants(),
-        )  # fmt: skip
-        return dx, ddt, dlogs, dD
-
-    def _weight_gradients(
-        self, u: torch.Tensor, v: torch.Tensor, keys: torch.Tensor, states: torch.Tensor, *, reverse: bool
-    ) -> torch.Tensor:
-        result = torch.empty(self.B.shape, dtype=self.B.dtype, device=self.B.device)
-        kernels.weight_gradients[(self.batch * self.chunks * self.groups,)](
-            u, v, keys, self.dt, self.A, self.run, states, result, *self._counts(),
-            *self._strides(u, v, keys), REVERSE=reverse, num_warps=self.config.gradient_warps,
-            **self._constants(),
-        )  # fmt: skip
-        return result
-
-    def _counts(self) -> tuple[int, int, int, int]:
-        return self.length, self.chunks, self.heads, self.groups
-
-    def _strides(self, *tensors: torch.Tensor) -> list[int]:
-        return [stride for tensor in tensors for stride in tensor.stride()[:2]]
-
-    def _skip(self) -> torch.Tensor:
-        return self.A if self.D is None else self.D
-
-    def _constants(self) -> dict[str, Any]:
-        given = constants(self.x.dtype, self.width, self.size, self.config, self.inputs.seq_idx is not None)
+    def constants(self) -> dict[str, Any]:
+        given = constants(self.x.dtype, self.width, self.size, self.chunk, self.inputs.seq_idx is not None)
         if self.x.device.type == "cpu" and self.x.dtype == torch.bfloat16:
             given["OPERAND"] = tl.float32  # the interpreter has no products of bfloat16
         return given
 
-    def _new(self, *shape: int) -> torch.Tensor:
+    def new(self, *shape: int) -> torch.Tensor:
         return torch.empty(shape, dtype=torch.float32, device=self.x.device)
 
-    def _new_states(self) -> torch.Tensor:
-        shape = (self.batch, self.chunks + 1, self.heads, self.width, self.size)
-        dtype = torch.bfloat16 if self.x.dtype == torch.bfloat16 else torch.float32
-        return torch.empty(shape, dtype=dtype, device=self.x.device)
-
-    def _zero_state(self) -> torch.Tensor:
-        shape = (self.batch, self.heads, self.width, self.size)
-        return torch.zeros(shape, dtype=torch.float32, device=self.x.device)
+    def _logs(self) -> torch.Tensor:
+        """Sums within the chunks, to base 2; float64 where results are float32."""
+        dtype = torch.float64 if self.x.dtype == torch.float32 else torch.float32
+        rates = self.inputs.A.to(precise(self.x.dtype)) / math.log(2)
+        logs = (self.steps * rates.unsqueeze(-1)).unflatten(-1, (-1, self.chunk))
+        return logs.cumsum(-1, dtype=dtype).flatten(-2)
 
 
-def constants(dtype: torch.dtype, width: int, size: int, config: Config, packed: bool) -> dict[str, Any]:
-    """What the kernels are compiled for; sums of logarithms are float64 where results are float32."""
-    precise = dtype == torch.float32
+class _Part(NamedTuple):
+    """Some segments from `segment` on, and their chunks from `first` on."""
+
+    segment: int
+    segments: int
+    first: int
+    chunks: int
+
+
+class _Backward(_Call):
+    """A call of the gradient; `grad` is that of y before z, `edges` the states between segments."""
+
+    def __init__(
+        self, inputs: Inputs, step: TimeStep, config: Config, grad: torch.Tensor, edges: torch.Tensor
+    ) -> None:
+        super().__init__(inputs, step, config.gradient_chunk)
+        self.step, self.grad, self.edges, self.config = step, grad, edges, config
+        self.dx, self.dB, self.dC = (
+            torch.empty(of.shape, dtype=of.dtype, device=of.device) for of in (self.x, self.B, self.C)
+        )
+        self.ddt, self.seen, self.gone, self.dlogs = (torch.empty_like(self.steps) for _ in range(4))
+        self.begun = self.new(2 if self.chunk > config.tile else 1, *self.steps.shape)
+        self.through = self.new(self.batch, self.heads, self.chunks)
+        tiles = self.padded // config.tile
+        self.dD = self.new(self.batch, tiles if self.D is not None else 0, self.heads, self.width)
+
+    def gradients(self, grad_last: torch.Tensor, dz: torch.Tensor | None) -> Gradients:
+        after = self.walk_edges(self.grad, self.C, grad_last, reverse=True)
+        for part in self._parts():
+            self._part_gradients(part, after)
+        rows = self.batch * self.heads * self.chunks
+        kernels.log_gradients[(triton.cdiv(rows, _AT_ONCE),)](
+            self.begun, self.seen, self.gone, self.through, self.dlogs, self.steps.numel(), rows,
+            Q=self.chunk, AT_ONCE=_AT_ONCE, HALVES=self.chunk > self.config.tile,
+        )  # fmt: skip
+        inputs = self.inputs
+        rates = inputs.A.to(self.dlogs.dtype).unsqueeze(-1)
+        dA = (self.dlogs * self.steps).sum((0, 2))
+        ddt = torch.addcmul(self.ddt, self.dlogs, rates)[..., : self.length]
+        ddt = ddt.transpose(1, 2).contiguous()
+        if self.step.slope is not None:
+            ddt *= self.step.slope
+        first = None if inputs.initial_states is None else _outer(after[:, 0]).to(inputs.initial_states.dtype)
+        return Gradients(
+            x=self.dx,
+            dt=ddt.to(inputs.dt.dtype),
+            A=dA.to(inputs.A.dtype),
+            B=self.dB,
+            C=self.dC,
+            D=None if inputs.D is None else _like_skip(self.dD.sum((0, 1)), inputs.D),
+            z=dz,
+            dt_bias=None if inputs.dt_bias is None else ddt.sum((0, 1)).to(inputs.dt_bias.dtype),
+            initial_states=first,
+        )
+
+    def _parts(self) -> Iterator[_Part]:
+        chunks = self.segments.span // self.chunk
+        segment_bytes = self.batch * chunks * self.heads * self.size * self.width * self.x.element_size()
+        most = max(1, _PART_BYTES // segment_bytes)
+        for segment in range(0, self.segments.number, most):
+            first, pieces = segment * chunks, min(most, self.segments.number - segment)
+            yield _Part(segment, pieces, first, min(pieces * chunks, self.chunks - first))
+
+    def _part_gradients(self, part: _Part, after: torch.Tensor) -> None:
+        size = (self.batch, part.chunks, self.heads, self.size, self.width)
+        states, state_gradients = (
+            torch.empty(size, dtype=self.x.dtype, device=self.x.device) for _ in range(2)
+        )
+        where = (part.segment, part.segments)
+        self.walk(self.x, self.B, self.edges, self.edges, states, *where, reverse=False)
+        self.walk(self.grad, self.C, after, after, state_gradients, *where, reverse=True)
+        counts = (part.first, part.chunks, self.length, self.padded, self.heads, self.groups)
+        shared = {"SKIP": self.D is not None, **self.constants()}
+        pairs = torch.empty(
+            (self.batch, part.chunks, self.groups, self.chunk, self.chunk), dtype=self.x.dtype,
+            device=self.x.device,
+        )  # fmt: skip
+        programs = self.batch * part.chunks * self.groups
+        tiles = 2 * (self.chunk // self.config.tile) - 1
+        kernels.pair_gradients[(programs * tiles,)](
+            self.x, self.grad, self.B, self.C, self.steps, self.logs, self.run, self.begun, self.dD, pairs,
+            self.steps.numel(), *counts, *strides(self.x, self.B, self.C), TILE=self.config.tile,
+            num_warps=self.config.tile_warps, **shared,
+        )  # fmt: skip
+        kernels.value_gradients[(programs,)](
+            self.x, self.grad, self.B, self.C, self.skip(), self.steps, self.logs, self.run, state_gradients,
+            self.dx, self.ddt, *counts, *strides(self.x, self.B, self.C),
+            num_warps=self.config.gradient_warps, **shared,
+        )  # fmt: skip
+        for u, own, k, held, result, edge, reverse in (
+            (self.grad, self.C, self.B, states, self.dC, self.seen, False),
+            (self.x, self.B, self.C, state_gradients, self.dB, self.gone, True),
+        ):
+            kernels.weight_gradients[(programs,)](
+                u, own, k, self.steps, self.logs, self.run, held, states, pairs, result, edge, self.through,
+                *counts, *strides(u, own, k), REVERSE=reverse, num_warps=self.config.gradient_warps,
+                **self.constants(),
+            )  # fmt: skip
+
+
+def constants(dtype: torch.dtype, width: int, size: int, chunk: int, packed: bool) -> dict[str, Any]:
+    """What the kernels that walk or make gradients are compiled for."""
     return {
         "P": width,
         "N": size,
         "BLOCK_P": _padded(width),
         "BLOCK_N": _padded(size),
-        "Q": config.chunk,
+        "Q": chunk,
         "PACKED": packed,
-        "LOGS": tl.float64 if precise else tl.float32,
         "OPERAND": _OPERANDS[dtype],
-        "DOT": "tf32x3" if precise else "tf32",
+        "DOT": "tf32x3" if dtype == torch.float32 else "tf32",
+        # Loads made ahead: two tiles of each are what shared memory holds, and one of the largest states.
+        "num_stages": 2 if _padded(width) * _padded(size) <= _PIPELINED_STATE else 1,
     }
+
+
+def strides(*tensors: torch.Tensor) -> list[int]:
+    return [stride for tensor in tensors for stride in tensor.stride()[:2]]
+
+
+def _outer(state: torch.Tensor) -> torch.Tensor:
+    """A state (..., N, P) as (..., P, N), or the other way round, in memory of its own."""
+    return state.transpose(-1, -2).contiguous()
 
 
 def _padded(size: int) -> int:

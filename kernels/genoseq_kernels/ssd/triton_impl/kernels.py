@@ -1,7 +1,7 @@
 """The kernels of `ssd`; the formulas are those of `ssd.chunked`.
 
 A product of two tiles never has a transposed accumulator as operand (Triton 3.4 to 3.7.0 miscompiles that on
-Hopper): where it would be wanted, rows and columns change places from the start.
+Hopper): states are (N, P) here, which C multiplies as they are.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -13,224 +13,301 @@ import triton.language as tl
 from genoseq_kernels.ssd.triton_impl.tiles import (
     edge_decays,
     load_rows,
-    load_runs,
-    load_state,
-    load_steps,
     pair_decays,
     place,
+    state_tile,
+    store_rows,
 )
 
 
 @triton.jit
-def chunk_states(
-    v, k, dt, A, run, states, over_chunk, length, chunks, heads, groups,
-    v_batch, v_row, k_batch, k_row,
+def walk(
+    v, k, steps, logs, run, edges, overs, states, first, pieces, span, length, padded, segments, heads,
+    groups, v_batch, v_row, k_batch, k_row,
     P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr,
-    PACKED: tl.constexpr, REVERSE: tl.constexpr, LOGS: tl.constexpr, OPERAND: tl.constexpr,
+    PACKED: tl.constexpr, REVERSE: tl.constexpr, STORE: tl.constexpr, OPERAND: tl.constexpr,
     DOT: tl.constexpr,
 ):  # fmt: skip
-    """What a chunk adds to the state after it: v is x, k is B. In reverse, what it adds to the gradient of
-    the state before it: v is dy, k is C. Slots of `states` are as in `pass_states`."""
-    batch, chunk, head = place(chunks, heads)
-    start = chunk * Q
-    positions = start + tl.arange(0, Q)
-    steps, logs, total = load_steps(dt, A, batch, head, positions, length, heads, LOGS)
-    here, before, last = logs, total, total
-    if PACKED:
-        here, before, last = load_runs(run, batch, positions, start, length, Q)
-    from_before, to_end, over = edge_decays(logs, total, here, before, last, PACKED)
-    values = load_rows(v + batch * v_batch + head * P, positions, v_row, length, P, BLOCK_P, OPERAND)
-    group = head // (heads // groups)
-    keys = load_rows(k + batch * k_batch + group * N, positions, k_row, length, N, BLOCK_N, OPERAND)
-    weight = from_before if REVERSE else to_end * steps
-    keys = (keys.to(tl.float32) * weight[:, None]).to(OPERAND)
-    made = tl.dot(tl.trans(values), keys, input_precision=DOT)
-    slot = chunk if REVERSE else chunk + 1
-    target = states + ((batch * (chunks + 1) + slot) * heads + head) * P * N
-    rows, columns = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_N)
-    mask = (rows < P)[:, None] & (columns < N)[None, :]
-    tl.store(target + rows[:, None] * N + columns[None, :], made.to(states.dtype.element_ty), mask)
-    if not REVERSE:
-        tl.store(over_chunk + (batch * chunks + chunk) * heads + head, over)
+    """Along a segment, of `pieces` from `first` on, with the state of a head in registers.
+
+    Forward, v is x and k is B; in reverse, which gives the gradients of states, dy and C. From zero, it
+    leaves what the segment adds in the slot of `edges` behind it, for `pass_segments`. With STORE it begins
+    with the slot before it instead, and writes what it has before each chunk, in its direction, to `states`
+    (B, chunks of the pieces, H, N, P).
+    """
+    batch, piece, head = place(pieces, heads)
+    segment = first + piece
+    begin = segment * span
+    chunks = tl.cdiv(tl.minimum(span, length - begin), Q).to(tl.int32)
+    held = tl.cdiv(tl.minimum(pieces * span, length - first * span), Q)
+    offsets, mask = state_tile(P, N, BLOCK_P, BLOCK_N)
+    steps += (batch * heads + head) * padded
+    logs += (batch * heads + head) * padded
+    run += batch * padded
+    v += batch * v_batch + head * P
+    k += batch * k_batch + head // (heads // groups) * N
+    slot = segment + 1 if REVERSE else segment
+    if STORE:
+        start = ((batch * (segments + 1) + slot) * heads + head) * P * N
+        state = tl.load(edges + start + offsets, mask, other=0.0)
+    else:
+        state = tl.zeros((BLOCK_N, BLOCK_P), tl.float32)
+    left = 1.0
+    for index in range(chunks):
+        chunk = chunks - 1 - index if REVERSE else index
+        start = begin + chunk * Q
+        if STORE:
+            row = (batch * held + piece * (span // Q) + chunk) * heads + head
+            tl.store(states + row * P * N + offsets, state.to(states.dtype.element_ty), mask)
+        step, from_before, to_end, over = edge_decays(steps, logs, run, start, Q, PACKED)
+        weight = from_before if REVERSE else to_end * step
+        values = load_rows(v, start, v_row, length, Q, P, BLOCK_P, OPERAND)
+        keys = load_rows(k, start, k_row, length, Q, N, BLOCK_N, OPERAND)
+        weighted = (values.to(tl.float32) * weight[:, None]).to(OPERAND)
+        state = tl.dot(tl.trans(keys), weighted, state * over, input_precision=DOT)
+        left *= over
+    if not STORE:
+        slot = segment if REVERSE else segment + 1
+        tl.store(edges + ((batch * (segments + 1) + slot) * heads + head) * P * N + offsets, state, mask)
+        tl.store(overs + (batch * segments + segment) * heads + head, left)
 
 
 @triton.jit
-def _then(left_1, value_1, left_2, value_2):
-    return left_1 * left_2, value_1 * left_2 + value_2
+def pass_segments(
+    edges, overs, known, segments, heads, SIZE: tl.constexpr, BLOCK: tl.constexpr, REVERSE: tl.constexpr
+):
+    """From what each segment adds to the states between them, in place.
 
-
-@triton.jit
-def pass_states(
-    states, over_chunk, first, last, chunks, heads,
-    SIZE: tl.constexpr, BLOCK: tl.constexpr, AT_ONCE: tl.constexpr, REVERSE: tl.constexpr,
-):  # fmt: skip
-    """From what each chunk adds to the states themselves, in place, the carry in float32.
-
-    Slot k of `states` (B, chunks + 1, H, P * N) is the state before chunk k, or its gradient. `first` is what
-    is known, at slot 0 (in reverse, at the last), and `last` gets what comes out at the other end.
+    Slot s of `edges` (B, segments + 1, H, N, P) is the state before segment s, or its gradient; what is
+    known, (B, H, N, P), comes to slot 0, in reverse to the last.
     """
     row = tl.program_id(0).to(tl.int64)
     batch, head = row // heads, row % heads
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = columns < SIZE
-    state = tl.load(first + row * SIZE + columns, inside, other=0.0)
-    base = states + (batch * (chunks + 1) * heads + head) * SIZE
-    known = batch * (chunks + 1) + (chunks if REVERSE else 0)
-    tl.store(states + (known * heads + head) * SIZE + columns, state.to(states.dtype.element_ty), inside)
-    index = tl.arange(0, AT_ONCE)
-    for begin in range(0, chunks, AT_ONCE):
-        step = begin + index
-        chunk = (chunks - 1 - step if REVERSE else step).to(tl.int64)
-        exists = step < chunks
-        left = tl.load(over_chunk + (batch * chunks + chunk) * heads + head, exists, other=1.0)
-        slot = chunk if REVERSE else chunk + 1
-        address = base + slot[:, None] * heads * SIZE + columns[None, :]
-        mask = exists[:, None] & inside[None, :]
-        made = tl.load(address, mask, other=0.0).to(tl.float32)
-        lefts = tl.broadcast_to(left[:, None], (AT_ONCE, BLOCK))
-        lefts, values = tl.associative_scan((lefts, made), 0, _then)
-        values += lefts * state[None, :]
-        tl.store(address, values.to(states.dtype.element_ty), mask)
-        state = tl.sum(tl.where(index[:, None] == AT_ONCE - 1, values, 0.0), 0)
-    tl.store(last + row * SIZE + columns, state, inside)
+    state = tl.load(known + row * SIZE + columns, inside, other=0.0)
+    slot = batch * (segments + 1) + (segments if REVERSE else 0)
+    tl.store(edges + (slot * heads + head) * SIZE + columns, state, inside)
+    for index in range(segments):
+        segment = segments - 1 - index if REVERSE else index
+        slot = batch * (segments + 1) + (segment if REVERSE else segment + 1)
+        address = edges + (slot * heads + head) * SIZE + columns
+        left = tl.load(overs + (batch * segments + segment) * heads + head)
+        state = state * left + tl.load(address, inside, other=0.0)
+        tl.store(address, state, inside)
 
 
 @triton.jit
 def scan(
-    x, B, C, dt, A, D, run, states, y, length, chunks, heads, groups,
-    x_batch, x_row, B_batch, B_row, C_batch, C_row,
+    x, B, C, z, D, steps, logs, run, edges, y, span, length, padded, segments, heads, groups,
+    x_batch, x_row, B_batch, B_row, C_batch, C_row, z_batch, z_row,
     P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr,
-    PACKED: tl.constexpr, SKIP: tl.constexpr, LOGS: tl.constexpr, OPERAND: tl.constexpr,
-    DOT: tl.constexpr,
+    PACKED: tl.constexpr, SKIP: tl.constexpr, GATE: tl.constexpr, OPERAND: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    """y of a chunk and a head, D (H, P) included."""
-    batch, chunk, head = place(chunks, heads)
-    start = chunk * Q
-    positions = start + tl.arange(0, Q)
-    steps, logs, total = load_steps(dt, A, batch, head, positions, length, heads, LOGS)
-    here, before, last = logs, total, total
-    if PACKED:
-        here, before, last = load_runs(run, batch, positions, start, length, Q)
-    from_before, _, _ = edge_decays(logs, total, here, before, last, PACKED)
-    group = head // (heads // groups)
-    into = load_rows(B + batch * B_batch + group * N, positions, B_row, length, N, BLOCK_N, OPERAND)
-    out = load_rows(C + batch * C_batch + group * N, positions, C_row, length, N, BLOCK_N, OPERAND)
-    state = load_state(
-        states + ((batch * (chunks + 1) + chunk) * heads + head) * P * N, P, N, BLOCK_P, BLOCK_N
-    )
-    result = tl.dot(out, state.to(OPERAND), input_precision=DOT) * from_before[:, None]
-    weights = tl.dot(out, tl.trans(into), input_precision=DOT)
-    weights *= pair_decays(logs, here, Q, PACKED, True) * steps[None, :]
-    values = load_rows(x + batch * x_batch + head * P, positions, x_row, length, P, BLOCK_P, OPERAND)
-    result += tl.dot(weights.to(OPERAND), values, input_precision=DOT)
+    """y along a segment and a head, D (H, P) and z included."""
+    batch, segment, head = place(segments, heads)
+    begin = segment * span
+    chunks = tl.cdiv(tl.minimum(span, length - begin), Q).to(tl.int32)
+    offsets, mask = state_tile(P, N, BLOCK_P, BLOCK_N)
     columns = tl.arange(0, BLOCK_P)
-    if SKIP:
-        skip = tl.load(D + head * P + columns, columns < P, other=0.0)
-        result += values.to(tl.float32) * skip[None, :]
-    address = y + ((batch * length + positions) * heads + head)[:, None] * P + columns[None, :]
-    mask = (positions < length)[:, None] & (columns < P)[None, :]
-    tl.store(address, result.to(y.dtype.element_ty), mask)
+    steps += (batch * heads + head) * padded
+    logs += (batch * heads + head) * padded
+    run += batch * padded
+    group = head // (heads // groups)
+    x += batch * x_batch + head * P
+    z += batch * z_batch + head * P
+    B += batch * B_batch + group * N
+    C += batch * C_batch + group * N
+    y += (batch * length * heads + head) * P
+    state = tl.load(
+        edges + ((batch * (segments + 1) + segment) * heads + head) * P * N + offsets, mask, other=0.0
+    )
+    for chunk in range(chunks):
+        start = begin + chunk * Q
+        step, from_before, to_end, over = edge_decays(steps, logs, run, start, Q, PACKED)
+        values = load_rows(x, start, x_row, length, Q, P, BLOCK_P, OPERAND)
+        into = load_rows(B, start, B_row, length, Q, N, BLOCK_N, OPERAND)
+        out = load_rows(C, start, C_row, length, Q, N, BLOCK_N, OPERAND)
+        weights = tl.dot(out, tl.trans(into), input_precision=DOT)
+        decays = pair_decays(logs, run, start, start, Q, PACKED, True)
+        scaled = values.to(tl.float32) * step[:, None]
+        weights *= decays
+        result = tl.dot(out, state.to(OPERAND), input_precision=DOT) * from_before[:, None]
+        result = tl.dot(weights.to(OPERAND), scaled.to(OPERAND), result, input_precision=DOT)
+        weighted = (scaled * to_end[:, None]).to(OPERAND)
+        state = tl.dot(tl.trans(into), weighted, state * over, input_precision=DOT)
+        if SKIP:
+            skip = tl.load(D + head * P + columns, columns < P, other=0.0)
+            result += values.to(tl.float32) * skip[None, :]
+        if GATE:
+            gate = load_rows(z, start, z_row, length, Q, P, BLOCK_P, tl.float32)
+            result *= gate * tl.sigmoid(gate)
+        store_rows(y, start, heads * P, length, result, Q, P, BLOCK_P)
 
 
 @triton.jit
 def value_gradients(
-    x, dy, B, C, dt, A, D, run, states, state_gradients, dx, ddt, dlogs, dD,
-    length, chunks, heads, groups, x_batch, x_row, B_batch, B_row, C_batch, C_row,
+    x, dy, B, C, D, steps, logs, run, after, dx, ddt, first, chunks, length, padded, heads, groups,
+    x_batch, x_row, B_batch, B_row, C_batch, C_row,
     P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr,
-    PACKED: tl.constexpr, SKIP: tl.constexpr, LOGS: tl.constexpr, OPERAND: tl.constexpr,
-    DOT: tl.constexpr,
+    PACKED: tl.constexpr, SKIP: tl.constexpr, OPERAND: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    """Of a chunk and a head: gradients of x, of dt * A, and of dt by its other use; the chunk's share of dD.
+    """Of one of `chunks` from `first` on and a group, head by head: the gradients of x, and of dt where it
+    scales x; `after` (B, chunks, H, N, P) are those of the states after the chunks. Rows of pairs are the
+    earlier positions, columns the later ones."""
+    batch, piece, group = place(chunks, groups)
+    start = (first + piece) * Q
+    index, columns = tl.arange(0, Q), tl.arange(0, BLOCK_P)
+    offsets, mask = state_tile(P, N, BLOCK_P, BLOCK_N)
+    run += batch * padded
+    into = load_rows(B + batch * B_batch + group * N, start, B_row, length, Q, N, BLOCK_N, OPERAND)
+    out = load_rows(C + batch * C_batch + group * N, start, C_row, length, Q, N, BLOCK_N, OPERAND)
+    similar = tl.dot(into, tl.trans(out), input_precision=DOT).to(OPERAND)
+    shared = heads // groups
+    for member in range(shared):
+        head = group * shared + member
+        plane = (batch * heads + head) * padded
+        step, _, to_end, _ = edge_decays(steps + plane, logs + plane, run, start, Q, PACKED)
+        values = load_rows(x + batch * x_batch + head * P, start, x_row, length, Q, P, BLOCK_P, OPERAND)
+        own = (batch * length * heads + head) * P
+        grad = load_rows(dy + own, start, heads * P, length, Q, P, BLOCK_P, OPERAND)
+        slot = ((batch * chunks + piece) * heads + head) * P * N
+        state = tl.load(after + slot + offsets, mask, other=0.0).to(OPERAND)
+        weights = similar.to(tl.float32) * pair_decays(logs + plane, run, start, start, Q, PACKED, False)
+        scaled = tl.dot(into, state, input_precision=DOT) * to_end[:, None]
+        scaled = tl.dot(weights.to(OPERAND), grad, scaled, input_precision=DOT)
+        tl.store(ddt + plane + start + index, tl.sum(scaled * values.to(tl.float32), 1))
+        result = scaled * step[:, None]
+        if SKIP:
+            skip = tl.load(D + head * P + columns, columns < P, other=0.0)
+            result += grad.to(tl.float32) * skip[None, :]
+        store_rows(dx + own, start, heads * P, length, result, Q, P, BLOCK_P)
 
-    Rows are the earlier positions, columns the later ones.
+
+@triton.jit
+def pair_gradients(
+    x, dy, B, C, steps, logs, run, begun, dD, pairs, whole, first, chunks, length, padded, heads, groups,
+    x_batch, x_row, B_batch, B_row, C_batch, C_row,
+    P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr,
+    TILE: tl.constexpr, PACKED: tl.constexpr, SKIP: tl.constexpr, OPERAND: tl.constexpr, DOT: tl.constexpr,
+):  # fmt: skip
+    """Of a tile of the pairs of positions of a chunk, and a group: the gradient of C B^T, its heads summed,
+    in `pairs` (B, chunks, G, Q, Q), and head by head what the pairs add to the gradients of logarithms, in
+    one or two planes of `whole` numbers, `begun` (B, H, padded). Rows are the later positions, columns the
+    earlier ones.
+
+    A chunk is one tile or two, and then has a third one for what goes from its first half to its second: that
+    has the second plane of `begun` for itself. Tiles on the diagonal make the shares of dD.
     """
-    batch, chunk, head = place(chunks, heads)
-    start = chunk * Q
-    positions = start + tl.arange(0, Q)
-    steps, logs, total = load_steps(dt, A, batch, head, positions, length, heads, LOGS)
-    here, before, last = logs, total, total
-    if PACKED:
-        here, before, last = load_runs(run, batch, positions, start, length, Q)
-    from_before, to_end, over = edge_decays(logs, total, here, before, last, PACKED)
-    group = head // (heads // groups)
-    slot = batch * (chunks + 1) + chunk
-    into = load_rows(B + batch * B_batch + group * N, positions, B_row, length, N, BLOCK_N, OPERAND)
-    out = load_rows(C + batch * C_batch + group * N, positions, C_row, length, N, BLOCK_N, OPERAND)
-    grad = load_rows(
-        dy + batch * length * heads * P + head * P, positions, heads * P, length, P, BLOCK_P, OPERAND
-    )
-    after = load_state(state_gradients + ((slot + 1) * heads + head) * P * N, P, N, BLOCK_P, BLOCK_N)
-    scaled = tl.dot(into, after.to(OPERAND), input_precision=DOT) * to_end[:, None]
-    values = load_rows(x + batch * x_batch + head * P, positions, x_row, length, P, BLOCK_P, OPERAND)
-    gone = tl.sum(scaled * values.to(tl.float32), 1) * steps
-    state = load_state(states + (slot * heads + head) * P * N, P, N, BLOCK_P, BLOCK_N)
-    through = tl.sum(state.to(tl.float32) * after.to(tl.float32)) * over
-    seen = tl.dot(out, state.to(OPERAND), input_precision=DOT) * from_before[:, None]
-    begun = tl.sum(seen * grad.to(tl.float32), 1)
-
-    weights = tl.dot(into, tl.trans(out), input_precision=DOT)
-    weights *= pair_decays(logs, here, Q, PACKED, False)
-    scaled += tl.dot(weights.to(OPERAND), grad, input_precision=DOT)
-    pairs = tl.dot(values, tl.trans(grad), input_precision=DOT) * weights * steps[:, None]
-    index = tl.arange(0, Q)
-    pairs = tl.where(index[:, None] == index[None, :], 0.0, pairs)
-    begun += tl.sum(pairs, 0) - tl.sum(pairs, 1)
-    logs_gradient = tl.cumsum(begun, 0, reverse=True) + tl.cumsum(gone, 0) - gone + through
-
-    rows = (batch * length + positions) * heads + head
-    inside = positions < length
-    columns = tl.arange(0, BLOCK_P)
-    tl.store(dlogs + rows, logs_gradient, inside)
-    tl.store(ddt + rows, tl.sum(scaled * values.to(tl.float32), 1), inside)
-    result = scaled * steps[:, None]
-    if SKIP:
-        skip = tl.load(D + head * P + columns, columns < P, other=0.0)
-        result += grad.to(tl.float32) * skip[None, :]
-        share = tl.sum(grad.to(tl.float32) * values.to(tl.float32), 0)
-        tl.store(dD + ((batch * chunks + chunk) * heads + head) * P + columns, share, columns < P)
-    mask = inside[:, None] & (columns < P)[None, :]
-    tl.store(dx + rows[:, None] * P + columns[None, :], result.to(dx.dtype.element_ty), mask)
+    tiles: tl.constexpr = 2 * (Q // TILE) - 1
+    batch, number, group = place(chunks * tiles, groups)
+    piece, tile = number // tiles, number % tiles
+    across = tile == Q // TILE
+    start = (first + piece) * Q
+    row, column = tl.where(across, TILE, tile * TILE), tl.where(across, 0, tile * TILE)
+    later, earlier = start + row, start + column
+    index, columns = tl.arange(0, TILE), tl.arange(0, BLOCK_P)
+    run += batch * padded
+    begun += tl.where(across, whole, 0)
+    into = load_rows(B + batch * B_batch + group * N, earlier, B_row, length, TILE, N, BLOCK_N, OPERAND)
+    out = load_rows(C + batch * C_batch + group * N, later, C_row, length, TILE, N, BLOCK_N, OPERAND)
+    similar = tl.dot(out, tl.trans(into), input_precision=DOT)
+    # No decay stands between a position and itself, whose large share would only round off the others.
+    between = row + index[:, None] > column + index[None, :]
+    similar = tl.where(between, similar, 0.0).to(OPERAND)
+    total = tl.zeros((TILE, TILE), tl.float32)
+    shared = heads // groups
+    for member in range(shared):
+        head = group * shared + member
+        plane = (batch * heads + head) * padded
+        values = load_rows(x + batch * x_batch + head * P, earlier, x_row, length, TILE, P, BLOCK_P, OPERAND)
+        own = (batch * length * heads + head) * P
+        grad = load_rows(dy + own, later, heads * P, length, TILE, P, BLOCK_P, OPERAND)
+        step = tl.load(steps + plane + earlier + index)
+        products = tl.dot(grad, tl.trans(values), input_precision=DOT) * step[None, :]
+        products *= pair_decays(logs + plane, run, later, earlier, TILE, PACKED, True)
+        total += products
+        shares = products * similar.to(tl.float32)
+        given, taken = tl.sum(shares, 1), tl.sum(shares, 0)
+        tl.store(begun + plane + later + index, tl.where(across, given, given - taken))
+        tl.store(begun + plane + earlier + index, -taken, across)
+        if SKIP:
+            share = tl.sum(grad.to(tl.float32) * values.to(tl.float32), 0)
+            slot = (batch * (padded // TILE) + later // TILE) * heads + head
+            tl.store(dD + slot * P + columns, share, (columns < P) & ~across)
+    base = pairs + ((batch * chunks + piece) * groups + group) * Q * Q + row * Q + column
+    tl.store(base + index[:, None] * Q + index[None, :], total.to(pairs.dtype.element_ty))
 
 
 @triton.jit
 def weight_gradients(
-    u, v, k, dt, A, run, states, result, length, chunks, heads, groups,
-    u_batch, u_row, v_batch, v_row, k_batch, k_row,
+    u, own, k, steps, logs, run, states, before, pairs, result, edge, through,
+    first, chunks, length, padded, heads, groups, u_batch, u_row, own_batch, own_row, k_batch, k_row,
     P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr,
-    PACKED: tl.constexpr, REVERSE: tl.constexpr, LOGS: tl.constexpr, OPERAND: tl.constexpr,
-    DOT: tl.constexpr,
+    PACKED: tl.constexpr, REVERSE: tl.constexpr, OPERAND: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    """Of a chunk and a group, over its heads: the gradient of C, with u = dy, v = x, k = B and the states; in
-    reverse that of B, with u = x, v = dy, k = C and the gradients of the states."""
-    batch, chunk, group = place(chunks, groups)
-    start = chunk * Q
-    positions = start + tl.arange(0, Q)
-    total_pairs = tl.zeros((Q, Q), tl.float32)
-    total = tl.zeros((Q, BLOCK_N), tl.float32)
+    """Of one of `chunks` from `first` on and a group: the gradient of `own`, C, with u = dy, k = B and the
+    states before the chunks; in reverse that of B, with u = x, k = C and the gradients of the states after
+    them. Head by head `edge` (B, H, padded) gets the share of what crosses the edge of the chunk to or from
+    each position, and in reverse `through` (B, H, padded / Q), with the states `before`, of what goes through
+    the chunk."""
+    batch, piece, group = place(chunks, groups)
+    start = (first + piece) * Q
+    index, inner = tl.arange(0, Q), tl.arange(0, BLOCK_P)
+    offsets, mask = state_tile(P, N, BLOCK_P, BLOCK_N)
+    run += batch * padded
+    tile = pairs + ((batch * chunks + piece) * groups + group) * Q * Q
+    later, earlier = index[:, None], index[None, :]
+    keys = load_rows(k + batch * k_batch + group * N, start, k_row, length, Q, N, BLOCK_N, OPERAND)
+    if REVERSE:
+        later, earlier = earlier, later
+    shares = tl.load(tile + later * Q + earlier, later >= earlier, other=0.0).to(OPERAND)
+    total = tl.dot(shares, keys, input_precision=DOT)
+    mine = load_rows(own + batch * own_batch + group * N, start, own_row, length, Q, N, BLOCK_N, OPERAND)
     shared = heads // groups
-    slot = chunk + 1 if REVERSE else chunk
     for member in range(shared):
         head = group * shared + member
-        steps, logs, log_total = load_steps(dt, A, batch, head, positions, length, heads, LOGS)
-        here, before, last = logs, log_total, log_total
-        if PACKED:
-            here, before, last = load_runs(run, batch, positions, start, length, Q)
-        from_before, to_end, _ = edge_decays(logs, log_total, here, before, last, PACKED)
-        mine = load_rows(u + batch * u_batch + head * P, positions, u_row, length, P, BLOCK_P, OPERAND)
-        other = load_rows(v + batch * v_batch + head * P, positions, v_row, length, P, BLOCK_P, OPERAND)
-        pairs = tl.dot(mine, tl.trans(other), input_precision=DOT)
-        pairs *= pair_decays(logs, here, Q, PACKED, not REVERSE)
-        total_pairs += pairs * (steps[:, None] if REVERSE else steps[None, :])
-        weight = to_end * steps if REVERSE else from_before
-        base = states + ((batch * (chunks + 1) + slot) * heads + head) * P * N
-        rows, columns = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_N)
-        mask = (rows < P)[:, None] & (columns < N)[None, :]
-        state = tl.load(base + rows[:, None] * N + columns[None, :], mask, other=0.0)
-        weighted = (mine.to(tl.float32) * weight[:, None]).to(OPERAND)
-        total += tl.dot(weighted, state.to(OPERAND), input_precision=DOT)
-    keys = load_rows(k + batch * k_batch + group * N, positions, k_row, length, N, BLOCK_N, OPERAND)
-    total += tl.dot(total_pairs.to(OPERAND), keys, input_precision=DOT)
-    columns = tl.arange(0, BLOCK_N)
-    address = result + ((batch * length + positions) * groups + group)[:, None] * N + columns[None, :]
-    mask = (positions < length)[:, None] & (columns < N)[None, :]
-    tl.store(address, total.to(result.dtype.element_ty), mask)
+        plane = (batch * heads + head) * padded
+        step, from_before, to_end, over = edge_decays(steps + plane, logs + plane, run, start, Q, PACKED)
+        weight = to_end * step if REVERSE else from_before
+        rows = load_rows(u + batch * u_batch + head * P, start, u_row, length, Q, P, BLOCK_P, OPERAND)
+        slot = ((batch * chunks + piece) * heads + head) * P * N
+        state = tl.load(states + slot + offsets, mask, other=0.0).to(OPERAND)
+        seen = tl.dot(mine, state, input_precision=DOT)
+        tl.store(edge + plane + start + index, tl.sum(seen * rows.to(tl.float32), 1) * weight)
+        weighted = (rows.to(tl.float32) * weight[:, None]).to(OPERAND)
+        total = tl.dot(weighted, tl.trans(state), total, input_precision=DOT)
+        if REVERSE:
+            met = tl.load(before + slot + offsets, mask, other=0.0).to(OPERAND)
+            if state.dtype == tl.float32:
+                crossed = tl.sum(met * state)
+            else:
+                # As the trace of a product of matrices: loads for one are made ahead, and take no registers.
+                crossed = tl.dot(tl.trans(met), state)
+                crossed = tl.sum(tl.where(inner[:, None] == inner[None, :], crossed, 0.0))
+            tl.store(through + (batch * heads + head) * (padded // Q) + first + piece, crossed * over)
+    target = result + (batch * length * groups + group) * N
+    store_rows(target, start, groups * N, length, total, Q, N, BLOCK_N)
+
+
+@triton.jit
+def log_gradients(
+    begun, seen, gone, through, dlogs, whole, chunks,
+    Q: tl.constexpr, AT_ONCE: tl.constexpr, HALVES: tl.constexpr,
+):  # fmt: skip
+    """Gradients of dt * A at each position, in `chunks` rows of Q: the share of all that its decay stands
+    between.
+
+    What begins before the position, in the chunk (`begun`, in one plane or two) or in front of it (`seen`),
+    counts at the positions up to where it is read; what goes on after the chunk, from its own on (`gone`).
+    """
+    rows = tl.program_id(0).to(tl.int64) * AT_ONCE + tl.arange(0, AT_ONCE)
+    offsets = rows[:, None] * Q + tl.arange(0, Q)[None, :]
+    inside = (rows < chunks)[:, None]
+    read = tl.load(begun + offsets, inside, other=0.0) + tl.load(seen + offsets, inside, other=0.0)
+    if HALVES:
+        read += tl.load(begun + whole + offsets, inside, other=0.0)
+    written = tl.load(gone + offsets, inside, other=0.0)
+    result = tl.cumsum(read, 1, reverse=True) + tl.cumsum(written, 1) - written
+    result += tl.load(through + rows, rows < chunks, other=0.0)[:, None]
+    tl.store(dlogs + offsets, result, inside)

@@ -1,7 +1,7 @@
-"""Where a program is, and the decays of its chunk: shared by the kernels.
+"""Where a program is, and the tiles and decays of its chunk: shared by the kernels.
 
-A program has one chunk of Q positions of one sequence, and one head or one group. Positions beyond the end
-have dt = 0 and load as zeros, so that they change nothing. Offsets are 64-bit.
+Time steps and sums of logarithms are (B, H, padded), `padded` positions being whole chunks, of which those
+beyond the end have dt = 0; matrices load as zeros there. Logarithms are to base 2. Offsets are 64-bit.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -12,73 +12,74 @@ import triton.language as tl
 
 
 @triton.jit
-def place(chunks, heads):
-    """Batch row, chunk and head of this program; neighbours share a chunk, and so its B and C in cache."""
+def place(pieces, heads):
+    """Batch row, piece and head of this program; neighbours share a piece, and so its B and C in cache."""
     program = tl.program_id(0)
-    batch, chunk, head = program // heads // chunks, program // heads % chunks, program % heads
-    return batch.to(tl.int64), chunk.to(tl.int64), head.to(tl.int64)
+    batch, piece, head = program // heads // pieces, program // heads % pieces, program % heads
+    return batch.to(tl.int64), piece.to(tl.int64), head.to(tl.int64)
 
 
 @triton.jit
 def load_rows(
-    base, positions, stride, length, WIDTH: tl.constexpr, BLOCK: tl.constexpr, OPERAND: tl.constexpr
-):
-    """(Q, BLOCK) of a matrix whose rows are positions, as OPERAND; zeros beyond the length and the width."""
-    columns = tl.arange(0, BLOCK)
-    mask = (positions < length)[:, None] & (columns < WIDTH)[None, :]
-    return tl.load(base + positions[:, None] * stride + columns[None, :], mask, other=0.0).to(OPERAND)
+    base, start, stride, length, Q: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
+    OPERAND: tl.constexpr,
+):  # fmt: skip
+    """(Q, BLOCK) of a matrix whose rows are positions, from `start` on, as OPERAND; zeros beyond the length
+    and the width. Within the tile, offsets are 32-bit: they take half the registers."""
+    index, columns = tl.arange(0, Q), tl.arange(0, BLOCK)
+    mask = (index < length - start)[:, None] & (columns < WIDTH)[None, :]
+    offsets = index[:, None] * stride + columns[None, :]
+    return tl.load(base + start * stride + offsets, mask, other=0.0).to(OPERAND)
 
 
 @triton.jit
-def load_state(base, P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr):
-    """A state (P, N) as (BLOCK_N, BLOCK_P)."""
+def store_rows(base, start, stride, length, tile, Q: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
+    """The way back of `load_rows`."""
+    index, columns = tl.arange(0, Q), tl.arange(0, BLOCK)
+    mask = (index < length - start)[:, None] & (columns < WIDTH)[None, :]
+    offsets = index[:, None] * stride + columns[None, :]
+    tl.store(base + start * stride + offsets, tile.to(base.dtype.element_ty), mask)
+
+
+@triton.jit
+def state_tile(P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr):
+    """Offsets and mask of a state (N, P) as a tile (BLOCK_N, BLOCK_P)."""
     rows, columns = tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_P)
-    mask = (rows < N)[:, None] & (columns < P)[None, :]
-    return tl.load(base + columns[None, :] * N + rows[:, None], mask, other=0.0)
+    return rows[:, None] * P + columns[None, :], (rows < N)[:, None] & (columns < P)[None, :]
 
 
 @triton.jit
-def load_steps(dt, A, batch, head, positions, length, heads, LOGS: tl.constexpr):
-    """dt, the running sums of its logarithms of decay, and their last: in the type LOGS."""
-    rows = (batch * length + positions) * heads + head
-    steps = tl.load(dt + rows, positions < length, other=0.0)
-    logs = (steps * tl.load(A + head)).to(LOGS)
-    return steps, tl.cumsum(logs, 0), tl.sum(logs, 0)
-
-
-@triton.jit
-def load_runs(run, batch, positions, start, length, Q: tl.constexpr):
-    """The packed sequence of each position, of the one before the chunk, and of the last."""
-    base = run + batch * length
-    here = tl.load(base + tl.minimum(positions, length - 1))
-    before = tl.load(base + tl.maximum(start - 1, 0))
-    return here, before, tl.load(base + tl.minimum(start + Q, length) - 1)
-
-
-@triton.jit
-def edge_decays(logs, total, here, before, last, PACKED: tl.constexpr):
-    """What is left of the state before the chunk at each position, of each position at the end of the chunk,
-    and of the former there."""
-    from_before, to_end = tl.exp(logs.to(tl.float32)), tl.exp((total - logs).to(tl.float32))
-    over = tl.exp(total.to(tl.float32))
+def edge_decays(steps, logs, run, start, Q: tl.constexpr, PACKED: tl.constexpr):
+    """dt (Q,), what is left of the state before the chunk at each position, of each position
+    at the end of the chunk, and of the former there; pointers are those of this batch row and head."""
+    index = start + tl.arange(0, Q)
+    step, log, total = tl.load(steps + index), tl.load(logs + index), tl.load(logs + start + Q - 1)
+    from_before, to_end = tl.exp2(log.to(tl.float32)), tl.exp2((total - log).to(tl.float32))
+    over = tl.exp2(total.to(tl.float32))
     if PACKED:
+        here = tl.load(run + index)
+        before, last = tl.load(run + tl.maximum(start - 1, 0)), tl.load(run + start + Q - 1)
         from_before = tl.where(here == before, from_before, 0.0)
         to_end = tl.where(here == last, to_end, 0.0)
         over = tl.where(before == last, over, 0.0)
-    return from_before, to_end, over
+    return step, from_before, to_end, over
 
 
 @triton.jit
-def pair_decays(logs, here, Q: tl.constexpr, PACKED: tl.constexpr, ROWS_LATER: tl.constexpr):
-    """(Q, Q): what is left of the earlier position at the later one; zero where rows and columns are the
-    other way round."""
+def pair_decays(logs, run, rows, columns, Q: tl.constexpr, PACKED: tl.constexpr, ROWS_LATER: tl.constexpr):
+    """(Q, Q): what is left of the earlier position at the later one, of the positions from `rows` and from
+    `columns` on; zero where the two are the other way round. Nothing is divided, so that no decay is too
+    strong."""
     index = tl.arange(0, Q)
+    apart = (rows - columns).to(tl.int32) + index[:, None] - index[None, :]
+    between = (tl.load(logs + rows + index)[:, None] - tl.load(logs + columns + index)[None, :]).to(
+        tl.float32
+    )
     if ROWS_LATER:
-        seen = index[:, None] >= index[None, :]
-        between = logs[:, None] - logs[None, :]
+        seen = apart >= 0
     else:
-        seen = index[:, None] <= index[None, :]
-        between = logs[None, :] - logs[:, None]
+        seen = apart <= 0
+        between = -between
     if PACKED:
-        seen = seen & (here[:, None] == here[None, :])
-    return tl.exp(tl.where(seen, between.to(tl.float32), float("-inf")))
+        seen = seen & (tl.load(run + rows + index)[:, None] == tl.load(run + columns + index)[None, :])
+    return tl.exp2(tl.where(seen, between, float("-inf")))
