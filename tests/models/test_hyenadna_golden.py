@@ -34,33 +34,36 @@ FORWARD = [
 HF = "hyenadna_d64L512_hf"
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 5e-5
 Golden = Callable[[str], Any]
+on_each_device = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 
 
 def gradient_errors(model: SequenceModel, expected: dict[str, torch.Tensor]) -> dict[str, float]:
     gradients = {name: x.grad for name, x in model.named_parameters(remove_duplicate=False)}
     wanted = to_our_names(expected)
-    return {name: float((gradients[name] - x).norm() / x.norm()) for name, x in wanted.items()}
+    return {name: float((gradients[name].cpu() - x).norm() / x.norm()) for name, x in wanted.items()}
 
 
+@on_each_device
 @pytest.mark.parametrize(("name", "case"), FORWARD)
-def test_forward(golden: Golden, name: str, case: str) -> None:
+def test_forward(golden: Golden, name: str, case: str, device: str) -> None:
     reference = golden(f"hyenadna_{name}")
-    model = genoseq.load(reference.model)
+    model = genoseq.load(reference.model, device=device)
     with torch.inference_mode():
-        output = model(reference.tensors[f"{case}/in/input_ids"].long())
+        output = model(reference.tensors[f"{case}/in/input_ids"].long().to(device))
     position = reference.tensors[f"{case}/pos"]
     results = {"logits": output.logits, "hidden": output.last_hidden_state}
     for what in reference.cases[case]["outputs"]:
         expected = reference.tensors[f"{case}/out/{what}"]
-        error = (results[what][:, position] - expected).abs().max().item()
+        error = (results[what][:, position.to(device)].cpu() - expected).abs().max().item()
         assert error <= reference.cases[case]["atol"], what
 
 
+@on_each_device
 @pytest.mark.parametrize("name", ORIGINAL)
-def test_loss_and_gradients(golden: Golden, name: str) -> None:
+def test_loss_and_gradients(golden: Golden, name: str, device: str) -> None:
     reference = golden(f"hyenadna_{name}")
-    model = genoseq.load(reference.model)
-    ids = reference.tensors["loss/in/input_ids"]
+    model = genoseq.load(reference.model, device=device)
+    ids = reference.tensors["loss/in/input_ids"].to(device)
     output = model(ids, labels=ids)
     output.loss.backward()
     assert abs(output.loss.item() - reference.tensors["loss/out/loss"].item()) <= LOSS_TOLERANCE
