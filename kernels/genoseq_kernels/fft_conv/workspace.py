@@ -14,17 +14,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from genoseq_kernels.fft_conv import reference
 from genoseq_kernels.live_bytes import LiveBytes
 
-_COMPLEX64 = 8
-# Scratch of the three passes, spectra of the channels in work, and taps laid out anew.
-_TRITON_BUFFERS = 4
-_TRITON_SCRATCH = 32 * 2**20
-
 
 def forward(args: tuple[Any, ...], result: Any, device_type: str) -> int:
     """Bytes of a call of `genoseq::fft_conv` with these arguments."""
     u, k, skip, gate_in, gate_out, spectrum, mode, *rest = args
     if "triton" in rest:
-        return _triton(u)
+        return _triton().forward_workspace(u, k, mode, made=spectrum is None)
     return _watched(reference.forward, (u, k, skip, gate_in, gate_out, spectrum, mode), device_type)
 
 
@@ -32,7 +27,7 @@ def backward(args: tuple[Any, ...], result: Any, device_type: str) -> int:
     """Bytes of a call of `genoseq::fft_conv_backward` with these arguments."""
     grad, u, k, skip, gate_in, gate_out, convolved, mode, *rest = args
     if "triton" in rest:
-        return _triton(u)
+        return _triton().backward_workspace(grad, u, k, mode)
     return _watched(reference.backward, (grad, u, k, skip, gate_in, gate_out, convolved, mode), device_type)
 
 
@@ -46,9 +41,11 @@ def inverse_real_transform(args: tuple[Any, ...], result: torch.Tensor, device_t
     return 2 * args[0].nbytes if device_type == "cuda" else 0
 
 
-def _triton(u: torch.Tensor) -> int:
-    batch, _, length = u.shape
-    return _TRITON_BUFFERS * max(_TRITON_SCRATCH, batch * length * _COMPLEX64)
+def _triton() -> Any:
+    """Triton is imported where its path is taken."""
+    from genoseq_kernels.fft_conv import triton_impl
+
+    return triton_impl
 
 
 def _watched(function: Callable[..., Any], args: tuple[Any, ...], device_type: str) -> int:

@@ -105,6 +105,24 @@ def spectrum_size(taps: int, length: int, mode: str) -> int:
     return make_plan(Cut.of(length, taps, mode).points, FULL[0]).spectrum_size
 
 
+def forward_workspace(u: torch.Tensor, k: torch.Tensor, mode: str, *, made: bool) -> int:
+    """Bytes that `forward` takes beside its results; with `made` it makes the filters' spectrum itself."""
+    plan = make_plan(Cut.of(u.shape[-1], k.shape[-1], mode).points, chosen(u.dtype, u.shape[-1]))
+    if plan.short:
+        return 0
+    return long_launch.workspace(plan, u.shape[0] + made, u.shape[1])
+
+
+def backward_workspace(grad: torch.Tensor, u: torch.Tensor, k: torch.Tensor, mode: str) -> int:
+    """Bytes that `backward` takes beside its results."""
+    cut = Cut.of(u.shape[-1], k.shape[-1], mode)
+    plan = make_plan(cut.points, chosen(u.dtype, u.shape[-1]), gradient=True)
+    copies = sum(x.nbytes for x in (grad, u) if dense(x) is not x)
+    if plan.short:
+        return copies + short_launch.workspace(cut, plan, u.shape[0], k)
+    return copies + long_launch.workspace(plan, 2 * u.shape[0] + 1, u.shape[1])
+
+
 def _device(x: torch.Tensor) -> AbstractContextManager[object]:
     """Triton launches on the current device."""
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()

@@ -110,6 +110,11 @@ def spectrum(plan: Plan, taps: Taps, spectra: torch.Tensor) -> None:
         )  # fmt: skip
 
 
+def workspace(plan: Plan, rows: int, channels: int) -> int:
+    """Bytes of scratch memory, scales aside, where each channel has some rows of it."""
+    return _channels_at_a_time(plan, rows, channels) * rows * _row_bytes(plan)
+
+
 def _columns(
     plan: Plan, x: torch.Tensor, gate: torch.Tensor | None, scratch: _Scratch, first: int, count: int
 ) -> None:
@@ -149,8 +154,11 @@ def _filter_columns(plan: Plan, taps: Taps, scratch: _Scratch, first: int, count
 
 def _channels_at_a_time(plan: Plan, rows: int, channels: int) -> int:
     """How many channels, each of some rows of scratch memory, fit `SCRATCH_BYTES`; at least one."""
-    row = 2 * plan.plane * plan.scratch_dtype.itemsize
-    return max(1, min(channels, SCRATCH_BYTES // (rows * row)))
+    return max(1, min(channels, SCRATCH_BYTES // (rows * _row_bytes(plan))))
+
+
+def _row_bytes(plan: Plan) -> int:
+    return 2 * plan.plane * plan.scratch_dtype.itemsize
 
 
 def _chunks(channels: int, step: int) -> Iterator[tuple[int, int]]:

@@ -72,6 +72,12 @@ def spectrum(plan: Plan, taps: Taps, spectra: torch.Tensor) -> None:
     )  # fmt: skip
 
 
+def workspace(cut: Cut, plan: Plan, entries: int, k: torch.Tensor) -> int:
+    """Bytes that `backward` takes: spectra, and the parts that the filters' gradients are summed from."""
+    numbers = plan.spectrum_size + _parts(entries * cut.windows) * k.shape[1]
+    return k.shape[0] * numbers * torch.float32.itemsize
+
+
 def short_options(plan: Plan) -> dict[str, Any]:
     """Constants and launch options of the kernels."""
     return {
