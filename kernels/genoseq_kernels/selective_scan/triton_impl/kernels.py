@@ -163,7 +163,7 @@ def outputs(
         is_chunk = (begin % CHUNK == 0) & (begin < length) & exists
         chunk_at = chunk_row + (begin // CHUNK).to(tl.int64) * N
         before = states
-        for n in tl.range(N, loop_unroll_factor=2):
+        for n in range(N):
             exponent = tl.load(exponents + channel * N + n, mask=exists, other=0.0)
             row = ((batch * groups + group) * N + n) * padded
             weight, read = load_shared(B + row, begin, RUN), load_shared(C + row, begin, RUN)
