@@ -26,6 +26,7 @@ from genoseq_kernels.fft_conv.triton_impl.plan import (
     long_plan,
     make_plan,
 )
+from genoseq_kernels.live_bytes import LiveBytes
 from genoseq_kernels.testing import random_normal
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -269,3 +270,26 @@ def test_beyond_32_bit_addresses(length: int) -> None:
     last = slice(channels - 8, channels)
     expected = fft_conv(u[:, last].double(), k[last].double(), backend="reference")
     assert (y[:, last].double() - expected).norm() / expected.norm() <= RELATIVE_ERROR[torch.bfloat16]
+
+
+@pytest.mark.parametrize(("length", "taps"), [(300, 300), (5000, 40), (4500, 4500)])
+def test_workspace(length: int, taps: int) -> None:
+    given = inputs(1, 2, length, taps, HALF_DTYPE)
+    u, k = given["u"], given["k"]
+    assert u is not None
+    assert k is not None
+    tensors = tuple(given[name] for name in ("u", "k", "skip", "gate_in", "gate_out"))
+    run(triton_impl, given, "causal")  # makes the tables
+    with LiveBytes() as watch:
+        watch.watch(given)
+        before = watch.live[DEVICE]
+        y, convolved = triton_impl.forward(*tensors, None, "causal")  # type: ignore[arg-type]
+        forward = watch.peak[DEVICE] - before - y.nbytes - convolved.nbytes
+        watch.reset_peak()
+        before = watch.live[DEVICE]
+        gradients = triton_impl.backward(given["grad"], *tensors, convolved, "causal")  # type: ignore[arg-type]
+        backward = watch.peak[DEVICE] - before - sum(x.nbytes for x in gradients if x is not None)
+    expected = triton_impl.forward_workspace(u, k, "causal", made=True)
+    assert forward == pytest.approx(expected, rel=0.05, abs=20_000)
+    expected = triton_impl.backward_workspace(u, u, k, "causal")
+    assert backward == pytest.approx(expected, rel=0.05, abs=20_000)
