@@ -123,7 +123,8 @@ def main(
         **{f"{name}_operations_per_second": f"{rate:.3e}" for name, rate in rates.products.items()},
     }
     report = _Report(operator, head, options.out)
-    chosen = [c for c in contestants if options.contestants.lower() in c.name.lower()]
+    words = options.contestants.lower().split(",")
+    chosen = [c for c in contestants if any(word in c.name.lower() for word in words)]
     for case in cases(size):
         if options.cases.lower() in case.name.lower():
             report.add(_floor(case, rates))
@@ -315,6 +316,10 @@ def _parser(operator: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=f"The table of {operator}.")
     parser.add_argument("--out", type=Path, help="folder for JSON and Markdown")
     parser.add_argument("--cases", default="", help="only the cases whose name contains this")
-    parser.add_argument("--contestants", default="", help="only the contestants whose name contains this")
+    parser.add_argument(
+        "--contestants",
+        default="",
+        help="only those whose name contains one of these words",
+    )
     parser.add_argument("--size", choices=("gpu", "cpu", "tiny"), help="default: what the machine is")
     return parser
