@@ -5,6 +5,7 @@ entry and to a channel counted from `first`. Scratch memory is float32, or float
 each tile of the pass that wrote it.
 """
 # mypy: disable-error-code="no-untyped-def"
+# ruff: noqa: RET505 (Triton goes on compiling after a constant branch that returns)
 
 from __future__ import annotations
 
@@ -173,6 +174,15 @@ def filter_columns_back(
 
 
 @triton.jit
+def _row_matrices(left, right, P: tl.constexpr, Q: tl.constexpr, PARTS: tl.constexpr):
+    left = load_matrix(left, P, PARTS)
+    if P == Q:  # the same one, in the same registers
+        return left, left
+    else:
+        return left, load_matrix(right, Q, PARTS)
+
+
+@triton.jit
 def _rows_forward(
     row, block, scratch, scales, left, right, plane,
     P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, PARTS: tl.constexpr,
@@ -256,7 +266,7 @@ def filter_rows(
 ):  # fmt: skip
     """Second pass of filters, from scratch to spectra in float32."""
     channel, block = _row_tile(blocks)
-    left, right = load_matrix(left, P, PARTS), load_matrix(right, Q, PARTS)
+    left, right = _row_matrices(left, right, P, Q, PARTS)
     re, im, factor = _filter_rows(
         channel, block, rows, filters, scales, None, left, right, blocks * (BLOCK * P * Q),
         P, BLOCK, Q, C, PARTS,
@@ -274,7 +284,7 @@ def sequence_rows(
 ):  # fmt: skip
     """Second pass of the sequences of a channel, in place: to frequencies, times the filter's, and back."""
     channel, block = _row_tile(blocks)
-    left, right = load_matrix(left, P, PARTS), load_matrix(right, Q, PARTS)
+    left, right = _row_matrices(left, right, P, Q, PARTS)
     plane = blocks * (BLOCK * P * Q)
     h_re, h_im, h_factor = _filter_rows(
         channel, block, rows, filters, filter_scales, spectrum, left, right, plane,
@@ -302,7 +312,7 @@ def gradient_rows(
     """Second pass of the backward, in place: `gradients` of the result become those of the sequences, and
     `filters` their own gradients, summed over the batch."""
     channel, block = _row_tile(blocks)
-    left, right = load_matrix(left, P, PARTS), load_matrix(right, Q, PARTS)
+    left, right = _row_matrices(left, right, P, Q, PARTS)
     plane = blocks * (BLOCK * P * Q)
     sum_re = tl.zeros((P, BLOCK, Q), tl.float32)
     sum_im = tl.zeros((P, BLOCK, Q), tl.float32)

@@ -63,7 +63,7 @@ FULL = (
     Configuration(2, Tile(4096, 8), Tile(2048, 4), Tile(2048, 4)),
 )
 HALF = (
-    Configuration(1, Tile(8192, 8, 128), Tile(2048, 4), Tile(2048, 4)),
+    Configuration(1, Tile(8192, 8, 128), Tile(2048, 4, 168), Tile(2048, 4)),
     Configuration(1, Tile(4096, 8), Tile(2048, 4), Tile(2048, 4)),
 )
 """For rows that start at 16 bytes, and for others: registers for their many addresses would be spilled."""

@@ -49,9 +49,9 @@ def _conjugate(matrix):
 
 
 @triton.jit
-def _adjoint(matrix):
+def _transposed(matrix):
     re, im, minus = tl.trans(matrix[0]), tl.trans(matrix[1]), tl.trans(matrix[2])
-    return re, minus, im, tl.trans(matrix[3]), tl.trans(matrix[5]), tl.trans(matrix[4])
+    return re, im, minus, tl.trans(matrix[3]), tl.trans(matrix[4]), tl.trans(matrix[5])
 
 
 @triton.jit
@@ -111,10 +111,14 @@ def _side_by_side(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
 @triton.jit
 def _from_left(
     re, im, matrix,
-    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
+    A: tl.constexpr, C: tl.constexpr, B: tl.constexpr,
+    CONJUGATE: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """A matrix (A, A) times (A, C, B), as `_side_by_side`; with REAL that has no imaginary part."""
-    m_re, m_im, minus, n_re, n_im, n_minus = matrix
+    """A matrix (A, A), or its conjugate, times (A, C, B) that with REAL has no imaginary part.
+
+    Every warp has all of the matrix in registers, once: what is negative is the other factor.
+    """
+    m_re, m_im, _, n_re, n_im, _ = matrix
     x_re, y_re = _parts(re, PARTS)
     x_re, y_re = _side_by_side(x_re, A, C, B), _side_by_side(y_re, A, C, B)
     if REAL:
@@ -122,8 +126,13 @@ def _from_left(
     else:
         x_im, y_im = _parts(im, PARTS)
         x_im, y_im = _side_by_side(x_im, A, C, B), _side_by_side(y_im, A, C, B)
-        re = _two_products(m_re, n_re, x_re, y_re, minus, n_minus, x_im, y_im, PARTS)
-        return re, _two_products(m_im, n_im, x_re, y_re, m_re, n_re, x_im, y_im, PARTS)
+        if CONJUGATE:
+            re = _two_products(m_re, n_re, x_re, y_re, m_im, n_im, x_im, y_im, PARTS)
+            im = _two_products(m_re, n_re, x_im, y_im, m_im, n_im, -x_re, -y_re, PARTS)
+        else:
+            re = _two_products(m_re, n_re, x_re, y_re, m_im, n_im, -x_im, -y_im, PARTS)
+            im = _two_products(m_re, n_re, x_im, y_im, m_im, n_im, x_re, y_re, PARTS)
+        return re, im
 
 
 @triton.jit
@@ -164,7 +173,7 @@ def transform(
     With `weight` 1 position n is first multiplied by exp(i pi n / (2 * radix * B)), of which the left matrix
     has a share; else it is 0.
     """
-    re, im = _from_left(re, im, left, A, C, B, REAL, PARTS)
+    re, im = _from_left(re, im, left, A, C, B, False, REAL, PARTS)
     if B > 1:
         t_re, t_im = _twiddle(radix, weight, A, B, False)
         re, im = _twiddle_and_right(re, im, t_re, t_im, right, A, C, B, PARTS)
@@ -180,12 +189,12 @@ def adjoint(
     """The inverse of `transform`: the same of (B, C, A), its factors conjugate and in reverse order."""
     if B > 1:
         re, im = tl.permute(re, (2, 1, 0)), tl.permute(im, (2, 1, 0))
-        re, im = _from_left(re, im, _conjugate(right), B, C, A, False, PARTS)
+        re, im = _from_left(re, im, right, B, C, A, True, False, PARTS)
         t_re, t_im = _twiddle(radix, weight, A, B, True)
         re, im = _twiddle_and_right(re, im, t_re, t_im, _conjugate(left), B, C, A, PARTS)
         re, im = tl.permute(re, (3, 1, 0, 2)), tl.permute(im, (3, 1, 0, 2))
     else:
-        re, im = _from_left(re, im, _adjoint(left), A, C, B, False, PARTS)
+        re, im = _from_left(re, im, _transposed(left), A, C, B, True, False, PARTS)
     return tl.reshape(re, (A, C, B)), tl.reshape(im, (A, C, B))
 
 
