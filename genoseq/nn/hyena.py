@@ -17,6 +17,7 @@ from genoseq.nn.hyena_filter import HyenaFilter
 from genoseq.nn.lazy_conv import LazyConv
 from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.packing import plan_unpacking
+from genoseq.nn.projection import from_channels, to_channels
 from genoseq.nn.tiling import in_autocast_dtype, tiled
 from genoseq_kernels import FrequencyPattern, causal_conv1d, fft_conv, sparse_fft_conv
 
@@ -147,7 +148,9 @@ class HyenaMixer(Mixer):
         longest = length if length <= self.l_max else self._real_length(mask, length)
         taps = min(longest, self.max_taps)
         *gates, value = self._split(self._mix_nearby(x, mask))
-        filters = self.filter_fn(taps).view(self.order - 1, self.d_model, taps)
+        filters = self.filter_fn(taps)
+        # Even a split into one part copies the gradient.
+        parts = (filters,) if self.order == 2 else filters.split(self.d_model)
         skips = self.filter_fn.bias.view(self.order - 1, self.d_model)
         kept = self.frequencies
         convolve = fft_conv if kept is None else partial(sparse_fft_conv, pattern=kept)
@@ -156,10 +159,10 @@ class HyenaMixer(Mixer):
             gate_out = gates[0] if index == self.order - 2 else None
             if self.dropout.p and self.training:
                 value = self.dropout(value * gate_in)
-                value = convolve(value, filters[index], skips[index], gate_out=gate_out)
+                value = convolve(value, parts[index], skips[index], gate_out=gate_out)
             else:
-                value = convolve(value, filters[index], skips[index], gate_in=gate_in, gate_out=gate_out)
-        return self.out_proj(value.transpose(1, 2))
+                value = convolve(value, parts[index], skips[index], gate_in=gate_in, gate_out=gate_out)
+        return from_channels(value, self.out_proj.weight, self.out_proj.bias)
 
     def _forward_packed(self, x: torch.Tensor, context: MixerContext) -> torch.Tensor:
         assert context.segment_ids is not None
@@ -175,10 +178,11 @@ class HyenaMixer(Mixer):
                 f"{state.position + length:,} positions do not fit the state's room for "
                 f"{state.max_length:,}: ask init_state for a larger max_length."
             )
-        projected = torch.cat([state.tail, _masked(self._project(x), mask)], dim=-1)
+        projected = torch.cat([state.tail, _masked(self.in_proj(x).transpose(1, 2), mask)], dim=-1)
         # Copied: a view would keep the whole chunk alive.
         state.tail = projected[..., length:].detach().clone()
-        *gates, value = self._split(_masked(self._short(projected)[..., -length:], mask))
+        mixed = causal_conv1d(projected, self.short_filter.weight.squeeze(1), self.short_filter.bias)
+        *gates, value = self._split(_masked(mixed[..., -length:], mask))
         skips = self.filter_fn.bias.view(self.order - 1, self.d_model)
         for index in range(self.order - 1):
             value = self.dropout(value * gates[-1 - index])
@@ -190,20 +194,29 @@ class HyenaMixer(Mixer):
         """Projections after the short convolution, (B, (order + 1) D, L)."""
 
         def function(part: torch.Tensor, places: slice) -> torch.Tensor:
-            real = None if mask is None else mask[:, places]
-            return _masked(self._short(_masked(self._project(part), real)), real)
+            return self._project_and_mix(part, None if mask is None else mask[:, places])
 
         learned = [*self.in_proj.parameters(), *self.short_filter.parameters()]
         reach = self.short_filter.weight.shape[-1] - 1
         return tiled(function, in_autocast_dtype(x), learned, tile=self.sequence_tile, reach=reach, axis=2)
 
-    def _project(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, L, D) to (B, (order + 1) D, L): the product itself turns the layout, with no copy after it."""
-        weight = self.in_proj.weight.expand(x.shape[0], -1, -1)
-        return torch.baddbmm(self.in_proj.bias.unsqueeze(-1), weight, x.transpose(1, 2))
+    def _project_and_mix(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """(B, L, D) to (B, (order + 1) D, L), a position that the mask leaves out being none.
 
-    def _short(self, projected: torch.Tensor) -> torch.Tensor:
-        return causal_conv1d(projected, self.short_filter.weight.squeeze(1), self.short_filter.bias)
+        The short convolution brings the bias of the projections with its own, instead of a pass of theirs.
+        Where there is no position, before the sequence or under the mask, there is then minus that bias.
+        """
+        taps, bias = self.short_filter.weight.squeeze(1), self.in_proj.bias
+        assert self.short_filter.bias is not None
+        projected = to_channels(x, self.in_proj.weight)
+        absent = -bias.to(projected.dtype).unsqueeze(-1)
+        if mask is not None:
+            projected = torch.where(mask.unsqueeze(1), projected, absent)
+        before = absent.expand(x.shape[0], -1, taps.shape[1] - 1)
+        mixed = causal_conv1d(
+            projected, taps, self.short_filter.bias + bias * taps.sum(1), initial_states=before
+        )
+        return _masked(mixed, mask)
 
     def _split(self, mixed: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return mixed.split(self.d_model, dim=1)

@@ -7,10 +7,14 @@ Source: Poli et al. 2023, "Hyena Hierarchy", section 3.3; Nguyen et al. 2023, "H
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
+from genoseq.nn.projection import to_channels
 from genoseq.nn.tiling import tiled
 
 _FAST_DECAY, _SLOW_DECAY, _DECAY_TARGET, _SHIFT = 0.3, 1.5, 1e-2, 0.05
@@ -54,7 +58,7 @@ class PositionalEmbedding(nn.Module):
 
 
 class Sine(nn.Module):
-    """sin(freq * x), one learned frequency a channel; (..., width) to (..., width)."""
+    """sin(freq * layer(x)), one learned frequency a channel of the layer's result."""
 
     freq: torch.Tensor
 
@@ -73,8 +77,9 @@ class Sine(nn.Module):
         """The same first frequency for all."""
         self.freq.fill_(self._frequency)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.sin(self.freq * x)
+    def forward(self, layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        """(..., D) to (..., width): the frequencies go into the layer's few weights, not to all positions."""
+        return torch.sin(F.linear(x, self.freq.T * layer.weight, self.freq[0] * layer.bias))
 
 
 class ExponentialModulation(nn.Module):
@@ -94,9 +99,31 @@ class ExponentialModulation(nn.Module):
         channels = self.deltas.shape[-1]
         self.deltas.copy_(torch.linspace(slowest, fastest, channels, device=self.deltas.device)[None, None])
 
-    def forward(self, t: torch.Tensor) -> torch.Tensor:
-        """Window (1, L, channels) at times t (1, L, 1)."""
-        return torch.exp(-t * self.deltas.abs()) + _SHIFT
+    def forward(self, taps: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """Taps (1, channels, L) at times t (1, L, 1) times the window over 0.05, in place.
+
+        Over 0.05 the window is one and an exponential: one pass does both.
+        """
+        windowed: torch.Tensor = _Windowed.apply(taps, torch.exp(-self.deltas.abs()).mT, t.mT)
+        return windowed
+
+
+class _Windowed(torch.autograd.Function):
+    """taps (1, C, L) times 1 + remains ** t / 0.05, remains (1, C, 1) and t (1, 1, L); the window is made
+    again for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, taps: torch.Tensor, remains: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(remains, t)
+        ctx.mark_dirty(taps)
+        return taps.addcmul_(taps, torch.pow(remains, t), value=1 / _SHIFT)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (grad,) = grads
+        window = torch.pow(*ctx.saved_tensors)
+        return torch.addcmul(grad, grad, window, value=1 / _SHIFT, out=window), None, None
 
 
 class HyenaFilter(nn.Module):
@@ -141,7 +168,7 @@ class HyenaFilter(nn.Module):
         layers: list[nn.Module] = [nn.Linear(emb_dim, width), sine]
         for _ in range(num_inner_mlps):
             layers += [nn.Linear(width, width), sine]
-        self.implicit_filter = nn.Sequential(*layers, nn.Linear(width, channels, bias=False))
+        self.implicit_filter = nn.ModuleList([*layers, nn.Linear(width, channels, bias=False)])
         self.modulation = ExponentialModulation(channels=channels)
         self._mark_network()
 
@@ -159,14 +186,19 @@ class HyenaFilter(nn.Module):
         assert length <= self.l_max
         z = self.pos_emb.z[:, :length]
         learned = self.implicit_filter.parameters()
-        taps = tiled(self._taps, z, learned, tile=self.sequence_tile, axis=2)
-        return taps[0].contiguous()
+        return tiled(self._taps, z, learned, tile=self.sequence_tile, axis=2).squeeze(0)
 
     def _taps(self, z: torch.Tensor, places: slice) -> torch.Tensor:
         """(1, l, emb_dim) at some places, to (1, channels, l)."""
+        *hidden, last = self.implicit_filter
+        assert isinstance(last, nn.Linear)
         with torch.autocast(device_type=z.device.type, enabled=False):
-            taps = self.implicit_filter(z.to(self.bias.dtype)) * self.modulation(self.pos_emb.t[:, places])
-        return taps.transpose(1, 2)
+            x = z.to(self.bias.dtype)
+            for layer, sine in zip(hidden[::2], hidden[1::2], strict=True):
+                x = sine(layer, x)
+            # The modulation is over the shift.
+            taps = to_channels(x, last.weight * _SHIFT)
+            return self.modulation(taps, self.pos_emb.t[:, places])
 
 
 def set_optimizer_options(parameter: nn.Parameter, *, lr: float | None, weight_decay: float) -> None:

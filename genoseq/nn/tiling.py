@@ -17,6 +17,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from genoseq.errors import ConfigError
+from genoseq.nn.rows import empty_rows
 
 TileFunction = Callable[[torch.Tensor, slice], torch.Tensor]
 
@@ -154,7 +155,7 @@ def _compute(tiling: _Tiling, x: torch.Tensor) -> torch.Tensor:
         if result is None:
             shape = list(y.shape)
             shape[tiling.axis] = x.shape[1]
-            result = y.new_empty(shape)
+            result = empty_rows(shape, y) if tiling.axis == y.dim() - 1 else y.new_empty(shape)
         result.narrow(tiling.axis, places.start, places.stop - places.start).copy_(y)
     assert result is not None
     return result

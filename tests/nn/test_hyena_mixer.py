@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from genoseq.errors import SequenceError
 from genoseq.nn import HyenaMixer, MixerContext
@@ -111,6 +112,32 @@ def test_gradients_within_a_chunk() -> None:
         strict=True,
     ):
         torch.testing.assert_close(a, b)
+
+
+class Copies(TorchDispatchMode):
+    """The operators that write a tensor of many numbers as it is, in another place or layout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        copying = ("clone", "copy_", "cat", "select_backward", "slice_backward")
+        if func.overloadpacket.__name__ in copying and result.numel() > 100:
+            self.seen.append(func.name())
+        return result
+
+
+def test_no_layout_is_copied() -> None:
+    mixer = make()
+    x = torch.randn(2, 32, 4, dtype=torch.float64, requires_grad=True)
+    with Copies() as copies:
+        mixer(x).sum().backward()
+    # Gradients of the gates and the value, next to each other.
+    assert copies.seen == ["aten::cat"]
 
 
 def test_frequencies_that_are_not_learned() -> None:
