@@ -15,9 +15,10 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -25,7 +26,7 @@ from hydra.utils import instantiate
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 from plain_hyenadna import PlainHyenaDNA
-from steps import Measured, Table, clear, failure, hyena_operators, measure, random_bases
+from steps import Table, clear, failure, hyena_operators, measure, random_bases
 from torch import nn
 
 from genoseq.data.datamodule import SequenceDataModule
@@ -46,6 +47,7 @@ COLUMNS = (
     "tokens", "row", "ms", "steps", "million tokens/s", "peak GiB", "planned GiB", "planned/peak", "note"
 )  # fmt: skip
 GIB = 2**30
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -123,19 +125,14 @@ class Run:
 
 
 def add_row(table: Table, run: Run, row: str, budget: float) -> None:
-    """Plan and measure a step; the row says what happened where there is none."""
-    measured: Measured | None = None
-    planned: int | None = None
-    note = ""
-    try:
-        if row == PLAIN:
-            measured = measure(run.step_of_plain(), run.device, budget=budget)
-        else:
-            with hyena_operators(cast(Backend, row)):
-                planned = run.planned()
-                measured = measure(run.step_of_ours(), run.device, budget=budget)
-    except Exception as error:  # the other rows still run
-        note = failure(error)
+    """Measure a step and plan it; the row says what happened where there is none."""
+    notes: list[str] = []
+    plain = row == PLAIN
+    with nullcontext() if plain else hyena_operators(cast(Backend, row)):
+        step = run.step_of_plain if plain else run.step_of_ours
+        measured = tried(lambda: measure(step(), run.device, budget=budget), notes)
+        clear(run.device)
+        planned = None if plain else tried(run.planned, notes)
     clear(run.device)
     peak = None if measured is None else measured.peak
     table.add(
@@ -148,9 +145,18 @@ def add_row(table: Table, run: Run, row: str, budget: float) -> None:
             "peak GiB": None if peak is None else peak / GIB,
             "planned GiB": None if planned is None else planned / GIB,
             "planned/peak": None if peak is None or planned is None else planned / peak,
-            "note": note,
+            "note": "; ".join(notes),
         }
     )
+
+
+def tried(function: Callable[[], Result], notes: list[str]) -> Result | None:
+    """What the function gives, or None and a note: the other rows still run."""
+    try:
+        return function()
+    except Exception as error:
+        notes.append(failure(error))
+        return None
 
 
 def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:

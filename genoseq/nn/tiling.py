@@ -60,7 +60,7 @@ def tiled(
     if not torch.is_grad_enabled():
         return _compute(tiling, x)
     learned = [parameter for parameter in parameters if parameter.requires_grad]
-    token = _Keep.apply(torch.empty(0, requires_grad=True), x)
+    token = _Keep.apply(x.new_empty(0, requires_grad=True), x)
     return _Tiled.apply(tiling, token, x, *learned)
 
 
@@ -104,7 +104,7 @@ class _Keep(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dummy: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(x)
-        return torch.empty(0)
+        return dummy.new_empty(0)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, None]:

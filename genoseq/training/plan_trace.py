@@ -114,7 +114,8 @@ def trace_step(
         # A constructor that looks at values, directly or within Hydra; any other mistake raises again.
         model = build_model(config, datamodule)
     task = build_task(config, model)
-    with fake, few_tiles():
+    # Each device's part of a backward pass has its own thread, and tensors without values are for one only.
+    with fake, few_tiles(), torch.autograd.set_multithreading_enabled(False):
         with trainer.precision_plugin.module_init_context():
             _settle(task, device, torch.get_default_dtype())
         return measure_step(config, task, trainer, shape, LiveBytes(WORKSPACES))

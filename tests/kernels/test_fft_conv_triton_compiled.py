@@ -42,8 +42,13 @@ def test_kernels_of_16_bits_compile_with_few_spills() -> None:
     assert all(row["stack"] <= 64 for row in rows), rows
 
 
+def test_the_longest_of_the_short_kernel_fits() -> None:
+    """Its matrices are the largest: in float32, of two parts each, they are what decides."""
+    check(compiled(2048, only="float32"))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("length", [1, 1000, 8192, 65_537, 160_002, 450_002, 1_048_576, 16_777_216])
+@pytest.mark.parametrize("length", [1, 1000, 2048, 2049, 8192, 65_537, 160_002, 450_002, 2**20, 2**23, 2**24])
 def test_all_kernels_compile(length: int) -> None:
     check(compiled(length))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs, with_triton
+from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs
 from genoseq_kernels.selective_scan import compiled, operators
 from genoseq_kernels.selective_scan.update import selective_state_update
 
@@ -61,7 +61,8 @@ def selective_scan(
     B, C = (weights.unsqueeze(1) if weights.dim() == 3 else weights for weights in (B, C))
     _check(u, delta, A, {"B": B, "C": C}, {"D": D, "delta_bias": delta_bias})
     _check_optional(u, A, z, initial_state, seq_idx)
-    available = with_triton(u) if _triton_takes(u, A, B, C) else ("reference",)
+    # Plain torch first: the kernels as they are now have not been checked on a GPU.
+    available = ("reference", "triton") if _triton_takes(u, A, B, C) else ("reference",)
     chosen = choose_backend(backend, operator="selective_scan", available=available, like=u)
     if chosen == "reference" and compiled.runs(u, A, B, C):
         chosen = "compiled"

@@ -10,7 +10,7 @@ import torch
 from genoseq_kernels.fft_conv.triton_impl.transform import REST
 
 MAX_LENGTH = 32 * 2**19
-MAX_SHORT_LENGTH = 32 * 2**7
+MAX_SHORT_LENGTH = 32 * 2**6
 
 _LONG_RADICES = {
     9: (1, 16, 32),
@@ -66,7 +66,8 @@ HALF = (
     Configuration(1, Tile(8192, 8, 128), Tile(2048, 4, 168), Tile(2048, 4)),
     Configuration(1, Tile(4096, 8), Tile(2048, 4), Tile(2048, 4)),
 )
-"""For rows that start at 16 bytes, and for others: registers for their many addresses would be spilled."""
+"""For rows that start at 16 bytes and transforms of 32 x 32 points; and for others, whose many addresses or
+large matrices do not fit the first's registers."""
 
 
 def configurations(dtype: torch.dtype) -> tuple[Configuration, ...]:
@@ -77,7 +78,7 @@ def configurations(dtype: torch.dtype) -> tuple[Configuration, ...]:
 def chosen(dtype: torch.dtype, length: int) -> Configuration:
     """The faster on an H100: a rule and not a timing at the first call, so that a resumed run computes the
     same numbers."""
-    return configurations(dtype)[0 if length % 16 == 0 else 1]
+    return configurations(dtype)[0 if length % 16 == 0 and length <= 2**21 else 1]
 
 
 class Cut(NamedTuple):
@@ -196,7 +197,7 @@ def make_plan(length: int, configuration: Configuration, *, gradient: bool = Fal
         inner=2**exponent,
         width=width,
         column_warps=_warps(tile, width * pad * 2**exponent),
-        column_registers=tile.registers,
+        column_registers=None,
         row_radices=(1, 1),
         block=1,
         row_warps=tile.warps,
