@@ -78,10 +78,15 @@ def few_tiles() -> Iterator[None]:
 
 def in_autocast_dtype(x: torch.Tensor) -> torch.Tensor:
     """float32 x as autocast would hand it to a matrix product: the smaller thing to keep; else x itself."""
+    return x.to(autocast_dtype(x))
+
+
+def autocast_dtype(x: torch.Tensor) -> torch.dtype:
+    """That `in_autocast_dtype` gives x."""
     device = x.device.type
     if x.dtype != torch.float32 or not torch.is_autocast_enabled(device):
-        return x
-    return x.to(torch.get_autocast_dtype(device))
+        return x.dtype
+    return torch.get_autocast_dtype(device)
 
 
 def require_tile(name: str, value: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genoseq_kernels.fft_conv import workspace as fft_conv
+from genoseq_kernels.layer_norm import workspace as layer_norm
 from genoseq_kernels.live_bytes import Workspace
 
 WORKSPACES: dict[str, Workspace] = {
@@ -10,4 +11,6 @@ WORKSPACES: dict[str, Workspace] = {
     "aten::_fft_c2r": fft_conv.inverse_real_transform,
     "genoseq::fft_conv": fft_conv.forward,
     "genoseq::fft_conv_backward": fft_conv.backward,
+    "genoseq::layer_norm": layer_norm.forward,
+    "genoseq::layer_norm_backward": layer_norm.backward,
 }

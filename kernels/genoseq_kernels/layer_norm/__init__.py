@@ -1,0 +1,58 @@
+"""Layer norm that writes what the next layer reads: float32 in, 16 bits out, in one pass."""
+
+from __future__ import annotations
+
+import torch
+
+from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs
+from genoseq_kernels.layer_norm import reference
+
+LARGEST_WIDTH = 8192
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def layer_norm(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    epsilon: float = 1e-5,
+    *,
+    dtype: torch.dtype | None = None,
+    backend: Backend = "auto",
+) -> torch.Tensor:
+    """`(x - mean) / sqrt(variance + epsilon) * weight + bias` over the last axis.
+
+    Args:
+        x: (..., D).
+        weight, bias: (D,).
+        epsilon: added to the variance.
+        dtype: of the result; None for that of x. The norm itself is float32 or better.
+        backend: `auto`, `reference` or `triton`.
+
+    Returns:
+        The shape of x. `triton` keeps x alone for the gradient, and has no second derivatives.
+
+    Raises:
+        ValueError: weight or bias is not as wide as x.
+        BackendUnavailable: the backend asked for cannot run this call.
+
+    Source: Ba et al. 2016, "Layer Normalization".
+    """
+    for name, parameter in (("weight", weight), ("bias", bias)):
+        if parameter.shape != x.shape[-1:]:
+            raise ValueError(
+                f"layer_norm: {name} {tuple(parameter.shape)} and x {tuple(x.shape)}; wanted {x.shape[-1:]}."
+            )
+    dtype = dtype or x.dtype
+    chosen = choose_backend(backend, operator="layer_norm", available=_available(x, dtype), like=x)
+    if chosen == "reference":
+        return reference.forward(x, weight, bias, epsilon, dtype)
+    from genoseq_kernels.layer_norm import operators
+
+    return operators.layer_norm_forward(x, weight, bias, epsilon, dtype)
+
+
+def _available(x: torch.Tensor, dtype: torch.dtype) -> tuple[str, ...]:
+    fits = x.dtype in _DTYPES and dtype in _DTYPES and x.shape[-1] <= LARGEST_WIDTH and x.numel() > 0
+    # Plain torch first: the kernels have not been checked on a GPU.
+    return ("reference", "triton") if fits and triton_runs(x) else ("reference",)

@@ -1,0 +1,64 @@
+"""Triton kernels of `layer_norm`, over tiles (ROWS, WIDTH) of a matrix of `rows` rows of `width` numbers."""
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _places(tile, rows, width, ROWS: tl.constexpr, WIDTH: tl.constexpr):
+    """Place of each number of a tile, and whether it is there."""
+    row = tl.cast(tile, tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
+    column = tl.arange(0, WIDTH)[None, :]
+    return row * width + column, (row < rows) & (column < width)
+
+
+@triton.jit
+def _normal(x, inside, width, epsilon):
+    """Rows without mean, of variance 1, and what that multiplied them by: (ROWS, WIDTH) and (ROWS, 1)."""
+    mean = tl.sum(x, 1, keep_dims=True) / width
+    x = tl.where(inside, x - mean, 0.0)
+    scale = 1 / tl.sqrt(tl.sum(x * x, 1, keep_dims=True) / width + epsilon)
+    return x * scale, scale
+
+
+@triton.jit
+def _parameter(pointer, width, WIDTH: tl.constexpr):
+    column = tl.arange(0, WIDTH)[None, :]
+    return tl.load(pointer + column, column < width, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def forward(x, weight, bias, y, rows, width, epsilon, ROWS: tl.constexpr, WIDTH: tl.constexpr):
+    """The result."""
+    places, inside = _places(tl.program_id(0), rows, width, ROWS, WIDTH)
+    normal, _ = _normal(tl.load(x + places, inside, other=0.0).to(tl.float32), inside, width, epsilon)
+    result = normal * _parameter(weight, width, WIDTH) + _parameter(bias, width, WIDTH)
+    tl.store(y + places, result.to(y.dtype.element_ty), inside)
+
+
+@triton.jit
+def backward(
+    grad, x, weight, grad_x, sums, rows, width, tiles, epsilon, ROWS: tl.constexpr, WIDTH: tl.constexpr
+):
+    """The gradient of x; in `sums` (programs, 2, width) what a program's tiles give to weight and bias."""
+    factor = _parameter(weight, width, WIDTH)
+    to_weight = tl.zeros((1, WIDTH), tl.float32)
+    to_bias = tl.zeros((1, WIDTH), tl.float32)
+    for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0)):
+        places, inside = _places(tile, rows, width, ROWS, WIDTH)
+        normal, scale = _normal(tl.load(x + places, inside, other=0.0).to(tl.float32), inside, width, epsilon)
+        outer = tl.load(grad + places, inside, other=0.0).to(tl.float32)
+        to_weight += tl.sum(outer * normal, 0, keep_dims=True)
+        to_bias += tl.sum(outer, 0, keep_dims=True)
+        inner = outer * factor
+        mean = tl.sum(inner, 1, keep_dims=True) / width
+        along = tl.sum(inner * normal, 1, keep_dims=True) / width
+        result = (inner - mean - normal * along) * scale
+        tl.store(grad_x + places, result.to(grad_x.dtype.element_ty), inside)
+    column = tl.arange(0, WIDTH)[None, :]
+    start = sums + tl.program_id(0) * 2 * width
+    tl.store(start + column, to_weight, column < width)
+    tl.store(start + width + column, to_bias, column < width)
