@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from genoseq.nn.rows import empty_rows
 from genoseq.nn.tiling import in_autocast_dtype
+from genoseq_kernels.rows import empty_rows
 
 
 def to_channels(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from genoseq.errors import ConfigError
-from genoseq.nn.rows import empty_rows
+from genoseq_kernels.rows import empty_rows
 
 TileFunction = Callable[[torch.Tensor, slice], torch.Tensor]
 

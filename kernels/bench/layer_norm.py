@@ -1,6 +1,6 @@
 """`layer_norm` beside torch's, eager and compiled, from float32 to bfloat16 as under autocast.
 
-    python kernels/bench/layer_norm.py [--size gpu|cpu|tiny] [--cases WORD] [--contestants WORD]
+python kernels/bench/layer_norm.py [--size gpu|cpu|tiny] [--cases WORD] [--contestants WORD]
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from genoseq.nn.projection import from_channels, to_channels
-from genoseq.nn.rows import empty_rows
+from genoseq_kernels.rows import empty_rows
 
 
 def make(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:

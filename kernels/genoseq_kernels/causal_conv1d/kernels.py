@@ -42,12 +42,19 @@ def _join(parts, START: tl.constexpr, STEP: tl.constexpr, COUNT: tl.constexpr):
 
 
 @triton.jit
+def _end(length, ROOM: tl.constexpr):
+    """Of what may be read and written of a row."""
+    return (length + 15) // 16 * 16 if ROOM else length
+
+
+@triton.jit
 def _load(
     base, inside, position, length, stride,
     UNIT: tl.constexpr, FIRST: tl.constexpr, LAST: tl.constexpr, CHANNEL_LAST: tl.constexpr,
+    ROOM: tl.constexpr,
 ):  # fmt: skip
     """Values FIRST to LAST (not counted in) of the units that start at `position`; zeros outside the
-    sequence."""
+    sequence. With ROOM rows may be read to the next multiple of 16, as `rows.have_room` says."""
     out = ()
     if CHANNEL_LAST:
         for i in tl.static_range(FIRST, LAST):
@@ -56,15 +63,21 @@ def _load(
             out = out + (value.to(tl.float32),)
     else:
         at = position[:, :, None] + tl.arange(0, UNIT)[None, None, :]
-        mask = inside[:, :, None] & (at >= 0) & (at < length)
-        parts = _split(tl.load(base[:, :, None] + at, mask, other=0.0).to(tl.float32), UNIT)
+        mask = inside[:, :, None] & (at >= 0) & (at < _end(length, ROOM))
+        value = tl.load(base[:, :, None] + at, mask, other=0.0).to(tl.float32)
+        if ROOM:
+            value = tl.where(at < length, value, 0.0)
+        parts = _split(value, UNIT)
         for i in tl.static_range(FIRST, LAST):
             out = out + (parts[i],)
     return out
 
 
 @triton.jit
-def _store(base, inside, position, length, stride, parts, UNIT: tl.constexpr, CHANNEL_LAST: tl.constexpr):
+def _store(
+    base, inside, position, length, stride, parts,
+    UNIT: tl.constexpr, CHANNEL_LAST: tl.constexpr, ROOM: tl.constexpr,
+):  # fmt: skip
     """Write UNIT values at `position`."""
     if CHANNEL_LAST:
         for i in tl.static_range(UNIT):
@@ -72,7 +85,7 @@ def _store(base, inside, position, length, stride, parts, UNIT: tl.constexpr, CH
             tl.store(base + at * stride, parts[i].to(base.dtype.element_ty), inside & (at < length))
     else:
         at = position[:, :, None] + tl.arange(0, UNIT)[None, None, :]
-        mask = inside[:, :, None] & (at < length)
+        mask = inside[:, :, None] & (at < _end(length, ROOM))
         whole = _join(parts, 0, 1, UNIT).to(base.dtype.element_ty)
         tl.store(base[:, :, None] + at, whole, mask)
 
@@ -81,9 +94,12 @@ def _store(base, inside, position, length, stride, parts, UNIT: tl.constexpr, CH
 def _load_before(
     base, initial, inside, position, length, stride, initial_stride,
     WIDTH: tl.constexpr, UNIT: tl.constexpr, CHANNEL_LAST: tl.constexpr, HAS_INITIAL: tl.constexpr,
+    ROOM: tl.constexpr,
 ):  # fmt: skip
     """The WIDTH - 1 values before `position`, the initial states standing before the sequence."""
-    loaded = _load(base, inside, position - UNIT, length, stride, UNIT, UNIT - WIDTH + 1, UNIT, CHANNEL_LAST)
+    loaded = _load(
+        base, inside, position - UNIT, length, stride, UNIT, UNIT - WIDTH + 1, UNIT, CHANNEL_LAST, ROOM
+    )
     out = ()
     for i in tl.static_range(WIDTH - 1):
         value = loaded[i]
@@ -150,7 +166,7 @@ def forward(
     x_entry, x_channel, x_position, y_entry, y_channel, y_position,
     initial_entry, initial_channel, initial_position, channels, length,
     WIDTH: tl.constexpr, CHANNEL_LAST: tl.constexpr, SILU: tl.constexpr, HAS_BIAS: tl.constexpr,
-    PACKED: tl.constexpr, HAS_INITIAL: tl.constexpr,
+    PACKED: tl.constexpr, HAS_INITIAL: tl.constexpr, ROOM: tl.constexpr,
     CHANNELS: tl.constexpr, UNITS: tl.constexpr, UNIT: tl.constexpr, TILES: tl.constexpr,
 ):  # fmt: skip
     """The result; for TILES tiles of positions."""
@@ -166,9 +182,9 @@ def forward(
         position = ((block * TILES + tile) * UNITS + tl.arange(0, UNITS)[None, :]) * UNIT
         before = _load_before(
             x, initial, inside, position, length, x_position, initial_position,
-            WIDTH, UNIT, CHANNEL_LAST, HAS_INITIAL,
+            WIDTH, UNIT, CHANNEL_LAST, HAS_INITIAL, ROOM,
         )  # fmt: skip
-        values = before + _load(x, inside, position, length, x_position, UNIT, 0, UNIT, CHANNEL_LAST)
+        values = before + _load(x, inside, position, length, x_position, UNIT, 0, UNIT, CHANNEL_LAST, ROOM)
         number = _load_numbers(numbers, position, length, -reach, UNIT, PACKED)
         out = ()
         for i in tl.static_range(UNIT):
@@ -178,7 +194,7 @@ def forward(
             if PACKED:
                 total = tl.where(number[reach + i] >= 0, total, 0.0)
             out = out + (total,)
-        _store(y, inside, position, length, y_position, out, UNIT, CHANNEL_LAST)
+        _store(y, inside, position, length, y_position, out, UNIT, CHANNEL_LAST, ROOM)
 
 
 @triton.jit
@@ -244,7 +260,7 @@ def backward(
     grad_x_entry, grad_x_channel, grad_x_position,
     initial_entry, initial_channel, initial_position, channels, length,
     WIDTH: tl.constexpr, CHANNEL_LAST: tl.constexpr, SILU: tl.constexpr, HAS_BIAS: tl.constexpr,
-    PACKED: tl.constexpr, HAS_INITIAL: tl.constexpr,
+    PACKED: tl.constexpr, HAS_INITIAL: tl.constexpr, ROOM: tl.constexpr,
     CHANNELS: tl.constexpr, UNITS: tl.constexpr, UNIT: tl.constexpr, TILES: tl.constexpr,
 ):  # fmt: skip
     """The input's gradient, and of taps (by lag) and bias the sums over this program's positions.
@@ -268,18 +284,18 @@ def backward(
         position = ((block * TILES + tile) * UNITS + tl.arange(0, UNITS)[None, :]) * UNIT
         values = _load_before(
             x, initial, inside, position, length, x_position, initial_position,
-            WIDTH, UNIT, CHANNEL_LAST, HAS_INITIAL,
+            WIDTH, UNIT, CHANNEL_LAST, HAS_INITIAL, ROOM,
         )  # fmt: skip
-        values = values + _load(x, inside, position, length, x_position, UNIT, 0, UNIT, CHANNEL_LAST)
-        grads = _load(grad, inside, position, length, grad_position, UNIT, 0, UNIT, CHANNEL_LAST)
+        values = values + _load(x, inside, position, length, x_position, UNIT, 0, UNIT, CHANNEL_LAST, ROOM)
+        grads = _load(grad, inside, position, length, grad_position, UNIT, 0, UNIT, CHANNEL_LAST, ROOM)
         after = position + UNIT
         if SILU:
-            values = values + _load(x, inside, after, length, x_position, UNIT, 0, reach, CHANNEL_LAST)
-        grads = grads + _load(grad, inside, after, length, grad_position, UNIT, 0, reach, CHANNEL_LAST)
+            values = values + _load(x, inside, after, length, x_position, UNIT, 0, reach, CHANNEL_LAST, ROOM)
+        grads = grads + _load(grad, inside, after, length, grad_position, UNIT, 0, reach, CHANNEL_LAST, ROOM)
         number = _load_numbers(numbers, position, length, -reach, UNIT + reach, PACKED)
         grads = _inner_gradients(grads, values, number, taps, UNIT + reach, WIDTH, SILU, PACKED)
         out = _input_gradients(grads, number, taps, UNIT, WIDTH, PACKED)
-        _store(grad_x, inside, position, length, grad_x_position, out, UNIT, CHANNEL_LAST)
+        _store(grad_x, inside, position, length, grad_x_position, out, UNIT, CHANNEL_LAST, ROOM)
         sums = _add_tap_gradients(sums, grads, values, number, UNIT, WIDTH, PACKED)
     row = entry * tl.cdiv(length, UNITS * UNIT * TILES) + block
     partial += row * (WIDTH + 1) * channels + channel

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional as F
 
+from genoseq_kernels.rows import rows_like
+
 
 class Gradients(NamedTuple):
     """Gradients of a scalar; None for an input that was not given."""
@@ -152,11 +154,11 @@ def is_channel_last(x: torch.Tensor) -> bool:
 
 
 def empty_like(x: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """An empty tensor of the shape and layout of `x` (B, D, L), dense."""
+    """An empty tensor of the shape and layout of `x` (B, D, L)."""
     dtype = dtype or x.dtype
     if is_channel_last(x):
         return torch.empty(x.shape[0], x.shape[2], x.shape[1], dtype=dtype, device=x.device).transpose(1, 2)
-    return torch.empty(x.shape, dtype=dtype, device=x.device)
+    return rows_like(x, dtype)
 
 
 def _convolve(

@@ -9,6 +9,7 @@ import torch
 from genoseq_kernels.causal_conv1d import kernels, reference
 from genoseq_kernels.causal_conv1d.reference import Gradients
 from genoseq_kernels.dispatch import triton_runs
+from genoseq_kernels.rows import have_room
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _WIDTHS = range(2, 5)
@@ -78,7 +79,7 @@ def forward(
     kernels.forward[(_programs(x, chosen),)](
         x, *_parameters(x, weight, bias, seq_idx, initial_states), y,
         *x.stride(), *y.stride(), *_strides(initial_states), *x.shape[1:],
-        **_options(x, weight, bias, seq_idx, initial_states, silu, chosen),
+        **_options(x, weight, bias, seq_idx, initial_states, silu, chosen), ROOM=have_room(x, y),
     )  # fmt: skip
     return y
 
@@ -105,7 +106,7 @@ def backward(
     kernels.backward[(_programs(x, chosen),)](
         grad, x, *_parameters(x, weight, bias, seq_idx, initial_states), grad_x, partial,
         *grad.stride(), *x.stride(), *grad_x.stride(), *_strides(initial_states), channels, length,
-        **_options(x, weight, bias, seq_idx, initial_states, silu, chosen),
+        **_options(x, weight, bias, seq_idx, initial_states, silu, chosen), ROOM=have_room(grad, x, grad_x),
     )  # fmt: skip
     sums = partial.sum(0)
     grad_initial = None

@@ -11,6 +11,7 @@ import torch
 
 from genoseq_kernels.dispatch import triton_runs, with_triton
 from genoseq_kernels.fft_conv import reference
+from genoseq_kernels.rows import rows_like
 
 _NUM_INPUTS = 8
 _TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -44,7 +45,7 @@ def _(
     mode: str,
     backend: str = "reference",
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    return _like(u), u.new_empty(0) if gate_out is None else _like(u)
+    return rows_like(u), u.new_empty(0) if gate_out is None else rows_like(u)
 
 
 @torch.library.custom_op("genoseq::fft_conv_backward", mutates_args=())
@@ -83,8 +84,8 @@ def _(
     mode: str,
     backend: str = "reference",
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    optional = [u.new_empty(0) if x is None else _like(x) for x in (skip, gate_in, gate_out)]
-    return _like(u), _like(k), optional[0], optional[1], optional[2]
+    gates = [u.new_empty(0) if gate is None else rows_like(u) for gate in (gate_in, gate_out)]
+    return rows_like(u), _like(k), u.new_empty(0) if skip is None else _like(skip), gates[0], gates[1]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import torch
 
+from genoseq_kernels.rows import rows_like
+
 _SMALLEST_BLOCK, _WORTH_IT = 1024, 0.9
 
 
@@ -64,8 +66,8 @@ def forward(
     plan = make_plan(length, taps, mode)
     centre = centre_tap(taps, mode)
     filters = _with_skip(spectrum(k, plan.size) if filters is None else filters, skip, centre, plan.size)
-    y = torch.empty(u.shape, dtype=u.dtype, device=u.device)
-    convolved = u.new_empty(0) if gate_out is None else torch.empty_like(y)
+    y = rows_like(u)
+    convolved = u.new_empty(0) if gate_out is None else rows_like(u)
     for rows in _blocks(u):
         windows = _windows(u[rows], gate_in, rows, plan, left=plan.lead - centre)
         product = torch.fft.rfft(windows)
@@ -94,8 +96,8 @@ def backward(
     centre = centre_tap(taps, mode)
     filters = _with_skip(spectrum(k, plan.size), skip, centre, plan.size).conj_physical()
     correlation = torch.zeros_like(filters)
-    grad_u = torch.empty(u.shape, dtype=u.dtype, device=u.device)
-    grad_gate_in = None if gate_in is None else torch.empty_like(grad_u)
+    grad_u = rows_like(u)
+    grad_gate_in = None if gate_in is None else rows_like(u)
     for rows in _blocks(u):
         product = torch.fft.rfft(_windows(grad[rows], gate_out, rows, plan, left=centre))
         pieces = torch.fft.rfft(_pieces(u[rows], gate_in, rows, plan), n=plan.size)
@@ -111,7 +113,7 @@ def backward(
         k=grad_k,
         skip=None if skip is None else grad_k[:, centre].to(skip.dtype, copy=True),
         gate_in=grad_gate_in,
-        gate_out=None if gate_out is None else grad * convolved,
+        gate_out=None if gate_out is None else torch.mul(grad, convolved, out=rows_like(u)),
     )
 
 

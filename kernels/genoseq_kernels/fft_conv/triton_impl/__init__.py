@@ -17,6 +17,7 @@ from genoseq_kernels.fft_conv.reference import Gradients, centre_tap
 from genoseq_kernels.fft_conv.triton_impl import long_launch, short_launch
 from genoseq_kernels.fft_conv.triton_impl.plan import FULL, Cut, Plan, chosen, make_plan
 from genoseq_kernels.fft_conv.triton_impl.taps import Taps, dense
+from genoseq_kernels.rows import rows_like
 
 
 def forward(
@@ -32,9 +33,9 @@ def forward(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As `reference.forward`; `spectra` (D, F) is what `spectrum` gave, None to make it here."""
     cut = Cut.of(u.shape[-1], k.shape[-1], mode)
-    plan = plan or make_plan(cut.points, chosen(u.dtype, u.shape[-1]))
-    y = torch.empty(u.shape, dtype=u.dtype, device=u.device)
-    convolved = None if gate_out is None else torch.empty_like(y)
+    plan = plan or make_plan(cut.points, chosen(u))
+    y = rows_like(u)
+    convolved = None if gate_out is None else rows_like(u)
     launch = partial(short_launch.forward, cut) if plan.short else long_launch.forward
     with _device(u):
         launch(
@@ -65,9 +66,9 @@ def backward(
 ) -> Gradients:
     """As `reference.backward`; no spectrum is kept from the forward."""
     cut = Cut.of(u.shape[-1], k.shape[-1], mode)
-    plan = plan or make_plan(cut.points, chosen(u.dtype, u.shape[-1]), gradient=True)
-    grad_u = torch.empty(u.shape, dtype=u.dtype, device=u.device)
-    grad_gate_in = None if gate_in is None else torch.empty_like(grad_u)
+    plan = plan or make_plan(cut.points, chosen(u), gradient=True)
+    grad_u = rows_like(u)
+    grad_gate_in = None if gate_in is None else rows_like(u)
     launch = partial(short_launch.backward, cut) if plan.short else long_launch.backward
     with _device(u):
         grad_k = launch(
@@ -86,7 +87,7 @@ def backward(
         k=grad_k,
         skip=None if skip is None else grad_k[:, centre_tap(k.shape[-1], mode)].to(skip.dtype, copy=True),
         gate_in=grad_gate_in,
-        gate_out=None if gate_out is None else grad * convolved,
+        gate_out=None if gate_out is None else torch.mul(grad, convolved, out=rows_like(u)),
     )
 
 
@@ -107,7 +108,7 @@ def spectrum_size(taps: int, length: int, mode: str) -> int:
 
 def forward_workspace(u: torch.Tensor, k: torch.Tensor, mode: str, *, made: bool) -> int:
     """Bytes that `forward` takes beside its results; with `made` it makes the filters' spectrum itself."""
-    plan = make_plan(Cut.of(u.shape[-1], k.shape[-1], mode).points, chosen(u.dtype, u.shape[-1]))
+    plan = make_plan(Cut.of(u.shape[-1], k.shape[-1], mode).points, chosen(u))
     if plan.short:
         return 0
     return long_launch.workspace(plan, u.shape[0] + made, u.shape[1])
@@ -116,7 +117,7 @@ def forward_workspace(u: torch.Tensor, k: torch.Tensor, mode: str, *, made: bool
 def backward_workspace(grad: torch.Tensor, u: torch.Tensor, k: torch.Tensor, mode: str) -> int:
     """Bytes that `backward` takes beside its results."""
     cut = Cut.of(u.shape[-1], k.shape[-1], mode)
-    plan = make_plan(cut.points, chosen(u.dtype, u.shape[-1]), gradient=True)
+    plan = make_plan(cut.points, chosen(u), gradient=True)
     copies = sum(x.nbytes for x in (grad, u) if dense(x) is not x)
     if plan.short:
         return copies + short_launch.workspace(cut, plan, u.shape[0], k)

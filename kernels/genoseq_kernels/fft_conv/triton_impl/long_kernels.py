@@ -21,6 +21,7 @@ from genoseq_kernels.fft_conv.triton_impl.tiles import (
     load_filter,
     load_gated,
     positions,
+    row_end,
     row_tile_offsets,
     rows_as_stored,
     rows_as_tile,
@@ -99,6 +100,7 @@ def _columns_from_scratch(
 def sequence_columns(
     source, gate, scratch, scales, left, right,
     source_entry, source_channel, gate_entry, gate_channel, first, channels, length, radix, plane,
+    ROOM: tl.constexpr,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
     PARTS: tl.constexpr,
 ):  # fmt: skip
@@ -108,7 +110,9 @@ def sequence_columns(
     n, inside = positions(columns, radix, A, B, COLUMNS)
     source_offset = entry * source_entry + channel * source_channel
     gate_offset = entry * gate_entry + channel * gate_channel
-    x = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < length))
+    x = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < row_end(length, ROOM)))
+    if ROOM:
+        x = tl.where(n < length, x, 0.0)
     _columns_to_scratch(
         x, x, row, tile, columns, scratch, scales, left, right, radix, plane,
         A, C, B, COLUMNS, BLOCK, True, PARTS,
@@ -136,12 +140,13 @@ def filter_columns(
 @triton.jit
 def sequence_columns_back(
     scratch, scales, target, gate, second, factor, left, right,
-    gate_entry, gate_channel, factor_entry, factor_channel, first, channels, all_channels, length,
-    radix, plane,
+    target_entry, target_channel, gate_entry, gate_channel, factor_entry, factor_channel,
+    first, channels, length, radix, plane,
+    ROOM: tl.constexpr,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
     PARTS: tl.constexpr,
 ):  # fmt: skip
-    """Last pass of sequences: times gate to `target`, times factor to `second`, both contiguous."""
+    """Last pass of sequences: times gate to `target`, times factor to `second`, which lies as that does."""
     row, tile, columns = _column_tile(C, COLUMNS)
     entry, channel = (row // channels).to(tl.int64), (first + row % channels).to(tl.int64)
     x, _ = _columns_from_scratch(
@@ -150,7 +155,7 @@ def sequence_columns_back(
     )  # fmt: skip
     n, inside = positions(columns, radix, A, B, COLUMNS)
     store_gated(
-        x, (entry * all_channels + channel) * length, n, inside & (n < length), target,
+        x, entry * target_entry + channel * target_channel, n, inside & (n < row_end(length, ROOM)), target,
         gate, entry * gate_entry + channel * gate_channel,
         second, factor, entry * factor_entry + channel * factor_channel,
     )  # fmt: skip

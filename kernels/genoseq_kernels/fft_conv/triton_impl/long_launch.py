@@ -10,6 +10,7 @@ import torch
 from genoseq_kernels.fft_conv.triton_impl import long_kernels
 from genoseq_kernels.fft_conv.triton_impl.plan import Plan
 from genoseq_kernels.fft_conv.triton_impl.taps import Taps, strides
+from genoseq_kernels.rows import have_room
 
 SCRATCH_BYTES = 256 * 2**20
 """What the passes over a few channels write and read again, whatever D is.
@@ -121,7 +122,7 @@ def _columns(
     long_kernels.sequence_columns[(_tiles(plan) * x.shape[0] * count,)](
         x, gate, scratch.values, scratch.column_scales, *plan.column_tables(x.device),
         *strides(x), *strides(gate), first, count, x.shape[-1], plan.radix, plan.plane,
-        **column_options(plan),
+        ROOM=have_room(x, gate), **column_options(plan),
     )  # fmt: skip
 
 
@@ -135,12 +136,12 @@ def _columns_back(
     first: int,
     count: int,
 ) -> None:
-    entries, channels, length = target.shape
+    entries, _, length = target.shape
     factor = None if second is None else factor
     long_kernels.sequence_columns_back[(_tiles(plan) * entries * count,)](
         scratch.values, scratch.row_scales, target, gate, second, factor, *plan.column_tables(target.device),
-        *strides(gate), *strides(factor), first, count, channels, length, plan.radix, plan.plane,
-        **column_options(plan),
+        *strides(target), *strides(gate), *strides(factor), first, count, length, plan.radix, plan.plane,
+        ROOM=have_room(target, gate, second, factor), **column_options(plan),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from genoseq_kernels.fft_conv.triton_impl.transform import REST
+from genoseq_kernels.rows import ALIGNMENT, have_room
 
 MAX_LENGTH = 32 * 2**19
 MAX_SHORT_LENGTH = 32 * 2**6
@@ -75,10 +76,11 @@ def configurations(dtype: torch.dtype) -> tuple[Configuration, ...]:
     return FULL if dtype == torch.float32 else HALF
 
 
-def chosen(dtype: torch.dtype, length: int) -> Configuration:
+def chosen(u: torch.Tensor) -> Configuration:
     """The faster on an H100: a rule and not a timing at the first call, so that a resumed run computes the
     same numbers."""
-    return configurations(dtype)[0 if length % 16 == 0 and length <= 2**21 else 1]
+    aligned = u.shape[-1] % ALIGNMENT == 0 or have_room(u)
+    return configurations(u.dtype)[0 if aligned and u.shape[-1] <= 2**21 else 1]
 
 
 class Cut(NamedTuple):

@@ -93,7 +93,7 @@ def short_spectrum(
 @triton.jit
 def short_forward(
     u, k, skip, gate_in, gate_out, spectrum, y, convolved, left, right,
-    u_entry, u_channel, k_channel, in_entry, in_channel, out_entry, out_channel,
+    u_entry, u_channel, k_channel, in_entry, in_channel, out_entry, out_channel, y_entry, y_channel,
     entries, channels, length, windows, hop, lead, taps, centre, wrap, radix,
     WRAPPED: tl.constexpr, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
@@ -117,7 +117,7 @@ def short_forward(
         re, im = multiply(re, im, h_re, h_im)
         re, im = _back(re, im, left, right, radix, A, C, B, PARTS)
         store_gated(
-            re, (entry * channels + channel) * length, place, present & (n >= lead), y,
+            re, entry * y_entry + channel * y_channel, place, present & (n >= lead), y,
             gate_out, entry * out_entry + channel * out_channel, convolved, None, 0,
         )  # fmt: skip
 
@@ -126,7 +126,7 @@ def short_forward(
 def short_backward(
     grad, u, spectrum, skip, gate_in, gate_out, grad_u, grad_gate_in, near, far, left, right,
     grad_entry, grad_channel, u_entry, u_channel, in_entry, in_channel, out_entry, out_channel,
-    entries, channels, length, windows, hop, taps, centre, wrap, radix,
+    y_entry, y_channel, entries, channels, length, windows, hop, taps, centre, wrap, radix,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     """Gradients of u and gate_in, and of k summed over the entries of this program, a row of its own."""
@@ -154,7 +154,7 @@ def short_backward(
         re, im = multiply(g_re, g_im, h_re, -h_im)
         re, im = _back(re, im, left, right, radix, A, C, B, PARTS)
         store_gated(
-            re, (entry * channels + channel) * length, place, begun, grad_u, gate_in, in_offset,
+            re, entry * y_entry + channel * y_channel, place, begun, grad_u, gate_in, in_offset,
             grad_gate_in, u, u_offset,
         )  # fmt: skip
     re, im = _back(sum_re, sum_im, left, right, radix, A, C, B, PARTS)

@@ -30,7 +30,7 @@ def forward(
     entries, channels, length = u.shape
     short_kernels.short_forward[-(-channels // plan.width), _parts(entries * cut.windows)](
         u, taps.k, skip, gate_in, gate_out, spectra, y, convolved, *plan.column_tables(u.device),
-        *strides(u), taps.k.stride(0), *strides(gate_in), *strides(gate_out),
+        *strides(u), taps.k.stride(0), *strides(gate_in), *strides(gate_out), *strides(y),
         entries * cut.windows, channels, length, cut.windows, cut.hop, cut.lead,
         taps.number, taps.centre, taps.wrap, plan.radix, WRAPPED=taps.wrap > 0,
         **short_options(plan),
@@ -58,6 +58,7 @@ def backward(
     short_kernels.short_backward[-(-channels // plan.width), parts](
         grad, u, spectra, skip, gate_in, gate_out, grad_u, grad_gate_in, near, far,
         *plan.column_tables(u.device), *strides(grad), *strides(u), *strides(gate_in), *strides(gate_out),
+        *strides(grad_u),
         entries * cut.windows, channels, length, cut.windows, cut.hop,
         taps.number, taps.centre, taps.wrap, plan.radix, **short_options(plan),
     )  # fmt: skip
