@@ -70,8 +70,6 @@ def test_a_row_that_cannot_be_says_so(
     script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    if torch.cuda.is_available():
-        pytest.skip("Triton runs here")
     arguments = ["--size", "tiny", "--budget", "0", "--lengths", "300", "--rows", "triton,reference"]
     triton, reference = script("long_steps").main([*arguments, "trainer=cpu"])
     assert triton["note"].startswith("BackendUnavailable")

@@ -12,17 +12,11 @@ from genoseq_kernels.testing import assert_close, random_normal
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SHAPES = [(7,), (5, 3), (2, 3, 17), (997, 16), (1, 200, 256), (3, 5000)]
+needs_triton = pytest.mark.skipif(
+    not triton_runs(torch.empty(0, device=DEVICE)), reason="neither a GPU nor the interpreter"
+)
 by_each_backend = pytest.mark.parametrize(
-    "backend",
-    [
-        "reference",
-        pytest.param(
-            "triton",
-            marks=pytest.mark.skipif(
-                not triton_runs(torch.empty(0, device=DEVICE)), reason="neither a GPU nor the interpreter"
-            ),
-        ),
-    ],
+    "backend", ["reference", pytest.param("triton", marks=needs_triton)]
 )
 
 
@@ -58,18 +52,17 @@ def test_against_float64(backend, shape, dtype: torch.dtype, result: torch.dtype
         assert_close(coarse, other, what=what)
 
 
-def test_rows_that_do_not_lie_together() -> None:
+@by_each_backend
+def test_rows_that_do_not_lie_together(backend) -> None:
     x, weight, bias = inputs((4, 6, 32), torch.float32)
-    for backend in ("reference", "triton") if triton_runs(x) else ("reference",):
-        expected = run(lambda *args: layer_norm(*args), x.transpose(0, 1).contiguous(), weight, bias)
-        actual = run(lambda *args, b=backend: layer_norm(*args, backend=b), x.transpose(0, 1), weight, bias)
-        for one, other in zip(actual, expected, strict=True):
-            assert_close(one, other.double())
+    expected = run(lambda *args: layer_norm(*args), x.transpose(0, 1).contiguous(), weight, bias)
+    actual = run(lambda *args: layer_norm(*args, backend=backend), x.transpose(0, 1), weight, bias)
+    for one, other in zip(actual, expected, strict=True):
+        assert_close(one, other.double())
 
 
+@needs_triton
 def test_torch_rules_for_operators() -> None:
-    if not triton_runs(torch.empty(0, device=DEVICE)):
-        pytest.skip("neither a GPU nor the interpreter")
     from genoseq_kernels.layer_norm import operators
 
     x, weight, bias = (tensor.requires_grad_() for tensor in inputs((3, 20), torch.float32))

@@ -117,15 +117,22 @@ def pack(run, FIRST: tl.constexpr, STEP: tl.constexpr, K: tl.constexpr):
 
 @triton.jit
 def load_run(row, begin, length, exists, RUN: tl.constexpr):
-    """Positions from `begin` of rows, all (threads,), in float32, zero where there are none."""
+    """Positions from `begin` of rows, all (threads,), in float32, zero where there are none.
+
+    With `exists` None all are there: a row that is padded.
+    """
     WIDE: tl.constexpr = 128 // row.dtype.element_ty.primitive_bitwidth
     PIECE: tl.constexpr = WIDE if WIDE < RUN else RUN
     first = row + begin
     run = ()
     for piece in tl.static_range(RUN // PIECE):
         within = piece * PIECE + tl.arange(0, PIECE)[None, :]
-        mask = (begin[:, None] + within < length) & exists[:, None]
-        run = run + unpack(widen(tl.load(first[:, None] + within, mask=mask, other=0.0)))
+        if exists is None:
+            tile = tl.load(first[:, None] + within)
+        else:
+            mask = (begin[:, None] + within < length) & exists[:, None]
+            tile = tl.load(first[:, None] + within, mask=mask, other=0.0)
+        run = run + unpack(widen(tile))
     return run
 
 
@@ -145,14 +152,7 @@ def store_run(row, begin, length, exists, run, RUN: tl.constexpr):
 @triton.jit
 def load_shared(row, begin, RUN: tl.constexpr):
     """Of one row that all channels share, in float32; padded, so that no position is missing."""
-    WIDE: tl.constexpr = 128 // row.dtype.element_ty.primitive_bitwidth
-    PIECE: tl.constexpr = WIDE if WIDE < RUN else RUN
-    first = row + begin
-    run = ()
-    for piece in tl.static_range(RUN // PIECE):
-        within = piece * PIECE + tl.arange(0, PIECE)[None, :]
-        run = run + unpack(widen(tl.load(first[:, None] + within)))
-    return run
+    return load_run(row, begin, 0, None, RUN)
 
 
 @triton.jit
