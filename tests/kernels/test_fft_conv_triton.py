@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from genoseq_kernels import BackendUnavailable, fft_conv, filter_spectrum
 from genoseq_kernels.dispatch import triton_runs
 from genoseq_kernels.fft_conv import reference, triton_impl
-from genoseq_kernels.fft_conv.triton_impl import long_launch
+from genoseq_kernels.fft_conv.triton_impl import long_launch, short_launch
 from genoseq_kernels.fft_conv.triton_impl.plan import (
     FULL,
     HALF,
@@ -114,6 +114,11 @@ def test_short(mode: str, dtype: torch.dtype, configuration: Configuration) -> N
 @pytest.mark.parametrize("mode", MODES)
 def test_batch_in_several_programs_without_gates(mode: str) -> None:
     check(inputs(11, 2, 40, 40, torch.float32, gated=False), mode)
+
+
+def test_more_entries_than_a_grid_has_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(short_launch, "_MOST_PARTS", 2)
+    check(inputs(23, 1, 40, 40, torch.float32), "causal")
 
 
 @pytest.mark.parametrize("taps", [1, 100, 700])

@@ -12,6 +12,8 @@ from genoseq_kernels.fft_conv.triton_impl.taps import Taps, strides
 
 _ENTRIES_OF_A_PROGRAM = 8
 """Batch entries, or windows, that share one program's transform of the filter."""
+_MOST_PARTS = 65_535
+"""Programs along the second axis of a grid; each then takes more entries."""
 
 
 def forward(
@@ -93,4 +95,4 @@ def short_options(plan: Plan) -> dict[str, Any]:
 
 
 def _parts(entries: int) -> int:
-    return -(-entries // _ENTRIES_OF_A_PROGRAM)
+    return min(-(-entries // _ENTRIES_OF_A_PROGRAM), _MOST_PARTS)
