@@ -180,6 +180,7 @@ def column_options(plan: Plan) -> dict[str, Any]:
         "B": plan.inner,
         "COLUMNS": plan.columns,
         "BLOCK": plan.block,
+        "TURNS": _turns(plan, plan.pad * plan.inner * plan.width, plan.column_warps),
         "PARTS": plan.parts,
         "num_warps": plan.column_warps,
         "maxnreg": plan.column_registers,
@@ -194,8 +195,14 @@ def row_options(plan: Plan) -> dict[str, Any]:
         "BLOCK": plan.block,
         "Q": plan.row_radices[1],
         "C": plan.width,
+        "TURNS": _turns(plan, plan.columns * plan.block, plan.row_warps),
         "PARTS": plan.parts,
         "num_warps": plan.row_warps,
         "maxnreg": plan.row_registers,
         "num_stages": 1,
     }
+
+
+def _turns(plan: Plan, points: int, warps: int) -> int:
+    """Vectors of 16 bytes that a thread loads of a tile's real parts, 4 at most."""
+    return max(1, min(4, points * plan.scratch_dtype.itemsize // (16 * 32 * warps)))

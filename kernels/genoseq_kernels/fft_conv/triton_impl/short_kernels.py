@@ -27,7 +27,7 @@ from genoseq_kernels.fft_conv.triton_impl.transform import adjoint, load_matrix,
 def _tile(channels, radix, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
     """Channels (1, C, 1) of this program, positions (A, 1, B), and which of all (A, C, B) exist."""
     channel = tl.program_id(0).to(tl.int64) * C + tl.arange(0, C)[None, :, None]
-    n, inside = positions(0, radix, A, B, 1)
+    n, inside = positions(tl.arange(0, A), 0, radix, B, 1)
     return channel, n, inside & (channel < channels)
 
 
@@ -63,7 +63,8 @@ def _make_filter(
 @triton.jit
 def _load_filter(spectrum, skip, channel, channels, A: tl.constexpr, B: tl.constexpr):
     """Spectrum of a tile's filters, made before."""
-    re, im = load_complex_row(spectrum, channel, spectrum_offsets(0, A, B), channel < channels, A * B)
+    offsets = spectrum_offsets(0, A, B)
+    re, im = load_complex_row(spectrum, channel, 2 * A * B, offsets, channel < channels, A * B)
     return _add_skip(re, skip, channel, channels), im
 
 
@@ -87,7 +88,8 @@ def short_spectrum(
         k, None, left, right, channel, n, inside, k_channel, channels, taps, radix, centre, wrap,
         WRAPPED, A, C, B, PARTS,
     )  # fmt: skip
-    store_complex_row(re, im, spectrum, channel, spectrum_offsets(0, A, B), channel < channels, A * B)
+    offsets = spectrum_offsets(0, A, B)
+    store_complex_row(re, im, spectrum, channel, 2 * A * B, offsets, channel < channels, A * B)
 
 
 @triton.jit

@@ -14,11 +14,10 @@ from genoseq_kernels.fft_conv.triton_impl.transform import root
 
 
 @triton.jit
-def positions(
-    columns, radix, A: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr
-):  # columns is (1, C, 1)
-    """Position (A, C, B) of each number of a tile of columns, and whether its row is below the radix."""
-    a = tl.arange(0, A)[:, None, None]
+def positions(a, columns, radix, B: tl.constexpr, COLUMNS: tl.constexpr):
+    """Position (A, C, B) of each number of rows (A,) and columns (1, C, 1), and whether its row is below the
+    radix."""
+    a = a[:, None, None]
     b = tl.arange(0, B)[None, None, :]
     return (a * B + b) * COLUMNS + columns, a < radix
 
@@ -92,21 +91,55 @@ def spectrum_offsets(row, P: tl.constexpr, Q: tl.constexpr):
 
 
 @triton.jit
-def column_tile_offsets(
-    tile,
-    blocks,
-    A: tl.constexpr,
-    C: tl.constexpr,
-    B: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """Place in scratch of a tile of columns, (A * B // BLOCK, C * BLOCK), and which of it there is.
+def dealt(SIZE: tl.constexpr, TURNS: tl.constexpr, INNER: tl.constexpr = 1):
+    """0 to SIZE - 1, dealt out in TURNS: what stands SIZE // TURNS apart, and is loaded by one thread, are
+    neighbours of each other, INNER apart. `gathered` puts them side by side, so that the thread hands them on
+    as one vector."""
+    TURN: tl.constexpr = min(TURNS, SIZE // INNER)
+    place = tl.arange(0, SIZE)
+    turn, rest = place // (SIZE // TURN), place % (SIZE // TURN)
+    return (rest // INNER * TURN + turn) * INNER + rest % INNER
 
-    Scratch holds (blocks, COLUMNS, BLOCK) numbers, rows innermost: each pass reads and writes long runs.
+
+@triton.jit
+def gathered(x, TURNS: tl.constexpr, INNER: tl.constexpr = 1):
+    """A matrix whose rows are in the order of `dealt`, in order."""
+    SIZE: tl.constexpr = x.shape[0]
+    WIDTH: tl.constexpr = x.shape[1]
+    TURN: tl.constexpr = min(TURNS, SIZE // INNER)
+    x = tl.reshape(x, (TURN, SIZE // (TURN * INNER), INNER, WIDTH))
+    return tl.reshape(tl.permute(x, (1, 0, 2, 3)), (SIZE, WIDTH))
+
+
+@triton.jit
+def gathered_across(x, TURNS: tl.constexpr):
+    """A tile (A, C, B) whose rows are in the order of `dealt`, in order: neighbours also in a thread's registers,
+    where its vectors lie across the columns."""
+    A: tl.constexpr = x.shape[0]
+    C: tl.constexpr = x.shape[1]
+    B: tl.constexpr = x.shape[2]
+    if TURNS == 4:
+        x = tl.permute(tl.reshape(x, (2, 2, A // 4, C, B)), (2, 3, 4, 0, 1))
+        even, odd = tl.split(x)
+        first, third = tl.split(even)
+        second, fourth = tl.split(odd)
+        x = tl.join(tl.join(first, third), tl.join(second, fourth))
+        return tl.reshape(tl.permute(x, (0, 3, 4, 1, 2)), (A, C, B))
+    else:
+        return tl.reshape(gathered(tl.reshape(x, (A, C * B)), TURNS), (A, C, B))
+
+
+@triton.jit
+def column_tile_offsets(
+    tile, lines, C: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr
+):
+    """Place in scratch of the real parts of a tile of columns, a matrix of C * BLOCK columns; lines are blocks.
+
+    Scratch holds (blocks, COLUMNS // C, 2, C, BLOCK) numbers: a line is what a tile of columns and one of
+    rows have in common, its real parts and then its imaginary ones.
     """
-    block = tl.arange(0, A * B // BLOCK)[:, None]
-    return (block * COLUMNS + tile * C) * BLOCK + tl.arange(0, C * BLOCK)[None, :], block < blocks
+    run = tl.arange(0, C * BLOCK)[None, :]
+    return (lines[:, None] * (COLUMNS // C) + tile) * (2 * C * BLOCK) + run
 
 
 @triton.jit
@@ -124,10 +157,11 @@ def columns_as_tile(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, BLOCK:
 
 
 @triton.jit
-def row_tile_offsets(block, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr):
-    """Place in scratch of a block of rows, (P * Q // C, C * BLOCK): a line for each tile of columns."""
-    line = tl.arange(0, P * Q // C)[:, None]
-    return (block * (P * Q) + line * C) * BLOCK + tl.arange(0, C * BLOCK)[None, :]
+def row_tile_offsets(
+    block, lines, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr
+):
+    """Place in scratch of the real parts of a block of rows, (P * Q // C, C * BLOCK); lines are tiles."""
+    return (block * (P * Q // C) + lines[:, None]) * (2 * C * BLOCK) + tl.arange(0, C * BLOCK)[None, :]
 
 
 @triton.jit
@@ -149,20 +183,19 @@ def rows_of_block(block, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def load_complex_row(memory, row, offsets, inside, plane):
-    """Complex numbers of one row of scratch or spectra, whose two planes hold `plane` numbers each.
+def load_complex_row(memory, row, size, offsets, inside, apart):
+    """Complex numbers of one of rows of `size` numbers, imaginary parts `apart` from the real ones.
 
     `inside` is None where all is.
     """
-    start = memory + row.to(tl.int64) * (2 * plane)
+    start = memory + row.to(tl.int64) * size
     other = None if inside is None else 0.0
-    re = tl.load(start + offsets, inside, other).to(tl.float32)
-    return re, tl.load(start + plane + offsets, inside, other).to(tl.float32)
+    return tl.load(start + offsets, inside, other), tl.load(start + apart + offsets, inside, other)
 
 
 @triton.jit
-def store_complex_row(re, im, memory, row, offsets, inside, plane):
+def store_complex_row(re, im, memory, row, size, offsets, inside, apart):
     """The reverse of `load_complex_row`."""
-    start = memory + row.to(tl.int64) * (2 * plane)
+    start = memory + row.to(tl.int64) * size
     tl.store(start + offsets, re.to(memory.dtype.element_ty), inside)
-    tl.store(start + plane + offsets, im.to(memory.dtype.element_ty), inside)
+    tl.store(start + apart + offsets, im.to(memory.dtype.element_ty), inside)

@@ -200,7 +200,8 @@ def adjoint(
 
 @triton.jit
 def shrink(re, im, REAL: tl.constexpr, EACH: tl.constexpr = False):
-    """A tile (A, C, B) over its largest value, or with EACH that of each of C signals; and that value."""
+    """A tile (A, C, B) over a power of two not below its values, or with EACH those of each of C signals; and
+    that power."""
     size = tl.abs(re)
     if not REAL:
         size = tl.maximum(size, tl.abs(im))
@@ -208,8 +209,15 @@ def shrink(re, im, REAL: tl.constexpr, EACH: tl.constexpr = False):
         peak = tl.max(tl.max(size, axis=2, keep_dims=True), axis=0, keep_dims=True)
     else:
         peak = tl.max(size)
-    peak = tl.maximum(peak, 1e-30)
+    peak = power_of_two(peak)
     return re * (1 / peak), im * (1 / peak), peak
+
+
+@triton.jit
+def power_of_two(x):
+    """The least at or above x >= 0, 1e-30 and below 2**127: to scale by it rounds nothing."""
+    bits = tl.maximum(x, 1e-30).to(tl.int32, bitcast=True)
+    return ((bits + 0x7FFFFF) & 0x7F800000).to(tl.float32, bitcast=True)
 
 
 @triton.jit
