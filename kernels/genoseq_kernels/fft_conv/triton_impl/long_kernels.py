@@ -21,7 +21,6 @@ from genoseq_kernels.fft_conv.triton_impl.tiles import (
     columns_as_tile,
     dealt,
     gathered,
-    gathered_across,
     load_complex_row,
     load_filter,
     load_gated,
@@ -80,11 +79,9 @@ def _alike(re, im, scale):
 def _columns_to_scratch(
     re, im, row, tile, columns, scratch, scales, left, right, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    TURNS: tl.constexpr, REAL: tl.constexpr, PARTS: tl.constexpr,
+    REAL: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """From positions whose rows are in the order of `dealt`."""
     re, im, peak = shrink(re, im, REAL)
-    re, im = gathered_across(re, TURNS), gathered_across(im, TURNS)
     left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
     re, im = transform(re, im, left, right, radix, 1, A, C, B, REAL, PARTS)
     t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
@@ -135,7 +132,7 @@ def sequence_columns(
     """First pass of sequences times gate."""
     row, tile, columns = _column_tile(C, COLUMNS)
     entry, channel = (row // channels).to(tl.int64), (first + row % channels).to(tl.int64)
-    n, inside = positions(dealt(A, TURNS), columns, radix, B, COLUMNS)
+    n, inside = positions(columns, radix, A, B, COLUMNS)
     source_offset = entry * source_entry + channel * source_channel
     gate_offset = entry * gate_entry + channel * gate_channel
     x = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < row_end(length, ROOM)))
@@ -143,7 +140,7 @@ def sequence_columns(
         x = tl.where(n < length, x, 0.0)
     _columns_to_scratch(
         x, x, row, tile, columns, scratch, scales, left, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, TURNS, True, PARTS,
+        A, C, B, COLUMNS, BLOCK, True, PARTS,
     )  # fmt: skip
 
 
@@ -156,12 +153,12 @@ def filter_columns(
 ):  # fmt: skip
     """First pass of filters."""
     row, tile, columns = _column_tile(C, COLUMNS)
-    n, inside = positions(dealt(A, TURNS), columns, radix, B, COLUMNS)
+    n, inside = positions(columns, radix, A, B, COLUMNS)
     offset = (first + row).to(tl.int64) * k_channel
     re, im = load_filter(k, offset, n, inside, taps, radix * B * COLUMNS, centre, wrap, WRAPPED)
     _columns_to_scratch(
         re, im, row, tile, columns, scratch, scales, left, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, TURNS, not WRAPPED, PARTS,
+        A, C, B, COLUMNS, BLOCK, not WRAPPED, PARTS,
     )  # fmt: skip
 
 
@@ -181,7 +178,7 @@ def sequence_columns_back(
         row, tile, columns, scratch, scales, left, right, radix, plane,
         A, C, B, COLUMNS, BLOCK, TURNS, PARTS,
     )  # fmt: skip
-    n, inside = positions(tl.arange(0, A), columns, radix, B, COLUMNS)
+    n, inside = positions(columns, radix, A, B, COLUMNS)
     store_gated(
         x, entry * target_entry + channel * target_channel, n, inside & (n < row_end(length, ROOM)), target,
         gate, entry * gate_entry + channel * gate_channel,
@@ -201,7 +198,7 @@ def filter_columns_back(
         row, tile, columns, scratch, scales, left, right, radix, plane,
         A, C, B, COLUMNS, BLOCK, TURNS, PARTS,
     )  # fmt: skip
-    n, inside = positions(tl.arange(0, A), columns, radix, B, COLUMNS)
+    n, inside = positions(columns, radix, A, B, COLUMNS)
     offset = (first + row).to(tl.int64) * taps
     store_filter_gradient(re, im, offset, n, inside, taps, radix * B * COLUMNS, centre, wrap, near, far)
 

@@ -27,7 +27,7 @@ from genoseq_kernels.fft_conv.triton_impl.transform import adjoint, load_matrix,
 def _tile(channels, radix, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
     """Channels (1, C, 1) of this program, positions (A, 1, B), and which of all (A, C, B) exist."""
     channel = tl.program_id(0).to(tl.int64) * C + tl.arange(0, C)[None, :, None]
-    n, inside = positions(tl.arange(0, A), 0, radix, B, 1)
+    n, inside = positions(0, radix, A, B, 1)
     return channel, n, inside & (channel < channels)
 
 

@@ -14,10 +14,11 @@ from genoseq_kernels.fft_conv.triton_impl.transform import root
 
 
 @triton.jit
-def positions(a, columns, radix, B: tl.constexpr, COLUMNS: tl.constexpr):
-    """Position (A, C, B) of each number of rows (A,) and columns (1, C, 1), and whether its row is below the
-    radix."""
-    a = a[:, None, None]
+def positions(
+    columns, radix, A: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr
+):  # columns is (1, C, 1)
+    """Position (A, C, B) of each number of a tile of columns, and whether its row is below the radix."""
+    a = tl.arange(0, A)[:, None, None]
     b = tl.arange(0, B)[None, None, :]
     return (a * B + b) * COLUMNS + columns, a < radix
 
@@ -109,24 +110,6 @@ def gathered(x, TURNS: tl.constexpr, INNER: tl.constexpr = 1):
     TURN: tl.constexpr = min(TURNS, SIZE // INNER)
     x = tl.reshape(x, (TURN, SIZE // (TURN * INNER), INNER, WIDTH))
     return tl.reshape(tl.permute(x, (1, 0, 2, 3)), (SIZE, WIDTH))
-
-
-@triton.jit
-def gathered_across(x, TURNS: tl.constexpr):
-    """A tile (A, C, B) whose rows are in the order of `dealt`, in order: neighbours also in a thread's registers,
-    where its vectors lie across the columns."""
-    A: tl.constexpr = x.shape[0]
-    C: tl.constexpr = x.shape[1]
-    B: tl.constexpr = x.shape[2]
-    if TURNS == 4:
-        x = tl.permute(tl.reshape(x, (2, 2, A // 4, C, B)), (2, 3, 4, 0, 1))
-        even, odd = tl.split(x)
-        first, third = tl.split(even)
-        second, fourth = tl.split(odd)
-        x = tl.join(tl.join(first, third), tl.join(second, fourth))
-        return tl.reshape(tl.permute(x, (0, 3, 4, 1, 2)), (A, C, B))
-    else:
-        return tl.reshape(gathered(tl.reshape(x, (A, C * B)), TURNS), (A, C, B))
 
 
 @triton.jit
