@@ -70,11 +70,14 @@ def resources(length: int, dtype_name: str, only: str) -> Iterator[Row]:
     dtype = getattr(torch, dtype_name)
     for configuration in [chosen(torch.empty(1, length, dtype=dtype))] if only else configurations(dtype):
         for name, options_of in short if length <= MAX_SHORT_LENGTH else long:
-            plan = make_plan(length, configuration, gradient=name in ("short_backward", "gradient_rows"))
+            plan = make_plan(
+                length, configuration, gradient=name in ("short_backward", "gradient_rows"), several=True
+            )
             kernel = getattr(short_kernels if plan.short else long_kernels, name)
             constants = dict(options_of(plan))
             launch = {option: constants.pop(option) for option in ("num_warps", "num_stages", "maxnreg")}
-            constants |= {flag: True for flag in ("WRAPPED", "ROOM") if flag in kernel.arg_names}
+            flags = {"WRAPPED": True, "ROOM": True, "ALONE": False}
+            constants |= {flag: value for flag, value in flags.items() if flag in kernel.arg_names}
             signature = signature_of(kernel.arg_names, dtype_name)
             if dtype_name == "float32":
                 constants |= {name: None for name, kind in signature.items() if "scales" in name}

@@ -33,7 +33,7 @@ def forward(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As `reference.forward`; `spectra` (D, F) is what `spectrum` gave, None to make it here."""
     cut = Cut.of(u.shape[-1], k.shape[-1], mode)
-    plan = plan or make_plan(cut.points, chosen(u))
+    plan = plan or make_plan(cut.points, chosen(u), several=len(u) > 1)
     y = rows_like(u)
     convolved = None if gate_out is None else rows_like(u)
     launch = partial(short_launch.forward, cut) if plan.short else long_launch.forward
@@ -66,7 +66,7 @@ def backward(
 ) -> Gradients:
     """As `reference.backward`; no spectrum is kept from the forward."""
     cut = Cut.of(u.shape[-1], k.shape[-1], mode)
-    plan = plan or make_plan(cut.points, chosen(u), gradient=True)
+    plan = plan or make_plan(cut.points, chosen(u), gradient=True, several=len(u) > 1)
     grad_u = rows_like(u)
     grad_gate_in = None if gate_in is None else rows_like(u)
     launch = partial(short_launch.backward, cut) if plan.short else long_launch.backward
@@ -108,7 +108,7 @@ def spectrum_size(taps: int, length: int, mode: str) -> int:
 
 def forward_workspace(u: torch.Tensor, k: torch.Tensor, mode: str, *, made: bool) -> int:
     """Bytes that `forward` takes beside its results; with `made` it makes the filters' spectrum itself."""
-    plan = make_plan(Cut.of(u.shape[-1], k.shape[-1], mode).points, chosen(u))
+    plan = make_plan(Cut.of(u.shape[-1], k.shape[-1], mode).points, chosen(u), several=len(u) > 1)
     if plan.short:
         return 0
     return long_launch.workspace(plan, u.shape[0] + made, u.shape[1])
@@ -117,7 +117,7 @@ def forward_workspace(u: torch.Tensor, k: torch.Tensor, mode: str, *, made: bool
 def backward_workspace(grad: torch.Tensor, u: torch.Tensor, k: torch.Tensor, mode: str) -> int:
     """Bytes that `backward` takes beside its results."""
     cut = Cut.of(u.shape[-1], k.shape[-1], mode)
-    plan = make_plan(cut.points, chosen(u), gradient=True)
+    plan = make_plan(cut.points, chosen(u), gradient=True, several=len(u) > 1)
     copies = sum(x.nbytes for x in (grad, u) if dense(x) is not x)
     if plan.short:
         return copies + short_launch.workspace(cut, plan, u.shape[0], k)

@@ -48,7 +48,7 @@ _LIFT = tl.constexpr(4.0)
 _jit = partial(
     triton.jit, do_not_specialize_on_alignment=["first", "channels", "entries", "radix", "blocks", "rows"]
 )
-"""Of kernels that are launched: what these integers are divided by tells nothing, and would compile them again."""
+"""Of kernels that are launched: what divides these integers tells nothing, and would compile them again."""
 
 
 @triton.jit
@@ -273,9 +273,7 @@ def _kept(x, PARTS: tl.constexpr):
 
 
 @triton.jit
-def _load_spectrum(
-    spectrum, channel, block, rows, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr
-):
+def _load_spectrum(spectrum, channel, block, rows, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr):
     """Tile of a filter's spectrum, made before, and what to multiply it by."""
     index = rows_of_block(block, BLOCK)
     size = rows * (P * Q)
@@ -324,17 +322,20 @@ def filter_rows(
 def sequence_rows(
     scratch, column_scales, row_scales, filters, filter_scales, spectrum, skip, left, right,
     first, channels, entries, blocks, rows,
+    ALONE: tl.constexpr,
     P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, TURNS: tl.constexpr,
     PARTS: tl.constexpr,
 ):  # fmt: skip
     """Second pass of the sequences of a channel, in place: to frequencies, times the filter's, and back.
 
+    ALONE says that there is one entry.
+
     The filter's spectrum is that of `spectrum` where it is given, else of the filters in scratch memory.
     """
     channel, block = _row_tile(blocks)
     plane = blocks * (BLOCK * P * Q)
-    # Loaded while the filter is transformed.
-    tile = _load_rows(channel, block, scratch, column_scales, plane, P, BLOCK, Q, C, TURNS)
+    if ALONE:  # loaded while the filter is transformed
+        tile = _load_rows(channel, block, scratch, column_scales, plane, P, BLOCK, Q, C, TURNS)
     left, right = _row_matrices(left, right, P, Q, PARTS)
     if spectrum is None:
         taps = _load_rows(channel, block, filters, filter_scales, plane, P, BLOCK, Q, C, TURNS)
@@ -345,9 +346,9 @@ def sequence_rows(
     h_re, h_im, h_factor = _with_skip(h_re, h_im, h_factor, skip, first + channel, PARTS)
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
         row = entry * channels + channel
+        if not ALONE:
+            tile = _load_rows(row, block, scratch, column_scales, plane, P, BLOCK, Q, C, TURNS)
         re, im, factor = _rows_forward(tile, left, right, P, BLOCK, Q, C, TURNS, PARTS)
-        if entry + 1 < entries:
-            tile = _load_rows(row + channels, block, scratch, column_scales, plane, P, BLOCK, Q, C, TURNS)
         re, im = multiply(_kept(re, PARTS), _kept(im, PARTS), h_re, h_im)
         _rows_back(
             re, im, factor * h_factor, row, block, scratch, row_scales, left, right, plane,
@@ -360,6 +361,7 @@ def gradient_rows(
     scratch, column_scales, gradients, gradient_column_scales, gradient_row_scales,
     filters, filter_column_scales, filter_row_scales, skip, left, right,
     first, channels, entries, blocks, rows,
+    ALONE: tl.constexpr,
     P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr, TURNS: tl.constexpr,
     PARTS: tl.constexpr,
 ):  # fmt: skip
@@ -369,7 +371,8 @@ def gradient_rows(
     plane = blocks * (BLOCK * P * Q)
     size = tl.sqrt(tl.cast(rows * (P * Q), tl.float32))
     taps = _load_rows(channel, block, filters, filter_column_scales, plane, P, BLOCK, Q, C, TURNS)
-    outer = _load_rows(channel, block, gradients, gradient_column_scales, plane, P, BLOCK, Q, C, TURNS)
+    if ALONE:
+        outer = _load_rows(channel, block, gradients, gradient_column_scales, plane, P, BLOCK, Q, C, TURNS)
     left, right = _row_matrices(left, right, P, Q, PARTS)
     h_re, h_im, h_factor = _rows_forward(taps, left, right, P, BLOCK, Q, C, TURNS, PARTS)
     h_re, h_im, h_factor = _with_skip(h_re, h_im, h_factor * size, skip, first + channel, PARTS)
@@ -377,7 +380,10 @@ def gradient_rows(
     sum_im = tl.zeros((P, BLOCK, Q), tl.float32)
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
         row = entry * channels + channel
-        tile = _load_rows(row, block, scratch, column_scales, plane, P, BLOCK, Q, C, TURNS)
+        if ALONE:
+            tile = _load_rows(row, block, scratch, column_scales, plane, P, BLOCK, Q, C, TURNS)
+        else:
+            outer = _load_rows(row, block, gradients, gradient_column_scales, plane, P, BLOCK, Q, C, TURNS)
         g_re, g_im, g_factor = _rows_forward(outer, left, right, P, BLOCK, Q, C, TURNS, PARTS)
         g_re, g_im = _kept(g_re, PARTS), _kept(g_im, PARTS)
         re, im = multiply(g_re, g_im, h_re, -h_im)
@@ -385,10 +391,8 @@ def gradient_rows(
             re, im, g_factor * h_factor, row, block, gradients, gradient_row_scales, left, right, plane,
             P, BLOCK, Q, C, PARTS,
         )  # fmt: skip
-        if entry + 1 < entries:
-            outer = _load_rows(
-                row + channels, block, gradients, gradient_column_scales, plane, P, BLOCK, Q, C, TURNS
-            )
+        if not ALONE:
+            tile = _load_rows(row, block, scratch, column_scales, plane, P, BLOCK, Q, C, TURNS)
         re, im, factor = _rows_forward(tile, left, right, P, BLOCK, Q, C, TURNS, PARTS)
         re, im = multiply(g_re.to(tl.float32), g_im.to(tl.float32), re, -im)
         factor *= g_factor * size

@@ -61,7 +61,7 @@ def forward(
             filters and filters.column_scales,
             None if spectra is None else spectra[first : first + count],
             skip, *plan.row_tables(u.device), first, count, entries, plan.blocks, plan.rows,
-            **row_options(plan),
+            ALONE=entries == 1, **row_options(plan),
         )  # fmt: skip
         _columns_back(plan, sequences, y, gate_out, convolved, None, first, count)
 
@@ -89,7 +89,8 @@ def backward(
         _columns(plan, grad, gate_out, gradients, first, count)
         long_kernels.gradient_rows[(plan.blocks * count,)](
             sequences.values, sequences.column_scales, *gradients, *filters, skip,
-            *plan.row_tables(u.device), first, count, entries, plan.blocks, plan.rows, **row_options(plan),
+            *plan.row_tables(u.device), first, count, entries, plan.blocks, plan.rows, ALONE=entries == 1,
+            **row_options(plan),
         )  # fmt: skip
         _columns_back(plan, gradients, grad_u, gate_in, grad_gate_in, u, first, count)
         long_kernels.filter_columns_back[(_tiles(plan) * count,)](

@@ -49,14 +49,15 @@ class Configuration(NamedTuple):
     Attributes:
         parts: float16 numbers that a factor of a product is made of: 2 for float32, 1 for 16-bit types.
         columns: tile of the first and last pass.
-        rows: tile of the second pass, and of short lengths.
-        gradient_rows: the same in the backward, which holds more of them at a time.
+        rows: tile of the second pass, up to rows of 1,024 points, of one batch entry.
+        large: tile of longer rows, of several entries, whose filter stays in registers beside them, and of
+            short lengths.
     """
 
     parts: int
     columns: Tile
     rows: Tile
-    gradient_rows: Tile
+    large: Tile
 
 
 FULL = (
@@ -64,8 +65,8 @@ FULL = (
     Configuration(2, Tile(4096, 8), Tile(2048, 4), Tile(2048, 4)),
 )
 HALF = (
-    Configuration(1, Tile(8192, 8, 128), Tile(2048, 4, 168), Tile(2048, 4)),
-    Configuration(1, Tile(4096, 8), Tile(2048, 4), Tile(2048, 4)),
+    Configuration(1, Tile(8192, 8, 128), Tile(1024, 1), Tile(2048, 4)),
+    Configuration(1, Tile(4096, 8), Tile(1024, 1), Tile(2048, 4)),
 )
 """For rows that start at 16 bytes and transforms of 32 x 32 points; and for others, whose many addresses or
 large matrices do not fit the first's registers."""
@@ -182,12 +183,15 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def make_plan(length: int, configuration: Configuration, *, gradient: bool = False) -> Plan:
-    """The smallest transform of at least `length` <= `MAX_LENGTH` points, forward or for the gradient."""
+def make_plan(
+    length: int, configuration: Configuration, *, gradient: bool = False, several: bool = False
+) -> Plan:
+    """The smallest transform of at least `length` <= `MAX_LENGTH` points, forward or for the gradient, of one
+    batch entry or of several."""
     assert 1 <= length <= MAX_LENGTH
     if length > MAX_SHORT_LENGTH:
-        return long_plan(length, max(9, _exponent(length)), configuration, gradient=gradient)
-    tile = configuration.gradient_rows if gradient else configuration.rows
+        return long_plan(length, max(9, _exponent(length)), configuration, gradient=gradient, several=several)
+    tile = configuration.large
     exponent = max(4, _exponent(length))
     radix = -(-length // 2**exponent)
     pad = max(16, _power_of_two(radix))
@@ -207,14 +211,18 @@ def make_plan(length: int, configuration: Configuration, *, gradient: bool = Fal
     )
 
 
-def long_plan(length: int, exponent: int, configuration: Configuration, *, gradient: bool = False) -> Plan:
+def long_plan(
+    length: int, exponent: int, configuration: Configuration, *, gradient: bool = False, several: bool = False
+) -> Plan:
     """Three passes over radix * 2**exponent points, for any length up to 32 * 2**exponent."""
     inner, p, q = _LONG_RADICES[exponent]
-    columns, rows = configuration.columns, configuration.rows
-    if gradient:
-        rows = configuration.gradient_rows
+    columns = configuration.columns
+    rows = configuration.large if several or p * q > 1024 else configuration.rows
     width = max(1, columns.points // (32 * inner))
-    block = max(1, min(rows.points // (p * q), max(16, inner)))
+    # A row of less than 32 bytes a tile of columns, or of more than one warp's registers in the backward, is
+    # read faster with its neighbour.
+    least = 2 if p * q <= 1024 and (width < 16 or gradient) else 1
+    block = min(max(rows.points // (p * q), least), max(16, inner))
     return Plan(
         parts=configuration.parts,
         radix=-(-length // 2**exponent),

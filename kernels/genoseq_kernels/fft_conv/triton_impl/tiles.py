@@ -113,10 +113,8 @@ def gathered(x, TURNS: tl.constexpr, INNER: tl.constexpr = 1):
 
 
 @triton.jit
-def column_tile_offsets(
-    tile, lines, C: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr
-):
-    """Place in scratch of the real parts of a tile of columns, a matrix of C * BLOCK columns; lines are blocks.
+def column_tile_offsets(tile, lines, C: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr):
+    """Place in scratch of the real parts of a tile of columns, (lines, C * BLOCK); lines are blocks.
 
     Scratch holds (blocks, COLUMNS // C, 2, C, BLOCK) numbers: a line is what a tile of columns and one of
     rows have in common, its real parts and then its imaginary ones.
@@ -140,9 +138,7 @@ def columns_as_tile(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, BLOCK:
 
 
 @triton.jit
-def row_tile_offsets(
-    block, lines, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr
-):
+def row_tile_offsets(block, lines, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr, C: tl.constexpr):
     """Place in scratch of the real parts of a block of rows, (P * Q // C, C * BLOCK); lines are tiles."""
     return (block * (P * Q // C) + lines[:, None]) * (2 * C * BLOCK) + tl.arange(0, C * BLOCK)[None, :]
 
