@@ -1,4 +1,4 @@
-"""`exponential_window_` beside torch, eager and compiled, each of which makes the window and multiplies by it.
+"""`exponential_window_` beside torch, eager and compiled, which make the window, then multiply.
 
 python kernels/bench/exponential_window.py [--size gpu|cpu|tiny] [--cases WORD] [--contestants WORD]
 """

@@ -42,7 +42,10 @@ def inputs(*shape: int, dtype: torch.dtype = torch.float32) -> tuple[torch.Tenso
 
 
 def in_rows(x: torch.Tensor) -> torch.Tensor:
-    return empty_rows(x.shape, x).copy_(x)
+    """In rows with room, NaN there."""
+    rows = empty_rows(x.shape, x)
+    rows.as_strided((rows.untyped_storage().nbytes() // x.element_size(),), (1,)).fill_(float("nan"))
+    return rows.copy_(x)
 
 
 def by_positions(x: torch.Tensor) -> torch.Tensor:
@@ -50,13 +53,10 @@ def by_positions(x: torch.Tensor) -> torch.Tensor:
 
 
 def check(
-    backend: Any,
-    x: torch.Tensor,
-    remains: torch.Tensor,
-    t: torch.Tensor,
-    layout: Callable[[torch.Tensor], torch.Tensor] = torch.clone,
+    backend: Any, tensors: tuple[torch.Tensor, ...], layout: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
     """In place, on a copy in some layout, which the gradient has as well."""
+    x, remains, t = tensors
     grad = random_normal(*x.shape, seed=1, dtype=x.dtype, device=DEVICE)
     window = 1 + SCALE * remains.double()[:, None] ** t.double()
     leaf = x.detach().requires_grad_()
@@ -71,14 +71,14 @@ def check(
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("length", LENGTHS)
 def test_against_float64(backend: str, length: int, dtype: torch.dtype) -> None:
-    check(backend, *inputs(1, 5, length, dtype=dtype))
+    check(backend, inputs(1, 5, length, dtype=dtype), torch.clone)
 
 
 @by_each_backend
 @pytest.mark.parametrize("layout", [in_rows, by_positions])
 @pytest.mark.parametrize("length", [63, 1000, 1040])
 def test_layouts(backend: str, length: int, layout: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    check(backend, *inputs(3, 9, length), layout=layout)
+    check(backend, inputs(3, 9, length), layout)
 
 
 @needs_triton
@@ -95,6 +95,7 @@ def test_rows_are_written_with_their_room_and_no_further() -> None:
 
 
 @by_each_backend
+@pytest.mark.filterwarnings("ignore:divide by zero")  # of the interpreter: a GPU's logarithm of 0 is -inf
 def test_where_nothing_remains(backend: Any) -> None:
     x, remains, t = inputs(1, 2, 70)
     y = exponential_window_(x.clone(), remains * 0, t, SCALE, backend=backend)
@@ -117,15 +118,17 @@ def test_offsets_beyond_32_bits(backend: Any) -> None:
 def test_memory(backend: Any) -> None:
     """By Triton nothing beside the gradient; in plain torch the window, which the gradient then lies in."""
     x, remains, t = inputs(1, 4, 65536)
-    leaf = x.requires_grad_()
+    leaf, grad = x.requires_grad_(), random_normal(*x.shape, seed=1, device=DEVICE)
     made = leaf.clone()
     with LiveBytes(WORKSPACES) as watch:
+        watch.watch([leaf, grad, made, remains, t])
+        given = watch.live[DEVICE]
         y = exponential_window_(made, remains, t, SCALE, backend=backend)
-        forward = watch.peak[DEVICE]
-        (grad,) = torch.autograd.grad(y, leaf, torch.ones_like(x))
-    assert grad.shape == x.shape
-    assert forward == (x.nbytes if backend == "reference" else 0)
-    assert watch.peak[DEVICE] == 2 * x.nbytes
+        assert watch.peak[DEVICE] - given == (x.nbytes if backend == "reference" else 0)
+        assert watch.live[DEVICE] == given
+        (grad_x,) = torch.autograd.grad(y, leaf, grad)
+        assert grad_x.shape == x.shape
+        assert watch.peak[DEVICE] - given == x.nbytes
     assert watch.undeclared == set()
 
 
@@ -140,6 +143,7 @@ def test_torch_rules_for_operators(room: bool) -> None:
 
 
 @by_each_backend
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated")  # the compiler's own doing
 def test_under_compile(backend: Any) -> None:
     x, remains, t = inputs(1, 3, 50)
 
@@ -173,7 +177,7 @@ def test_the_kernel_compiles_for_hopper() -> None:
     for line in lines:
         registers, stack, shared = map(int, line.split())
         # Of numbers in whole vectors, none goes through shared memory.
-        assert (registers <= 64, stack, shared) == (True, 0, 0)
+        assert (registers <= 80, stack, shared) == (True, 0, 0)
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ def exponential_window_(
     """
     if x.dim() != 3 or remains.shape != x.shape[1:2] or t.shape != x.shape[2:]:
         raise ValueError(
-            f"exponential_window_: x {tuple(x.shape)}, remains {tuple(remains.shape)} and t {tuple(t.shape)}; "
+            f"exponential_window_: x {tuple(x.shape)}, remains {tuple(remains.shape)}, t {tuple(t.shape)}; "
             "wanted (B, C, L), (C,) and (L,)."
         )
     available = _available(x, remains, t)
@@ -79,6 +79,7 @@ def _implementation(backend: str) -> Any:
 
 
 def _available(x: torch.Tensor, remains: torch.Tensor, t: torch.Tensor) -> tuple[str, ...]:
+    dtypes_fit = all(tensor.dtype in _DTYPES for tensor in (x, remains, t))
     # Numbers that share a place would be changed more than once; torch refuses them.
-    fits = all(tensor.dtype in _DTYPES for tensor in (x, remains, t)) and x.numel() > 0 and 0 not in x.stride()
-    return with_triton(x) if fits and triton_runs(x) else ("reference",)
+    apart = x.numel() > 0 and 0 not in x.stride()
+    return with_triton(x) if dtypes_fit and apart and triton_runs(x) else ("reference",)

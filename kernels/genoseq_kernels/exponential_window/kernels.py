@@ -26,10 +26,13 @@ def window(
     end = (length + 15) // 16 * 16 if ROOM else length
     inside = (channel < channels) & (position < end)
     values = tl.load(x + entry * x_entry + channel * x_channel + position * x_position, inside, other=0.0)
+    values = values.to(tl.float32)
+    if ROOM:
+        values = tl.where(position < length, values, 0.0)
     left = tl.load(remains + channel, channel < channels, other=1.0).to(tl.float32)
     # Finite where nothing remains: at time 0 all is there.
     rate = tl.maximum(tl.log2(left), -1e38)
     time = tl.load(t + position, position < length, other=0.0).to(tl.float32)
-    result = values.to(tl.float32) * (1 + scale * tl.exp2(rate * time))
+    result = values * (1 + scale * tl.exp2(rate * time))
     place = y + entry * y_entry + channel * y_channel + position * y_position
     tl.store(place, result.to(y.dtype.element_ty), inside)

@@ -1,4 +1,4 @@
-"""The Triton path of `exponential_window_` as operators, so that torch.compile and plans see one node each."""
+"""The Triton path of `exponential_window_` as operators, each one node for torch.compile and plans."""
 
 from __future__ import annotations
 

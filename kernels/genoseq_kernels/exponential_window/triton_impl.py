@@ -9,7 +9,7 @@ from genoseq_kernels.exponential_window import kernels
 from genoseq_kernels.rows import have_room
 
 OPTIONS = {"CHANNELS": 4, "SPAN": 1024, "num_warps": 4}
-"""In float32, eight vectors of 16 bytes a thread, under way at once; times are read once for four channels."""
+"""In float32, eight vectors of 16 bytes a thread, under way at once; times are read once for four rows."""
 
 
 def window(
