@@ -7,15 +7,14 @@ Source: Poli et al. 2023, "Hyena Hierarchy", section 3.3; Nguyen et al. 2023, "H
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from genoseq.nn.projection import to_channels
 from genoseq.nn.tiling import tiled
+from genoseq_kernels import exponential_window_
 
 _FAST_DECAY, _SLOW_DECAY, _DECAY_TARGET, _SHIFT = 0.3, 1.5, 1e-2, 0.05
 
@@ -104,26 +103,8 @@ class ExponentialModulation(nn.Module):
 
         Over 0.05 the window is one and an exponential: one pass does both.
         """
-        windowed: torch.Tensor = _Windowed.apply(taps, torch.exp(-self.deltas.abs()).mT, t.mT)
-        return windowed
-
-
-class _Windowed(torch.autograd.Function):
-    """taps (1, C, L) times 1 + remains ** t / 0.05, remains (1, C, 1) and t (1, 1, L); the window is made
-    again for the gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, taps: torch.Tensor, remains: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(remains, t)
-        ctx.mark_dirty(taps)
-        return taps.addcmul_(taps, torch.pow(remains, t), value=1 / _SHIFT)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        (grad,) = grads
-        window = torch.pow(*ctx.saved_tensors)
-        return torch.addcmul(grad, grad, window, value=1 / _SHIFT, out=window), None, None
+        remains = torch.exp(-self.deltas.abs()).flatten()
+        return exponential_window_(taps, remains, t.flatten(), scale=1 / _SHIFT)
 
 
 class HyenaFilter(nn.Module):

@@ -2,6 +2,7 @@
 
 from genoseq_kernels.causal_conv1d import causal_conv1d, causal_conv1d_update
 from genoseq_kernels.dispatch import Backend, BackendUnavailable
+from genoseq_kernels.exponential_window import exponential_window_
 from genoseq_kernels.fft_conv import fft_conv, filter_spectrum
 from genoseq_kernels.fft_conv.sparse import FrequencyPattern, sparse_fft_conv
 from genoseq_kernels.layer_norm import layer_norm
@@ -14,6 +15,7 @@ __all__ = [
     "FrequencyPattern",
     "causal_conv1d",
     "causal_conv1d_update",
+    "exponential_window_",
     "fft_conv",
     "filter_spectrum",
     "layer_norm",
