@@ -18,12 +18,19 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import genoseq
 from genoseq.inference.devices import pick_device
 from genoseq.inference.outputs import atomic_file
-from genoseq_kernels import Backend, BackendUnavailable, causal_conv1d, fft_conv, selective_scan, ssd
+from genoseq_kernels import (
+    Backend,
+    BackendUnavailable,
+    causal_conv1d,
+    fft_conv,
+    layer_norm,
+    selective_scan,
+    ssd,
+)
+from genoseq_kernels.dispatch import with_triton
 
 _PACKAGES = ("torch", "triton", "lightning", "hydra-core", "numpy", "pandas", "pyfaidx", "wandb")
 _DTYPES = (torch.float32, torch.bfloat16)
-# In the order in which `auto` takes them.
-_BACKENDS: tuple[Backend, ...] = ("reference", "triton")
 
 
 def run(config: DictConfig) -> None:
@@ -85,12 +92,18 @@ def _call_ssd(like: torch.Tensor, backend: Backend) -> None:
     ssd(x, dt, like.new_empty(2, dtype=torch.float32), B, B, backend=backend)
 
 
+def _call_layer_norm(like: torch.Tensor, backend: Backend) -> None:
+    x = like.new_empty(4, 64)
+    layer_norm(x, x[0], x[0], backend=backend)
+
+
 _Call = Callable[[torch.Tensor, Backend], None]
 _OPERATORS: dict[str, _Call] = {
     "fft_conv": _call_fft_conv,
     "causal_conv1d": _call_causal_conv1d,
     "selective_scan": _call_selective_scan,
     "ssd": _call_ssd,
+    "layer_norm": _call_layer_norm,
 }
 
 
@@ -101,13 +114,12 @@ def _backends(call: _Call) -> dict[str, str]:
     """
     device = pick_device("auto")
     with FakeTensorMode():
+        likes = [torch.empty(0, device=device, dtype=dtype) for dtype in _DTYPES]
         return {
-            f"{device}, {str(dtype).removeprefix('torch.')}": ", ".join(
-                backend
-                for backend in _BACKENDS
-                if _runs(call, torch.empty(0, device=device, dtype=dtype), backend)
+            f"{device}, {str(like.dtype).removeprefix('torch.')}": ", ".join(
+                backend for backend in with_triton(like) if _runs(call, like, backend)
             )
-            for dtype in _DTYPES
+            for like in likes
         }
 
 

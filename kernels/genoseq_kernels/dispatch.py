@@ -45,8 +45,11 @@ def choose_backend(
     return requested
 
 
-def with_triton(like: torch.Tensor) -> tuple[str, ...]:
-    """Backends of an operator whose Triton kernels take this tensor, the fastest first."""
+def with_triton(like: torch.Tensor) -> tuple[Backend, ...]:
+    """Backends of an operator whose Triton kernels take this tensor, the fastest first.
+
+    Interpreted kernels on the CPU are there to be tested.
+    """
     return ("triton", "reference") if like.is_cuda else ("reference", "triton")
 
 

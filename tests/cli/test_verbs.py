@@ -270,9 +270,10 @@ def test_info(capsys, tmp_path):
     for text in ("versions", torch.__version__, "cpu", "fft_conv", "reference"):
         assert text in page
     operators = json.loads(out.read_text())["operators"]
-    assert set(operators) == {"fft_conv", "causal_conv1d", "selective_scan", "ssd"}
+    assert set(operators) == {"fft_conv", "causal_conv1d", "selective_scan", "ssd", "layer_norm"}
+    first = "triton" if torch.cuda.is_available() else "reference"
     for backends in operators.values():
-        assert all(found.startswith("reference") for found in backends.values())
+        assert all(found.startswith(first) for found in backends.values())
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs
+from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs, with_triton
 from genoseq_kernels.layer_norm import reference
 
 LARGEST_WIDTH = 8192
@@ -54,5 +54,4 @@ def layer_norm(
 
 def _available(x: torch.Tensor, dtype: torch.dtype) -> tuple[str, ...]:
     fits = x.dtype in _DTYPES and dtype in _DTYPES and x.shape[-1] <= LARGEST_WIDTH and x.numel() > 0
-    # Plain torch first: the kernels have not been checked on a GPU.
-    return ("reference", "triton") if fits and triton_runs(x) else ("reference",)
+    return with_triton(x) if fits and triton_runs(x) else ("reference",)

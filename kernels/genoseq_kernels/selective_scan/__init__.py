@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs
+from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs, with_triton
 from genoseq_kernels.selective_scan import compiled, operators
 from genoseq_kernels.selective_scan.update import selective_state_update
 
@@ -61,9 +61,7 @@ def selective_scan(
     B, C = (weights.unsqueeze(1) if weights.dim() == 3 else weights for weights in (B, C))
     _check(u, delta, A, {"B": B, "C": C}, {"D": D, "delta_bias": delta_bias})
     _check_optional(u, A, z, initial_state, seq_idx)
-    # Plain torch first: the kernels as they are now have not been checked on a GPU.
-    available = ("reference", "triton") if _triton_takes(u, A, B, C) else ("reference",)
-    chosen = choose_backend(backend, operator="selective_scan", available=available, like=u)
+    chosen = choose_backend(backend, operator="selective_scan", available=_available(u, A, B, C), like=u)
     if chosen == "reference" and compiled.runs(u, A, B, C):
         chosen = "compiled"
     y, last, _ = operators.selective_scan_forward(
@@ -72,11 +70,12 @@ def selective_scan(
     return (y, last) if return_last_state else y
 
 
-def _triton_takes(u: torch.Tensor, A: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> bool:
-    """Real weights, float32 inside, B and C by position in the same groups."""
+def _available(u: torch.Tensor, A: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> tuple[str, ...]:
+    """The kernels take real weights, are float32 inside, and want B and C by position in the same groups."""
     real = not any(x.is_complex() for x in (A, B, C))
     same_groups = B.dim() == C.dim() == 4 and B.shape[1] == C.shape[1]
-    return triton_runs(u) and real and same_groups and u.dtype != torch.float64
+    fits = real and same_groups and u.dtype != torch.float64
+    return with_triton(u) if fits and triton_runs(u) else ("reference",)
 
 
 def _check(

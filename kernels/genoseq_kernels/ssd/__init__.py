@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs
+from genoseq_kernels.dispatch import Backend, choose_backend, triton_runs, with_triton
 from genoseq_kernels.ssd import operators
 
 __all__ = ["ssd"]
@@ -73,20 +73,19 @@ def ssd(
     _check_optional(x, B, D, z, dt_bias, initial_states)
     _check_options(chunk_size, dt_limit)
     seq_idx = _sequences(x, seq_idx, cu_seqlens)
-    chosen = choose_backend(backend, operator="ssd", available=_backends(x, B, C), like=x)
+    chosen = choose_backend(backend, operator="ssd", available=_available(x, B, C), like=x)
     y, final, _ = operators.ssd_forward(
         x, dt, A, B, C, D, z, dt_bias, initial_states, seq_idx, dt_softplus, *map(float, dt_limit), chosen
     )
     return (y, final) if return_final_states else y
 
 
-def _backends(x: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> tuple[str, ...]:
-    """The plain path first until the kernels have been measured on a GPU."""
+def _available(x: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> tuple[str, ...]:
     if not triton_runs(x):
         return ("reference",)
-    from genoseq_kernels.ssd import triton_impl
+    from genoseq_kernels.ssd import triton_impl  # needs Triton, which not every machine has
 
-    return ("reference", "triton") if triton_impl.supports(x, B, C) else ("reference",)
+    return with_triton(x) if triton_impl.supports(x, B, C) else ("reference",)
 
 
 def _check(x: torch.Tensor, dt: torch.Tensor, A: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> None:
