@@ -4,7 +4,7 @@ from genoseq_kernels.causal_conv1d import causal_conv1d, causal_conv1d_update
 from genoseq_kernels.dispatch import Backend, BackendUnavailable
 from genoseq_kernels.fft_conv import fft_conv, filter_spectrum
 from genoseq_kernels.fft_conv.sparse import FrequencyPattern, sparse_fft_conv
-from genoseq_kernels.layer_norm import layer_norm
+from genoseq_kernels.layer_norm import layer_norm, rms_norm
 from genoseq_kernels.selective_scan import selective_scan, selective_state_update
 from genoseq_kernels.ssd import ssd
 
@@ -17,6 +17,7 @@ __all__ = [
     "fft_conv",
     "filter_spectrum",
     "layer_norm",
+    "rms_norm",
     "selective_scan",
     "selective_state_update",
     "sparse_fft_conv",
