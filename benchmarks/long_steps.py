@@ -40,7 +40,13 @@ from genoseq.training.trainer import build_trainer
 from genoseq_kernels import Backend
 
 LENGTHS = {"gpu": (450_002, 1_000_002, 1_048_576, 8_388_608), "tiny": (512, 1500)}
-TINY = ("model.d_model=8", "model.num_layers=1", "model.filter_order=8", "model.sequence_tile=400")
+TINY = (
+    "model.d_model=8",
+    "model.num_layers=1",
+    "model.filter_order=8",
+    "model.sequence_tile=400",
+    "model.mixer_tile=400",
+)
 PLAIN = "plain"
 ROWS = (*get_args(Backend), PLAIN)
 COLUMNS = (

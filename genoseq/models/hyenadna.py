@@ -53,8 +53,10 @@ class HyenaDNA(StreamingBackbone):
         activation_checkpointing: compute blocks again in the backward pass instead of keeping what they hold:
             less memory, more time, the same numbers. `offload` also keeps the blocks' inputs in the host's
             memory instead of the GPU's.
-        sequence_tile: positions for which MLPs, projections and filters are computed at once, and again in
-            the backward pass; None for all. Less memory, more time, the same numbers up to rounding.
+        sequence_tile: positions for which MLPs are computed at once, and again in the backward pass; None for
+            all. Less memory, the same numbers up to rounding; with checkpointing in nearly the same time.
+        mixer_tile: the same for projections, short convolutions and filters. That takes more time: with
+            checkpointing, they are then computed three times.
         extended_l_max: the most tokens a sequence may have, where that is more than `l_max`: filters keep the
             positions they were trained at and end after `l_max` taps, a token sees that many before it.
         max_taps: end the filters after that many taps; None for all `l_max`.
@@ -94,6 +96,7 @@ class HyenaDNA(StreamingBackbone):
         rescale_residual_init: bool = True,
         activation_checkpointing: Checkpointing = False,
         sequence_tile: int | None = None,
+        mixer_tile: int | None = None,
         extended_l_max: int | None = None,
         max_taps: int | None = None,
     ) -> None:
@@ -102,6 +105,7 @@ class HyenaDNA(StreamingBackbone):
         _check_arguments(order=order, emb_dim=emb_dim, l_max=l_max, short_filter_order=short_filter_order)
         require_checkpointing(activation_checkpointing)
         require_tile("sequence_tile", sequence_tile)
+        require_tile("mixer_tile", mixer_tile)
         _check_reach(l_max, extended_l_max, max_taps)
         super().__init__()
         self.arguments = arguments
@@ -131,7 +135,7 @@ class HyenaDNA(StreamingBackbone):
                     short_filter_order=short_filter_order,
                     dropout=mixer_dropout,
                     filter_options=filter_options,
-                    sequence_tile=sequence_tile,
+                    sequence_tile=mixer_tile,
                     extended_l_max=extended_l_max,
                     max_taps=max_taps,
                 ),

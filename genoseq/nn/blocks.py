@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.tiling import autocast_dtype, tiled
-from genoseq_kernels import layer_norm
+from genoseq.nn.residual import normed_input
+from genoseq.nn.tiling import tiled
 
 
 class Mlp(nn.Module):
@@ -60,20 +60,14 @@ class PreNormBlock(nn.Module):
         self, x: torch.Tensor, context: MixerContext | None = None, *, state: Any = None
     ) -> torch.Tensor:
         """(B, L, D) to (B, L, D); a `state` is carried on in place."""
-        x = x + self.dropout(self.mixer(self._norm(self.norm1, x), context, state=state))
+        x = x + self.dropout(self.mixer(normed_input(self.norm1, x), context, state=state))
         learned = [*self.norm2.parameters(), *self.mlp.parameters()]
         return x + self.dropout(tiled(self._feed_forward, x, learned, tile=self.sequence_tile))
 
     def step(self, x: torch.Tensor, state: Any) -> torch.Tensor:
         """One position, (B, D) to (B, D); the `state` is carried on in place."""
-        x = x + self.dropout(self.mixer.step(self._norm(self.norm1, x), state)[0])
-        return x + self.dropout(self.mlp(self._norm(self.norm2, x)))
+        x = x + self.dropout(self.mixer.step(normed_input(self.norm1, x), state)[0])
+        return x + self.dropout(self.mlp(normed_input(self.norm2, x)))
 
     def _feed_forward(self, x: torch.Tensor, places: slice) -> torch.Tensor:
-        return self.mlp(self._norm(self.norm2, x))
-
-    @staticmethod
-    def _norm(norm: nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
-        """In the dtype that the next product wants, without a pass of its own for that."""
-        x = x.to(norm.weight.dtype)
-        return layer_norm(x, norm.weight, norm.bias, norm.eps, dtype=autocast_dtype(x))
+        return self.mlp(normed_input(self.norm2, x))

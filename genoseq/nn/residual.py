@@ -9,6 +9,8 @@ from torch import nn
 
 from genoseq.errors import require_choice
 from genoseq.nn.mixer import Mixer, MixerContext
+from genoseq.nn.tiling import autocast_dtype
+from genoseq_kernels import layer_norm, rms_norm
 
 Norm = Literal["rms", "layer"]
 NormLayer = nn.RMSNorm | nn.LayerNorm
@@ -26,8 +28,16 @@ def make_norm(kind: Norm, width: int, *, epsilon: float) -> NormLayer:
 
 def normed(norm: NormLayer, x: torch.Tensor) -> torch.Tensor:
     """Norm of the residual stream, in the dtype of the norm's weight."""
-    assert norm.weight is not None
     return norm(x.to(norm.weight.dtype))
+
+
+def normed_input(norm: NormLayer, x: torch.Tensor) -> torch.Tensor:
+    """Norm of the residual stream, in the dtype that the next product wants without a pass of its own."""
+    x = x.to(norm.weight.dtype)
+    if isinstance(norm, nn.LayerNorm):
+        return layer_norm(x, norm.weight, norm.bias, norm.eps, dtype=autocast_dtype(x))
+    assert norm.eps is not None
+    return rms_norm(x, norm.weight, norm.eps, dtype=autocast_dtype(x))
 
 
 class ResidualBlock(nn.Module):
@@ -63,14 +73,16 @@ class ResidualBlock(nn.Module):
         self, x: torch.Tensor, context: MixerContext | None = None, *, state: Any = None
     ) -> torch.Tensor:
         """(B, L, D) to (B, L, D); a `state` is carried on in place."""
-        return self._feed_forward(x + self.dropout(self.mixer(normed(self.norm, x), context, state=state)))
+        return self._feed_forward(
+            x + self.dropout(self.mixer(normed_input(self.norm, x), context, state=state))
+        )
 
     def step(self, x: torch.Tensor, state: Any) -> torch.Tensor:
         """One position, (B, D) to (B, D); the `state` is carried on in place."""
-        return self._feed_forward(x + self.dropout(self.mixer.step(normed(self.norm, x), state)[0]))
+        return self._feed_forward(x + self.dropout(self.mixer.step(normed_input(self.norm, x), state)[0]))
 
     def _feed_forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.mlp is None:
             return x
         assert self.norm2 is not None
-        return x + self.dropout(self.mlp(normed(self.norm2, x)))
+        return x + self.dropout(self.mlp(normed_input(self.norm2, x)))

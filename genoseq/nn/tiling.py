@@ -133,7 +133,7 @@ class _Tiled(torch.autograd.Function):
         (x,) = ctx.keeper.saved_tensors
         tiling: _Tiling = ctx.tiling
         wants_x = ctx.needs_input_grad[2]
-        grad_x = torch.zeros_like(x) if wants_x else None
+        grad_x, filled = torch.empty_like(x) if wants_x else None, 0
         sums = [torch.zeros_like(parameter) for parameter in ctx.parameters]
         for places, seen in _tiles(tiling, x.shape[1]):
             part = x[:, seen].detach().requires_grad_(wants_x)
@@ -144,7 +144,7 @@ class _Tiled(torch.autograd.Function):
                     _call(tiling, part, places, seen), wanted, outer, allow_unused=True
                 )
             if grad_x is not None:
-                _add(grad_x[:, seen], inner[0])
+                filled = _lay(grad_x, seen, inner[0], filled)
             for total, summand in zip(sums, inner[wants_x:], strict=True):
                 _add(total, summand)
         return (None, None, grad_x, *sums)
@@ -182,6 +182,17 @@ def _call(tiling: _Tiling, part: torch.Tensor, places: slice, seen: slice) -> to
 def _autocast(device: str, dtype: torch.dtype, enabled: bool) -> AbstractContextManager[None]:
     # Casts of weights that were cached without a gradient would be found again where one is wanted.
     return torch.autocast(device, dtype=dtype, enabled=enabled, cache_enabled=False)
+
+
+def _lay(total: torch.Tensor, seen: slice, part: torch.Tensor | None, filled: int) -> int:
+    """A tile's gradient, added where the tiles before it filled, else written; how much is filled then."""
+    fresh = slice(max(filled, seen.start), seen.stop)
+    if part is None:
+        total[:, fresh] = 0.0
+    else:
+        total[:, seen.start : fresh.start] += part[:, : fresh.start - seen.start]
+        total[:, fresh] = part[:, fresh.start - seen.start :]
+    return seen.stop
 
 
 def _add(total: torch.Tensor, summand: torch.Tensor | None) -> None:

@@ -1,4 +1,4 @@
-"""layer_norm: by Triton and in plain torch, values and gradients against float64."""
+"""layer_norm and rms_norm: by Triton and in plain torch, values and gradients against float64."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from genoseq_kernels import BackendUnavailable, layer_norm
+from genoseq_kernels import BackendUnavailable, layer_norm, rms_norm
 from genoseq_kernels.dispatch import triton_runs
 from genoseq_kernels.testing import assert_close, random_normal
 
@@ -18,44 +18,53 @@ needs_triton = pytest.mark.skipif(
 by_each_backend = pytest.mark.parametrize(
     "backend", ["reference", pytest.param("triton", marks=needs_triton)]
 )
+by_each_norm = pytest.mark.parametrize("norm", [layer_norm, rms_norm])
 
 
-def run(function, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> list[torch.Tensor]:
-    leaves = [tensor.detach().clone().requires_grad_() for tensor in (x, weight, bias)]
+def in_torch(norm, x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+    return (F.layer_norm if norm is layer_norm else F.rms_norm)(x, x.shape[-1:], *parameters, eps=1e-5)
+
+
+def run(function, *given: torch.Tensor) -> list[torch.Tensor]:
+    leaves = [tensor.detach().clone().requires_grad_() for tensor in given]
     y = function(*leaves)
     upstream = random_normal(*y.shape, seed=7, dtype=torch.float64, device=DEVICE)
     return [y.detach(), *torch.autograd.grad((y.double() * upstream).sum(), leaves)]
 
 
-def inputs(shape: tuple[int, ...], dtype: torch.dtype) -> list[torch.Tensor]:
-    """Rows far from the origin; parameters in float32."""
+def inputs(shape: tuple[int, ...], dtype: torch.dtype, norm=layer_norm) -> list[torch.Tensor]:
+    """Rows far from the origin; a norm's parameters in float32."""
     x = random_normal(*shape, dtype=dtype, device=DEVICE) + 3
-    parameters = [random_normal(shape[-1], seed=seed, device=DEVICE) for seed in (1, 2)]
+    seeds = (1, 2) if norm is layer_norm else (1,)
+    parameters = [random_normal(shape[-1], seed=seed, device=DEVICE) for seed in seeds]
     return [x, *parameters]
 
 
+@by_each_norm
 @by_each_backend
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
     ("dtype", "result"),
     [(torch.float32, torch.float32), (torch.float32, torch.bfloat16), (torch.float16, torch.float16)],
 )
-def test_against_float64(backend, shape, dtype: torch.dtype, result: torch.dtype) -> None:
-    given = inputs(shape, dtype)
-    expected = run(lambda x, w, b: F.layer_norm(x, shape[-1:], w, b, 1e-5), *(x.double() for x in given))
-    actual = run(lambda *args: layer_norm(*args, 1e-5, dtype=result, backend=backend), *given)
+def test_against_float64(norm, backend, shape, dtype: torch.dtype, result: torch.dtype) -> None:
+    given = inputs(shape, dtype, norm)
+    expected = run(lambda *args: in_torch(norm, *args), *(x.double() for x in given))
+    actual = run(lambda *args: norm(*args, 1e-5, dtype=result, backend=backend), *given)
     assert actual[0].dtype == result
-    for what, one, other in zip(("y", "x", "weight", "bias"), actual, expected, strict=True):
+    assert len(actual) == len(expected)
+    for what, one, other in zip(("y", "x", "weight", "bias"), actual, expected, strict=False):
         # A gradient's upstream was rounded as the result is; sums over rows that cancel show it.
         coarse = one.to(result) if what == "y" or result == torch.float32 else one.to(torch.bfloat16)
         assert_close(coarse, other, what=what)
 
 
+@by_each_norm
 @by_each_backend
-def test_rows_that_do_not_lie_together(backend) -> None:
-    x, weight, bias = inputs((4, 6, 32), torch.float32)
-    expected = run(lambda *args: layer_norm(*args), x.transpose(0, 1).contiguous(), weight, bias)
-    actual = run(lambda *args: layer_norm(*args, backend=backend), x.transpose(0, 1), weight, bias)
+def test_rows_that_do_not_lie_together(norm, backend) -> None:
+    x, *parameters = inputs((4, 6, 32), torch.float32, norm)
+    expected = run(norm, x.transpose(0, 1).contiguous(), *parameters)
+    actual = run(lambda *args: norm(*args, backend=backend), x.transpose(0, 1), *parameters)
     for one, other in zip(actual, expected, strict=True):
         assert_close(one, other.double())
 
@@ -71,17 +80,31 @@ def test_a_constant_row_gives_the_bias(backend, width: int) -> None:
     assert y[0].std() > 0.1
 
 
+@by_each_backend
+def test_a_row_of_zeros_stays_so_without_bias(backend) -> None:
+    x, weight = inputs((2, 256), torch.float32, rms_norm)
+    x[1] = 0
+    y, *gradients = run(lambda *args: rms_norm(*args, backend=backend), x, weight)
+    assert (y[1] == 0).all()
+    assert y[0].std() > 0.1
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
 @needs_triton
-def test_torch_rules_for_operators() -> None:
+@by_each_norm
+def test_torch_rules_for_operators(norm) -> None:
     from genoseq_kernels.layer_norm import operators
 
-    x, weight, bias = (tensor.requires_grad_() for tensor in inputs((3, 20), torch.float32))
-    torch.library.opcheck(operators.layer_norm_forward, (x, weight, bias, 1e-5, torch.bfloat16))
+    x, weight, *bias = (tensor.requires_grad_() for tensor in inputs((3, 20), torch.float32, norm))
+    given = (x, weight, bias[0] if bias else None, 1e-5, torch.bfloat16)
+    torch.library.opcheck(operators.layer_norm_forward, given)
 
 
 def test_what_does_not_fit_says_so() -> None:
     x, weight, bias = inputs((3, 20), torch.float32)
     with pytest.raises(ValueError, match=r"weight \(19,\)"):
         layer_norm(x, weight[:19], bias)
+    with pytest.raises(ValueError, match=r"rms_norm: weight \(19,\)"):
+        rms_norm(x, weight[:19])
     with pytest.raises(BackendUnavailable, match="float64"):
         layer_norm(x.double(), weight, bias, backend="triton")

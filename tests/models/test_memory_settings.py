@@ -59,7 +59,7 @@ def test_checkpointing_is_equal_bit_for_bit(batch: dict[str, Any], mode: bool | 
 @pytest.mark.parametrize("mode", [False, "offload"])
 def test_tiles(batch: dict[str, Any], tile: int, mode: bool | str, order: int) -> None:
     expected = step(model(order=order), batch)
-    settings = {"sequence_tile": tile, "activation_checkpointing": mode, "order": order}
+    settings = {"sequence_tile": tile, "mixer_tile": tile, "activation_checkpointing": mode, "order": order}
     ours = step(model(loss_tile=tile, **settings), batch)
     assert list(ours) == list(expected)
     for name, value in ours.items():
@@ -70,7 +70,7 @@ def test_learned_positions_are_reached_through_tiles() -> None:
     ids = torch.randint(7, 12, (1, 40), generator=torch.Generator().manual_seed(0))
     batch = {"input_ids": ids, "labels": ids}
     expected = step(model(position_lr=1e-3), batch)
-    ours = step(model(position_lr=1e-3, sequence_tile=16), batch)
+    ours = step(model(position_lr=1e-3, sequence_tile=16, mixer_tile=16), batch)
     name = "backbone.layers.0.mixer.filter_fn.pos_emb.z"
     torch.testing.assert_close(ours[name], expected[name])
 
@@ -78,7 +78,7 @@ def test_learned_positions_are_reached_through_tiles() -> None:
 def test_tiles_under_bfloat16_autocast() -> None:
     ids = torch.randint(7, 12, (2, 63), generator=torch.Generator().manual_seed(0))
     batch = {"input_ids": ids, "labels": ids}
-    plain, tiles = model().float(), model(loss_tile=16, sequence_tile=16).float()
+    plain, tiles = model().float(), model(loss_tile=16, sequence_tile=16, mixer_tile=16).float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         expected, ours = step(plain, batch), step(tiles, batch)
     for name, value in ours.items():

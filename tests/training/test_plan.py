@@ -43,7 +43,12 @@ def small(tiny_fasta: Path, tmp_path: Path) -> Callable[..., DictConfig]:
 
 MODES = {
     "plain": (),
-    "tiles": ("model.activation_checkpointing=offload", "model.sequence_tile=300", "head.loss_tile=300"),
+    "tiles": (
+        "model.activation_checkpointing=offload",
+        "model.sequence_tile=300",
+        "model.mixer_tile=300",
+        "head.loss_tile=300",
+    ),
     "bf16-mixed": ("trainer.precision=bf16-mixed", "model.activation_checkpointing=true"),
     "float64": ("trainer.precision=64-true", "ema_decay=0.9", "head.tied=false", "micro_batch_size=1"),
 }
@@ -112,7 +117,8 @@ def test_longer_sequences_take_more_in_a_straight_line(small: Callable[..., Dict
 
 
 def test_eight_million_tokens_are_planned_without_their_memory(small: Callable[..., DictConfig]) -> None:
-    config = small("model.l_max=8388608", "model.sequence_tile=65536", "trainer.precision=bf16-mixed")
+    tiles = ("model.sequence_tile=65536", "model.mixer_tile=65536")
+    config = small("model.l_max=8388608", *tiles, "trainer.precision=bf16-mixed")
     datamodule = instantiate(config.data)
     trainer = build_trainer(config, datamodule, run_dir=config.run_dir)
     shape = largest_batch(datamodule, 1).resized(examples=1, length=8388608)
@@ -125,6 +131,7 @@ def memory_of(settings: DictConfig, shape: BatchShape) -> StepMemory:
     kept = shape.examples * shape.length * 1024
     kept >>= {False: 0, True: 1, "offload": 2}[model.activation_checkpointing]
     kept >>= model.sequence_tile is not None
+    kept >>= model.mixer_tile is not None
     return StepMemory(2**20, 0, 0, 0, kept, 0, 0, ())
 
 
@@ -144,21 +151,36 @@ EIGHT_BY_8192 = BatchShape({"input_ids": ((8, 8192), torch.int64)}, 8192)
         (
             2,
             "cuda",
-            ["micro_batch_size=1", "model.activation_checkpointing=offload", "model.sequence_tile=1024"],
+            [
+                "micro_batch_size=1",
+                "model.activation_checkpointing=true",
+                "model.sequence_tile=1024",
+                "model.mixer_tile=1024",
+            ],
+        ),
+        (
+            1.5,
+            "cuda",
+            [
+                "micro_batch_size=1",
+                "model.activation_checkpointing=offload",
+                "model.sequence_tile=1024",
+                "model.mixer_tile=1024",
+            ],
         ),
     ],
 )
-def test_advice_is_the_cheapest_that_fits(small, mebibytes: int, device: str, settings: list[str]) -> None:
-    tried = attempts(small(), EIGHT_BY_8192, memory_of, mebibytes * 2**20, device)
+def test_advice_is_the_cheapest_that_fits(small, mebibytes: float, device: str, settings: list[str]) -> None:
+    tried = attempts(small(), EIGHT_BY_8192, memory_of, int(mebibytes * 2**20), device)
     assert list(tried[-1].settings) == settings
     assert tried[-1].total <= mebibytes * 2**20
     assert all(attempt.total > mebibytes * 2**20 for attempt in tried[:-1])
 
 
 def test_advice_of_shorter_sequences_comes_last(small: Callable[..., DictConfig]) -> None:
-    tried = attempts(small(), EIGHT_BY_8192, memory_of, 2**20 + 600_000, "cpu")
-    assert tried[-1].settings[-1] == "data.length=2048"
-    assert tried[-2].settings[-1] == "data.length=4096"
+    tried = attempts(small(), EIGHT_BY_8192, memory_of, 2**20 + 150_000, "cpu")
+    assert tried[-1].settings[-1] == "data.length=1024"
+    assert tried[-2].settings[-1] == "data.length=2048"
     hopeless = attempts(small(), EIGHT_BY_8192, memory_of, 2**19, "cuda")
     assert hopeless[-1].settings[-1] == "data.length=1"
 
@@ -237,7 +259,7 @@ def test_as_the_process_grows(mode: str) -> None:
         (),
         ("trainer.precision=32-true",),
         ("model.activation_checkpointing=true",),
-        ("model.activation_checkpointing=offload", "model.sequence_tile=16384"),
+        ("model.activation_checkpointing=offload", "model.sequence_tile=16384", "model.mixer_tile=16384"),
     ],
 )
 def test_as_a_gpu_measures(settings: tuple[str, ...]) -> None:

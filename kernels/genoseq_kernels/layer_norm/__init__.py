@@ -1,4 +1,4 @@
-"""Layer norm that writes what the next layer reads: float32 in, 16 bits out, in one pass."""
+"""Layer norm and RMS norm that write what the next layer reads: float32 in, 16 bits out, in one pass."""
 
 from __future__ import annotations
 
@@ -38,18 +38,49 @@ def layer_norm(
 
     Source: Ba et al. 2016, "Layer Normalization".
     """
-    for name, parameter in (("weight", weight), ("bias", bias)):
-        if parameter.shape != x.shape[-1:]:
-            raise ValueError(
-                f"layer_norm: {name} {tuple(parameter.shape)} and x {tuple(x.shape)}; wanted {x.shape[-1:]}."
-            )
-    dtype = dtype or x.dtype
-    chosen = choose_backend(backend, operator="layer_norm", available=_available(x, dtype), like=x)
+    _check("layer_norm", x, weight=weight, bias=bias)
+    return _norm("layer_norm", x, weight, bias, epsilon, dtype or x.dtype, backend)
+
+
+def rms_norm(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    epsilon: float = 1e-5,
+    *,
+    dtype: torch.dtype | None = None,
+    backend: Backend = "auto",
+) -> torch.Tensor:
+    """`x / sqrt(mean(x ** 2) + epsilon) * weight` over the last axis; all else as of `layer_norm`.
+
+    Source: Zhang and Sennrich 2019, "Root Mean Square Layer Normalization".
+    """
+    _check("rms_norm", x, weight=weight)
+    return _norm("rms_norm", x, weight, None, epsilon, dtype or x.dtype, backend)
+
+
+def _norm(
+    operator: str,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    epsilon: float,
+    dtype: torch.dtype,
+    backend: Backend,
+) -> torch.Tensor:
+    chosen = choose_backend(backend, operator=operator, available=_available(x, dtype), like=x)
     if chosen == "reference":
         return reference.forward(x, weight, bias, epsilon, dtype)
     from genoseq_kernels.layer_norm import operators
 
     return operators.layer_norm_forward(x, weight, bias, epsilon, dtype)
+
+
+def _check(operator: str, x: torch.Tensor, **parameters: torch.Tensor) -> None:
+    for name, parameter in parameters.items():
+        if parameter.shape != x.shape[-1:]:
+            raise ValueError(
+                f"{operator}: {name} {tuple(parameter.shape)} and x {tuple(x.shape)}; wanted {x.shape[-1:]}."
+            )
 
 
 def _available(x: torch.Tensor, dtype: torch.dtype) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""Triton kernels of `layer_norm`, over tiles (ROWS, WIDTH) of a matrix of `rows` rows of `width` numbers."""
+"""Triton kernels of `layer_norm`, over tiles (ROWS, WIDTH) of a matrix of `rows` rows of `width` numbers.
+
+`CENTRED` is layer norm; without, nothing is subtracted and there is no bias: RMS norm.
+"""
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -16,10 +19,11 @@ def _places(tile, rows, width, ROWS: tl.constexpr, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def _normal(x, inside, width, epsilon):
-    """Rows without mean, of variance 1, and what that multiplied them by: (ROWS, WIDTH) and (ROWS, 1)."""
-    mean = tl.sum(x, 1, keep_dims=True) / width
-    x = tl.where(inside, x - mean, 0.0)
+def _normal(x, inside, width, epsilon, CENTRED: tl.constexpr):
+    """Rows of mean square 1, and what that multiplied them by: (ROWS, WIDTH) and (ROWS, 1)."""
+    if CENTRED:
+        mean = tl.sum(x, 1, keep_dims=True) / width
+        x = tl.where(inside, x - mean, 0.0)
     scale = 1 / tl.sqrt(tl.sum(x * x, 1, keep_dims=True) / width + epsilon)
     return x * scale, scale
 
@@ -31,33 +35,42 @@ def _parameter(pointer, width, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def forward(x, weight, bias, y, rows, width, epsilon, ROWS: tl.constexpr, WIDTH: tl.constexpr):
+def forward(
+    x, weight, bias, y, rows, width, epsilon,
+    CENTRED: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
     """The result."""
     places, inside = _places(tl.program_id(0), rows, width, ROWS, WIDTH)
-    normal, _ = _normal(tl.load(x + places, inside, other=0.0).to(tl.float32), inside, width, epsilon)
-    result = normal * _parameter(weight, width, WIDTH) + _parameter(bias, width, WIDTH)
+    given = tl.load(x + places, inside, other=0.0).to(tl.float32)
+    normal, _ = _normal(given, inside, width, epsilon, CENTRED)
+    result = normal * _parameter(weight, width, WIDTH)
+    if CENTRED:
+        result += _parameter(bias, width, WIDTH)
     tl.store(y + places, result.to(y.dtype.element_ty), inside)
 
 
 @triton.jit
 def backward(
-    grad, x, weight, grad_x, sums, rows, width, tiles, epsilon, ROWS: tl.constexpr, WIDTH: tl.constexpr
-):
+    grad, x, weight, grad_x, sums, rows, width, tiles, epsilon,
+    CENTRED: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
     """The gradient of x; in `sums` (programs, 2, width) what a program's tiles give to weight and bias."""
     factor = _parameter(weight, width, WIDTH)
     to_weight = tl.zeros((1, WIDTH), tl.float32)
     to_bias = tl.zeros((1, WIDTH), tl.float32)
     for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0)):
         places, inside = _places(tile, rows, width, ROWS, WIDTH)
-        normal, scale = _normal(tl.load(x + places, inside, other=0.0).to(tl.float32), inside, width, epsilon)
+        given = tl.load(x + places, inside, other=0.0).to(tl.float32)
+        normal, scale = _normal(given, inside, width, epsilon, CENTRED)
         outer = tl.load(grad + places, inside, other=0.0).to(tl.float32)
         to_weight += tl.sum(outer * normal, 0, keep_dims=True)
-        to_bias += tl.sum(outer, 0, keep_dims=True)
         inner = outer * factor
-        mean = tl.sum(inner, 1, keep_dims=True) / width
         along = tl.sum(inner * normal, 1, keep_dims=True) / width
-        result = (inner - mean - normal * along) * scale
-        tl.store(grad_x + places, result.to(grad_x.dtype.element_ty), inside)
+        result = inner - normal * along
+        if CENTRED:
+            to_bias += tl.sum(outer, 0, keep_dims=True)
+            result -= tl.sum(inner, 1, keep_dims=True) / width
+        tl.store(grad_x + places, (result * scale).to(grad_x.dtype.element_ty), inside)
     column = tl.arange(0, WIDTH)[None, :]
     start = sums + tl.program_id(0) * 2 * width
     tl.store(start + column, to_weight, column < width)

@@ -11,42 +11,44 @@ from genoseq_kernels.layer_norm import triton_impl
 
 @torch.library.custom_op("genoseq::layer_norm", mutates_args=())
 def layer_norm_forward(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, epsilon: float, dtype: torch.dtype
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, epsilon: float, dtype: torch.dtype
 ) -> torch.Tensor:
-    """See `genoseq_kernels.layer_norm`."""
+    """See `genoseq_kernels.layer_norm`; without bias it is `rms_norm`."""
     return triton_impl.forward(x, weight, bias, epsilon, dtype)
 
 
 @layer_norm_forward.register_fake
 def _(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, epsilon: float, dtype: torch.dtype
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, epsilon: float, dtype: torch.dtype
 ) -> torch.Tensor:
     return torch.empty(x.shape, dtype=dtype, device=x.device)
 
 
 @torch.library.custom_op("genoseq::layer_norm_backward", mutates_args=())
 def layer_norm_backward(
-    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, epsilon: float
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, epsilon: float, centred: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of x, weight and bias."""
-    return triton_impl.backward(grad, x, weight, epsilon)
+    """Gradients of x, weight and bias; zeros for a bias that is not there."""
+    return triton_impl.backward(grad, x, weight, epsilon, centred)
 
 
 @layer_norm_backward.register_fake
 def _(
-    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, epsilon: float
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, epsilon: float, centred: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     grad_x = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     return grad_x, torch.empty_like(weight), torch.empty_like(weight)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    x, weight, _, ctx.epsilon, _ = inputs
+    x, weight, bias, ctx.epsilon, _ = inputs
+    ctx.centred = bias is not None
     ctx.save_for_backward(x, weight)
 
 
 def _backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    return *layer_norm_backward(grad, *ctx.saved_tensors, ctx.epsilon), None, None
+    grad_x, grad_weight, grad_bias = layer_norm_backward(grad, *ctx.saved_tensors, ctx.epsilon, ctx.centred)
+    return grad_x, grad_weight, grad_bias if ctx.centred else None, None, None
 
 
 layer_norm_forward.register_autograd(_backward, setup_context=_setup_context)

@@ -20,25 +20,26 @@ _PROGRAMS = 1056
 
 
 def forward(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, epsilon: float, dtype: torch.dtype
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, epsilon: float, dtype: torch.dtype
 ) -> torch.Tensor:
     """See `reference.forward`."""
     rows = _as_rows(x)
     y = torch.empty(x.shape, dtype=dtype, device=x.device)
-    options = _options(rows)
+    options = _options(rows, centred=bias is not None)
+    shift = weight if bias is None else bias
     kernels.forward[(triton.cdiv(rows.shape[0], options["ROWS"]),)](
-        rows, weight.contiguous(), bias.contiguous(), y, *rows.shape, epsilon, **options
+        rows, weight.contiguous(), shift.contiguous(), y, *rows.shape, epsilon, **options
     )
     return y
 
 
 def backward(
-    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, epsilon: float
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, epsilon: float, centred: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of x, weight and bias."""
+    """Gradients of x, weight and bias; zeros for a bias that is not there."""
     rows = _as_rows(x)
     grad_x = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    options = _options(rows)
+    options = _options(rows, centred=centred)
     tiles = triton.cdiv(rows.shape[0], options["ROWS"])
     sums = torch.empty(min(tiles, _PROGRAMS), 2, rows.shape[1], dtype=torch.float32, device=x.device)
     kernels.backward[(sums.shape[0],)](
@@ -57,6 +58,7 @@ def _as_rows(x: torch.Tensor) -> torch.Tensor:
     return x.contiguous().view(-1, x.shape[-1])
 
 
-def _options(rows: torch.Tensor) -> dict[str, Any]:
+def _options(rows: torch.Tensor, *, centred: bool) -> dict[str, Any]:
     width = triton.next_power_of_2(rows.shape[1])
-    return {"ROWS": max(1, _NUMBERS // width), "WIDTH": width, "num_warps": 4 if width <= _NUMBERS else 8}
+    warps = 4 if width <= _NUMBERS else 8
+    return {"CENTRED": centred, "ROWS": max(1, _NUMBERS // width), "WIDTH": width, "num_warps": warps}
