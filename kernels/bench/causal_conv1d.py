@@ -11,12 +11,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from harness import Case, Contestant, DoesNotApply, Inputs, Operator, Work, main
+from harness import Case, Contestant, DoesNotApply, Inputs, Operator, Work, draw, main
 from torch.nn import functional as F
 
 from genoseq_kernels import causal_conv1d
 from genoseq_kernels.causal_conv1d import triton_impl
-from genoseq_kernels.testing import random_normal
 
 WIDTH = 4
 SIZES = {
@@ -32,8 +31,8 @@ def make_inputs(device: str, *, shape: tuple[int, int, int], dtype: torch.dtype,
         x = torch.randn(batch, length, channels, device=device, dtype=dtype).transpose(1, 2)
     else:
         x = torch.randn(batch, channels, length, device=device, dtype=dtype)
-    weight = random_normal(channels, WIDTH, seed=1, device=device)
-    bias = random_normal(channels, seed=2, device=device)
+    weight = draw(channels, WIDTH, seed=1, device=device)
+    bias = draw(channels, seed=2, device=device)
     return {name: value.requires_grad_() for name, value in (("x", x), ("weight", weight), ("bias", bias))}
 
 

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from harness import Case, Contestant, Inputs, Operator, Work, main
+from harness import Case, Contestant, Inputs, Operator, Work, draw, main
 
 from genoseq_kernels import Backend, exponential_window_
-from genoseq_kernels.testing import random_normal
 
 SCALE = 20.0
 
@@ -20,7 +19,7 @@ SCALE = 20.0
 def make_inputs(device: str, *, channels: int, length: int) -> Inputs:
     """Normal numbers, in the range of decays of a Hyena filter."""
     return {
-        "x": random_normal(1, channels, length, device=device, grad=True),
+        "x": draw(1, channels, length, device=device, grad=True),
         "remains": torch.exp(-torch.linspace(3, 15.4, channels, device=device)),
         "t": torch.linspace(0, 1, length, device=device),
     }

@@ -12,18 +12,17 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from harness import Case, Contestant, DoesNotApply, Inputs, Operator, Work, main
+from harness import Case, Contestant, DoesNotApply, Inputs, Operator, Work, draw, main
 from torch.utils.weak import WeakIdKeyDictionary
 
 from genoseq_kernels import fft_conv, filter_spectrum
-from genoseq_kernels.testing import random_normal
 
 MEBI = 2**20
 
 
 def make_inputs(device: str, *, channels: int, length: int, dtype: torch.dtype) -> Inputs:
     """Normal numbers; filters of unit norm."""
-    normal = partial(random_normal, device=device)
+    normal = partial(draw, device=device)
     wide = (1, channels, length)
     inputs = {
         "u": normal(*wide, seed=0, dtype=dtype),

@@ -11,12 +11,11 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from harness import Case, Contestant, DoesNotApply, Inputs, Operator, Work, main
+from harness import Case, Contestant, DoesNotApply, Inputs, Operator, Work, draw, main
 
 from genoseq_kernels import Backend, FrequencyPattern, fft_conv, sparse_fft_conv
 from genoseq_kernels.fft_conv.reference import next_fast_length
 from genoseq_kernels.fft_conv.sparse import sparse_points
-from genoseq_kernels.testing import random_normal
 
 CLASSES = 32
 SHAPES = {"gpu": (256, 2**20), "cpu": (8, 2**17), "tiny": (2, 2**13)}
@@ -27,8 +26,8 @@ def make_inputs(
 ) -> Inputs:
     """One float32 sequence and its filters."""
     return {
-        "u": random_normal(1, channels, length, device=device, grad=True),
-        "k": random_normal(channels, taps, seed=1, device=device, grad=True),
+        "u": draw(1, channels, length, device=device, grad=True),
+        "k": draw(channels, taps, seed=1, device=device, grad=True),
         "pattern": pattern,
     }
 

@@ -29,6 +29,15 @@ Inputs = dict[str, Any]
 Operator = Callable[..., Any]
 
 
+def draw(
+    *shape: int, seed: int = 0, dtype: torch.dtype = torch.float32, device: str = "cpu", grad: bool = False
+) -> torch.Tensor:
+    """Reproducible normal numbers, drawn on the device: on a CPU they would take longer than the table."""
+    generator = torch.Generator(device).manual_seed(seed)
+    values = torch.randn(*shape, generator=generator, device=device)
+    return values.to(dtype).requires_grad_(grad)
+
+
 class DoesNotApply(Exception):  # noqa: N818 - no error: a row of the table
     """A contestant does not take this case; the message says why."""
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from harness import Case, Contestant, Inputs, Operator, Work, main
+from harness import Case, Contestant, Inputs, Operator, Work, draw, main
 from torch.nn import functional as F
 
 from genoseq_kernels import Backend, layer_norm
-from genoseq_kernels.testing import random_normal
 
 EPSILON = 1e-5
 
@@ -21,9 +20,9 @@ EPSILON = 1e-5
 def make_inputs(device: str, *, rows: int, width: int) -> Inputs:
     """Normal numbers in float32."""
     return {
-        "x": random_normal(1, rows, width, device=device, grad=True),
-        "weight": random_normal(width, seed=1, device=device, grad=True),
-        "bias": random_normal(width, seed=2, device=device, grad=True),
+        "x": draw(1, rows, width, device=device, grad=True),
+        "weight": draw(width, seed=1, device=device, grad=True),
+        "bias": draw(width, seed=2, device=device, grad=True),
     }
 
 

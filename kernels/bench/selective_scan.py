@@ -11,18 +11,17 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from harness import Case, Contestant, DoesNotApply, Inputs, Operator, Work, main
+from harness import Case, Contestant, DoesNotApply, Inputs, Operator, Work, draw, main
 from torch.nn import functional as F
 
 from genoseq_kernels import selective_scan
-from genoseq_kernels.testing import random_normal
 
 STATES = 16
 
 
 def make_inputs(device: str, *, channels: int, length: int, dtype: torch.dtype) -> Inputs:
     """One sequence; time steps and decays of a freshly made Mamba."""
-    normal = partial(random_normal, device=device)
+    normal = partial(draw, device=device)
     wide = (1, channels, length)
     steps = torch.rand(channels, generator=torch.Generator().manual_seed(9)) * 4.6 - 6.9
     inputs = {
