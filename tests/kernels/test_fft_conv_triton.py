@@ -155,6 +155,21 @@ def test_three_passes_of_one_row(mode: str, dtype: torch.dtype, configuration: C
     check_three_passes(1, 1, mode, dtype, Configuration(configuration.parts, large, large, large))
 
 
+@pytest.mark.parametrize("taps", ["flat", "single"])
+@pytest.mark.parametrize("sequence", ["flat", "single"])
+def test_half_precision_of_the_most_and_the_least_that_sums_can_be(sequence: str, taps: str) -> None:
+    """Spectra of one line and flat ones, whose products are scaled by what the worst of them may be."""
+    large = Tile(2**15, 16)
+    given = inputs(1, 1, 4001, 4001, HALF_DTYPE, gated=False)
+    for name, kind in (("u", sequence), ("k", taps)):
+        value = given[name]
+        assert value is not None
+        value[:] = 1.0 if kind == "flat" else 0.0
+        value[..., 1234] = 1.0
+    plans = [long_plan(4001, 12, Configuration(1, large, large, large), gradient=x) for x in (False, True)]
+    check(given, "causal", (plans[0], plans[1]))
+
+
 def check_three_passes(
     entries: int, channels: int, mode: str, dtype: torch.dtype, configuration: Configuration
 ) -> None:
