@@ -7,6 +7,7 @@ benchmark never measures something else than it says.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, get_args
 
 import torch
@@ -61,3 +62,8 @@ def triton_runs(like: torch.Tensor) -> bool:
     if like.device.type == "cuda":
         return torch.cuda.get_device_capability(like.device) >= (8, 0)
     return like.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def on_device_of(x: torch.Tensor) -> AbstractContextManager[object]:
+    """Makes the device of x the current one, on which Triton launches whatever its tensors are on."""
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()

@@ -101,3 +101,14 @@ def test_a_gpu_before_ampere_has_torch_alone(chosen: list[str], monkeypatch: pyt
     for call in CALLS.values():
         call_on("cuda", torch.float32, call)
     assert chosen == ["reference"] * len(CALLS)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two devices")
+@pytest.mark.parametrize("operator", CALLS)
+def test_tensors_that_are_not_on_the_current_device(operator: str) -> None:
+    """Triton launches on the current one."""
+    like = torch.zeros(0, device="cuda:1")
+    with torch.cuda.device(0):
+        CALLS[operator](like)
+    torch.cuda.synchronize(1)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from genoseq_kernels.causal_conv1d import reference
+from genoseq_kernels.dispatch import on_device_of
 
 _NUM_INPUTS = 8
 
@@ -34,7 +35,8 @@ def causal_conv1d_forward(
     backend: str,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """See `genoseq_kernels.causal_conv1d`; the second result is the final states."""
-    y = _implementation(backend).forward(x, weight, bias, seq_idx, initial_states, silu)
+    with on_device_of(x):
+        y = _implementation(backend).forward(x, weight, bias, seq_idx, initial_states, silu)
     if not return_final_states:
         return y, x.new_empty(0)
     return y, reference.final_states(x, initial_states, weight.shape[1])
@@ -69,7 +71,8 @@ def causal_conv1d_backward(
     backend: str,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gradients of x, weight, bias, initial_states; `grad_final_states` is empty where there were none."""
-    gradients = _implementation(backend).backward(grad, x, weight, bias, seq_idx, initial_states, silu)
+    with on_device_of(x):
+        gradients = _implementation(backend).backward(grad, x, weight, bias, seq_idx, initial_states, silu)
     if grad_final_states.numel():
         reference.add_final_states_gradient(gradients, grad_final_states)
     return (
@@ -135,9 +138,10 @@ def causal_conv1d_step(
     backend: str,
 ) -> torch.Tensor:
     """See `genoseq_kernels.causal_conv1d_update`; x (B, D, L)."""
-    return _implementation(backend).update(
-        x, conv_state, weight, bias, silu, cache_seqlens, conv_state_indices
-    )
+    with on_device_of(x):
+        return _implementation(backend).update(
+            x, conv_state, weight, bias, silu, cache_seqlens, conv_state_indices
+        )
 
 
 @causal_conv1d_step.register_fake

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from genoseq_kernels.dispatch import on_device_of
 from genoseq_kernels.exponential_window import triton_impl
 from genoseq_kernels.rows import rows_like
 
@@ -11,7 +12,8 @@ from genoseq_kernels.rows import rows_like
 @torch.library.custom_op("genoseq::exponential_window_", mutates_args=("x",))
 def window_(x: torch.Tensor, remains: torch.Tensor, t: torch.Tensor, scale: float) -> None:
     """See `genoseq_kernels.exponential_window_`."""
-    triton_impl.window(x, remains, t, scale, out=x)
+    with on_device_of(x):
+        triton_impl.window(x, remains, t, scale, out=x)
 
 
 @window_.register_fake
@@ -22,7 +24,8 @@ def _(x: torch.Tensor, remains: torch.Tensor, t: torch.Tensor, scale: float) -> 
 @torch.library.custom_op("genoseq::exponential_window", mutates_args=())
 def windowed(x: torch.Tensor, remains: torch.Tensor, t: torch.Tensor, scale: float) -> torch.Tensor:
     """The same, leaving x as it is."""
-    return triton_impl.window(x, remains, t, scale, out=rows_like(x))
+    with on_device_of(x):
+        return triton_impl.window(x, remains, t, scale, out=rows_like(x))
 
 
 @windowed.register_fake

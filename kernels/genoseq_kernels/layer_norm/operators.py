@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from genoseq_kernels.dispatch import on_device_of
 from genoseq_kernels.layer_norm import triton_impl
 
 
@@ -14,7 +15,8 @@ def layer_norm_forward(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, epsilon: float, dtype: torch.dtype
 ) -> torch.Tensor:
     """See `genoseq_kernels.layer_norm`; without bias it is `rms_norm`."""
-    return triton_impl.forward(x, weight, bias, epsilon, dtype)
+    with on_device_of(x):
+        return triton_impl.forward(x, weight, bias, epsilon, dtype)
 
 
 @layer_norm_forward.register_fake
@@ -29,7 +31,8 @@ def layer_norm_backward(
     grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, epsilon: float, centred: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gradients of x, weight and bias; zeros for a bias that is not there."""
-    return triton_impl.backward(grad, x, weight, epsilon, centred)
+    with on_device_of(x):
+        return triton_impl.backward(grad, x, weight, epsilon, centred)
 
 
 @layer_norm_backward.register_fake

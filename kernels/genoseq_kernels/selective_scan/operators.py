@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from genoseq_kernels.dispatch import on_device_of
 from genoseq_kernels.selective_scan import compiled, reference
 from genoseq_kernels.selective_scan.reference import Inputs
 
@@ -32,7 +33,8 @@ def selective_scan_forward(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """See `genoseq_kernels.selective_scan`: y, the last state, and the state before each chunk."""
     x = Inputs(u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx, delta_softplus)
-    return _implementation(backend).forward(x)
+    with on_device_of(u):
+        return _implementation(backend).forward(x)
 
 
 @selective_scan_forward.register_fake
@@ -74,7 +76,8 @@ def selective_scan_backward(
 ) -> list[torch.Tensor]:
     """Gradients of u, delta, A, B, C, D, z, delta_bias, initial_state."""
     x = Inputs(u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx, delta_softplus)
-    gradients = _implementation(backend).backward(grad, grad_last, x, starts)
+    with on_device_of(u):
+        gradients = _implementation(backend).backward(grad, grad_last, x, starts)
     return [u.new_empty(0) if gradient is None else gradient for gradient in gradients]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from genoseq_kernels.dispatch import on_device_of
 from genoseq_kernels.ssd import chunked
 from genoseq_kernels.ssd.reference import Inputs, precise
 
@@ -34,7 +35,7 @@ def ssd_forward(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """See `genoseq_kernels.ssd`: y, the last state, and the states that the gradient needs."""
     inputs = Inputs(x, dt, A, B, C, D, z, dt_bias, initial_states, seq_idx, dt_softplus, dt_min, dt_max)
-    with torch.autocast(x.device.type, enabled=False):
+    with torch.autocast(x.device.type, enabled=False), on_device_of(x):
         return _implementation(backend).forward(inputs)
 
 
@@ -83,7 +84,7 @@ def ssd_backward(
 ) -> list[torch.Tensor]:
     """Gradients of x, dt, A, B, C, D, z, dt_bias, initial_states."""
     inputs = Inputs(x, dt, A, B, C, D, z, dt_bias, initial_states, seq_idx, dt_softplus, dt_min, dt_max)
-    with torch.autocast(x.device.type, enabled=False):
+    with torch.autocast(x.device.type, enabled=False), on_device_of(x):
         gradients = _implementation(backend).backward(grad, grad_last, inputs, saved)
     return [x.new_empty(0) if gradient is None else gradient for gradient in gradients]
 

@@ -8,11 +8,11 @@ gradient of the filter is read from the same places.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
 
+from genoseq_kernels.dispatch import on_device_of
 from genoseq_kernels.fft_conv.reference import Gradients, centre_tap
 from genoseq_kernels.fft_conv.triton_impl import long_launch, short_launch
 from genoseq_kernels.fft_conv.triton_impl.plan import FULL, Cut, Plan, chosen, make_plan
@@ -37,7 +37,7 @@ def forward(
     y = rows_like(u)
     convolved = None if gate_out is None else rows_like(u)
     launch = partial(short_launch.forward, cut) if plan.short else long_launch.forward
-    with _device(u):
+    with on_device_of(u):
         launch(
             plan,
             dense(u),
@@ -70,7 +70,7 @@ def backward(
     grad_u = rows_like(u)
     grad_gate_in = None if gate_in is None else rows_like(u)
     launch = partial(short_launch.backward, cut) if plan.short else long_launch.backward
-    with _device(u):
+    with on_device_of(u):
         grad_k = launch(
             plan,
             dense(grad),
@@ -96,7 +96,7 @@ def spectrum(k: torch.Tensor, length: int, mode: str) -> torch.Tensor:
     plan = make_plan(Cut.of(length, k.shape[-1], mode).points, FULL[0])
     spectra = torch.empty(k.shape[0], plan.spectrum_size, dtype=torch.float32, device=k.device)
     launch = short_launch if plan.short else long_launch
-    with _device(k):
+    with on_device_of(k):
         launch.spectrum(plan, Taps.of(k, length, mode), spectra)
     return spectra
 
@@ -122,8 +122,3 @@ def backward_workspace(grad: torch.Tensor, u: torch.Tensor, k: torch.Tensor, mod
     if plan.short:
         return copies + short_launch.workspace(cut, plan, u.shape[0], k)
     return copies + long_launch.workspace(plan, 2 * u.shape[0] + 1, u.shape[1])
-
-
-def _device(x: torch.Tensor) -> AbstractContextManager[object]:
-    """Triton launches on the current device."""
-    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
