@@ -79,7 +79,8 @@ def _check(operator: str, x: torch.Tensor, **parameters: torch.Tensor) -> None:
     for name, parameter in parameters.items():
         if parameter.shape != x.shape[-1:]:
             raise ValueError(
-                f"{operator}: {name} {tuple(parameter.shape)} and x {tuple(x.shape)}; wanted {tuple(x.shape[-1:])}."
+                f"{operator}: {name} {tuple(parameter.shape)} and x {tuple(x.shape)}; "
+                f"wanted {tuple(x.shape[-1:])}."
             )
 
 
