@@ -58,7 +58,7 @@ def resources(length: int, dtype_name: str, only: str) -> Iterator[Row]:
     import torch
 
     from genoseq_kernels.compilation import compile_for_gpu
-    from genoseq_kernels.fft_conv.triton_impl import long_kernels, short_kernels
+    from genoseq_kernels.fft_conv.triton_impl import column_kernels, row_kernels, short_kernels
     from genoseq_kernels.fft_conv.triton_impl.long_launch import column_options, row_options
     from genoseq_kernels.fft_conv.triton_impl.plan import MAX_SHORT_LENGTH, chosen, configurations, make_plan
     from genoseq_kernels.fft_conv.triton_impl.short_launch import short_options
@@ -73,7 +73,8 @@ def resources(length: int, dtype_name: str, only: str) -> Iterator[Row]:
             plan = make_plan(
                 length, configuration, gradient=name in ("short_backward", "gradient_rows"), several=True
             )
-            kernel = getattr(short_kernels if plan.short else long_kernels, name)
+            module = short_kernels if plan.short else row_kernels if "rows" in name else column_kernels
+            kernel = getattr(module, name)
             constants = dict(options_of(plan))
             launch = {option: constants.pop(option) for option in ("num_warps", "num_stages", "maxnreg")}
             flags = {"WRAPPED": True, "ROOM": True, "ALONE": False}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from genoseq_kernels.fft_conv.triton_impl import long_kernels
+from genoseq_kernels.fft_conv.triton_impl import column_kernels, row_kernels
 from genoseq_kernels.fft_conv.triton_impl.plan import Plan
 from genoseq_kernels.fft_conv.triton_impl.taps import Taps, strides
 from genoseq_kernels.rows import have_room
@@ -55,7 +55,7 @@ def forward(
         if filters is not None:
             _filter_columns(plan, taps, filters, first, count)
         _columns(plan, u, gate_in, sequences, first, count)
-        long_kernels.sequence_rows[(plan.blocks * count,)](
+        row_kernels.sequence_rows[(plan.blocks * count,)](
             *sequences,
             filters and filters.values,
             filters and filters.column_scales,
@@ -87,13 +87,13 @@ def backward(
         _filter_columns(plan, taps, filters, first, count)
         _columns(plan, u, gate_in, sequences, first, count)
         _columns(plan, grad, gate_out, gradients, first, count)
-        long_kernels.gradient_rows[(plan.blocks * count,)](
+        row_kernels.gradient_rows[(plan.blocks * count,)](
             sequences.values, sequences.column_scales, *gradients, *filters, skip,
             *plan.row_tables(u.device), first, count, entries, plan.blocks, plan.rows, ALONE=entries == 1,
             **row_options(plan),
         )  # fmt: skip
         _columns_back(plan, gradients, grad_u, gate_in, grad_gate_in, u, first, count)
-        long_kernels.filter_columns_back[(_tiles(plan) * count,)](
+        column_kernels.filter_columns_back[(_tiles(plan) * count,)](
             filters.values, filters.row_scales, near, far, *plan.column_tables(u.device),
             first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, **column_options(plan),
         )  # fmt: skip
@@ -106,7 +106,7 @@ def spectrum(plan: Plan, taps: Taps, spectra: torch.Tensor) -> None:
     filters = _Scratch.of(plan, step, spectra.device)
     for first, count in _chunks(taps.channels, step):
         _filter_columns(plan, taps, filters, first, count)
-        long_kernels.filter_rows[(plan.blocks * count,)](
+        row_kernels.filter_rows[(plan.blocks * count,)](
             filters.values, filters.column_scales, spectra[first : first + count],
             *plan.row_tables(spectra.device), plan.blocks, plan.rows, **row_options(plan),
         )  # fmt: skip
@@ -120,7 +120,7 @@ def workspace(plan: Plan, rows: int, channels: int) -> int:
 def _columns(
     plan: Plan, x: torch.Tensor, gate: torch.Tensor | None, scratch: _Scratch, first: int, count: int
 ) -> None:
-    long_kernels.sequence_columns[(_tiles(plan) * x.shape[0] * count,)](
+    column_kernels.sequence_columns[(_tiles(plan) * x.shape[0] * count,)](
         x, gate, scratch.values, scratch.column_scales, *plan.column_tables(x.device),
         *strides(x), *strides(gate), first, count, x.shape[-1], plan.radix, plan.plane,
         ROOM=have_room(x, gate), **column_options(plan),
@@ -139,7 +139,7 @@ def _columns_back(
 ) -> None:
     entries, _, length = target.shape
     factor = None if second is None else factor
-    long_kernels.sequence_columns_back[(_tiles(plan) * entries * count,)](
+    column_kernels.sequence_columns_back[(_tiles(plan) * entries * count,)](
         scratch.values, scratch.row_scales, target, gate, second, factor, *plan.column_tables(target.device),
         *strides(target), *strides(gate), *strides(factor), first, count, length, plan.radix, plan.plane,
         ROOM=have_room(target, gate, second, factor), **column_options(plan),
@@ -147,7 +147,7 @@ def _columns_back(
 
 
 def _filter_columns(plan: Plan, taps: Taps, scratch: _Scratch, first: int, count: int) -> None:
-    long_kernels.filter_columns[(_tiles(plan) * count,)](
+    column_kernels.filter_columns[(_tiles(plan) * count,)](
         taps.k, scratch.values, scratch.column_scales, *plan.column_tables(taps.k.device), taps.k.stride(0),
         first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, WRAPPED=taps.wrap > 0,
         **column_options(plan),

@@ -7,10 +7,17 @@ Offsets of rows are 64-bit integers; positions within a row are below 2**26.
 
 from __future__ import annotations
 
+from functools import partial
+
 import triton
 import triton.language as tl
 
 from genoseq_kernels.fft_conv.triton_impl.transform import root
+
+launched = partial(
+    triton.jit, do_not_specialize_on_alignment=["first", "channels", "entries", "radix", "blocks", "rows"]
+)
+"""Of kernels that are launched: what divides these integers tells nothing, and would compile them again."""
 
 
 @triton.jit

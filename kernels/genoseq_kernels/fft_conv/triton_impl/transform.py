@@ -214,6 +214,14 @@ def shrink(re, im, REAL: tl.constexpr, EACH: tl.constexpr = False):
 
 
 @triton.jit
+def alike(re, im, scale):
+    """Lines over scales of their own, powers of two, over the largest of them; and that one."""
+    peak = tl.max(scale)
+    ratio = (scale * (1 / peak)).to(re.dtype)[:, None]
+    return re * ratio, im * ratio, peak
+
+
+@triton.jit
 def power_of_two(x):
     """The least at or above x >= 0, 1e-30 and below 2**127: to scale by it rounds nothing."""
     bits = tl.maximum(x, 1e-30).to(tl.int32, bitcast=True)
