@@ -35,7 +35,7 @@ from genoseq_kernels.fft_conv.triton_impl.transform import (
 )
 
 _LIFT = tl.constexpr(4.0)
-"""What the largest value of a filter's 16-bit tile is at most; see `_with_skip`."""
+"""What 16-bit tiles of filters are multiplied by, over their scale; see `_with_skip`."""
 
 
 @triton.jit
