@@ -54,31 +54,42 @@ def test_all_kernels_compile(length: int) -> None:
 
 
 def resources(length: int, dtype_name: str, only: str) -> Iterator[Row]:
-    """Compile all that a length may launch, bidirectional with both gates: the most that a kernel does."""
+    """Compile all that a length may launch, bidirectional with both gates: the most that a kernel does; rows
+    for one batch entry and for several."""
     import torch
 
     from genoseq_kernels.compilation import compile_for_gpu
     from genoseq_kernels.fft_conv.triton_impl import column_kernels, row_kernels, short_kernels
-    from genoseq_kernels.fft_conv.triton_impl.long_launch import column_options, row_options
+    from genoseq_kernels.fft_conv.triton_impl.long_launch import (
+        column_back_options,
+        column_options,
+        row_options,
+    )
     from genoseq_kernels.fft_conv.triton_impl.plan import MAX_SHORT_LENGTH, chosen, configurations, make_plan
     from genoseq_kernels.fft_conv.triton_impl.short_launch import short_options
 
-    short = [(name, short_options) for name in ("short_spectrum", "short_forward", "short_backward")]
-    columns = ("sequence_columns", "filter_columns", "sequence_columns_back", "filter_columns_back")
-    rows = ("filter_rows", "sequence_rows", "gradient_rows")
-    long = [(name, column_options) for name in columns] + [(name, row_options) for name in rows]
+    short = [(name, short_options, False) for name in ("short_spectrum", "short_forward", "short_backward")]
+    long = [(name, column_options, False) for name in ("sequence_columns", "filter_columns")]
+    long += [(name, column_back_options, False) for name in ("sequence_columns_back", "filter_columns_back")]
+    long += [("filter_rows", row_options, False)]
+    long += [
+        (name, row_options, several)
+        for name in ("sequence_rows", "gradient_rows")
+        for several in (False, True)
+    ]
     dtype = getattr(torch, dtype_name)
     for configuration in [chosen(torch.empty(1, length, dtype=dtype))] if only else configurations(dtype):
-        for name, options_of in short if length <= MAX_SHORT_LENGTH else long:
-            plan = make_plan(
-                length, configuration, gradient=name in ("short_backward", "gradient_rows"), several=True
-            )
+        for name, options_of, several in short if length <= MAX_SHORT_LENGTH else long:
+            gradient = name in ("short_backward", "gradient_rows")
+            plan = make_plan(length, configuration, gradient=gradient, several=several)
             module = short_kernels if plan.short else row_kernels if "rows" in name else column_kernels
             kernel = getattr(module, name)
             constants = dict(options_of(plan))
             launch = {option: constants.pop(option) for option in ("num_warps", "num_stages", "maxnreg")}
-            flags = {"WRAPPED": True, "ROOM": True, "ALONE": False}
+            flags = {"WRAPPED": True, "ROOM": True, "ALONE": not several}
             constants |= {flag: value for flag, value in flags.items() if flag in kernel.arg_names}
+            if "ALONE" in constants and not several:
+                constants["entries"] = 1  # a constant, as every integer that is 1 in a launch
             signature = signature_of(kernel.arg_names, dtype_name)
             if dtype_name == "float32":
                 constants |= {name: None for name, kind in signature.items() if "scales" in name}

@@ -52,8 +52,8 @@ def test_against_float64(norm, backend, shape, dtype: torch.dtype, result: torch
     expected = run(lambda *args: in_torch(norm, *args), *(x.double() for x in given))
     actual = run(lambda *args: norm(*args, 1e-5, dtype=result, backend=backend), *given)
     assert actual[0].dtype == result
-    assert len(actual) == len(expected)
-    for what, one, other in zip(("y", "x", "weight", "bias"), actual, expected, strict=False):
+    names = ("y", "x", "weight", "bias")[: len(expected)]
+    for what, one, other in zip(names, actual, expected, strict=True):
         # A gradient's upstream was rounded as the result is; sums over rows that cancel show it.
         coarse = one.to(result) if what == "y" or result == torch.float32 else one.to(torch.bfloat16)
         assert_close(coarse, other, what=what)
