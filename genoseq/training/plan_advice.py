@@ -103,10 +103,10 @@ class _Search:
 
 def _model_settings(config: DictConfig, length: int, device_type: str) -> Iterator[tuple[str, Any]]:
     """Settings of the model that take less memory than those it has, where it has such settings."""
-    checkpointing, tile, mixer_tile = "activation_checkpointing", "sequence_tile", "mixer_tile"
+    checkpointing, tile = "activation_checkpointing", "sequence_tile"
     if config.model.get(checkpointing) is False:
         yield f"model.{checkpointing}", True
-    for name in (tile, mixer_tile):
+    for name in (tile, "mixer_tile"):
         if name in config.model and config.model[name] is None and length >= _TILES * _SMALLEST_TILE:
             yield f"model.{name}", min(_LARGEST_TILE, 1 << (length // _TILES).bit_length() - 1)
     # A model with tiles knows the host's memory too; on the host itself there is nothing to be moved.

@@ -13,6 +13,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from genoseq_kernels.room import row_end
+
 
 @triton.jit
 def _split(x, UNIT: tl.constexpr):
@@ -42,12 +44,6 @@ def _join(parts, START: tl.constexpr, STEP: tl.constexpr, COUNT: tl.constexpr):
 
 
 @triton.jit
-def _end(length, ROOM: tl.constexpr):
-    """Of what may be read and written of a row."""
-    return (length + 15) // 16 * 16 if ROOM else length
-
-
-@triton.jit
 def _load(
     base, inside, position, length, stride,
     UNIT: tl.constexpr, FIRST: tl.constexpr, LAST: tl.constexpr, CHANNEL_LAST: tl.constexpr,
@@ -63,7 +59,7 @@ def _load(
             out = out + (value.to(tl.float32),)
     else:
         at = position[:, :, None] + tl.arange(0, UNIT)[None, None, :]
-        mask = inside[:, :, None] & (at >= 0) & (at < _end(length, ROOM))
+        mask = inside[:, :, None] & (at >= 0) & (at < row_end(length, ROOM))
         value = tl.load(base[:, :, None] + at, mask, other=0.0).to(tl.float32)
         if ROOM:
             value = tl.where(at < length, value, 0.0)
@@ -85,7 +81,7 @@ def _store(
             tl.store(base + at * stride, parts[i].to(base.dtype.element_ty), inside & (at < length))
     else:
         at = position[:, :, None] + tl.arange(0, UNIT)[None, None, :]
-        mask = inside[:, :, None] & (at < _end(length, ROOM))
+        mask = inside[:, :, None] & (at < row_end(length, ROOM))
         whole = _join(parts, 0, 1, UNIT).to(base.dtype.element_ty)
         tl.store(base[:, :, None] + at, whole, mask)
 

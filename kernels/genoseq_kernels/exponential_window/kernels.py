@@ -6,6 +6,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from genoseq_kernels.room import row_end
+
 
 @triton.jit
 def window(
@@ -23,8 +25,7 @@ def window(
     position = (block % position_blocks).to(tl.int64) * SPAN + tl.arange(0, SPAN)[None, :]
     entry = (block // position_blocks).to(tl.int64)
 
-    end = (length + 15) // 16 * 16 if ROOM else length
-    inside = (channel < channels) & (position < end)
+    inside = (channel < channels) & (position < row_end(length, ROOM))
     values = tl.load(x + entry * x_entry + channel * x_channel + position * x_position, inside, other=0.0)
     values = values.to(tl.float32)
     if ROOM:

@@ -23,7 +23,6 @@ from genoseq_kernels.fft_conv.triton_impl.tiles import (
     load_filter,
     load_gated,
     positions,
-    row_end,
     store_complex_row,
     store_filter_gradient,
     store_gated,
@@ -36,6 +35,7 @@ from genoseq_kernels.fft_conv.triton_impl.transform import (
     shrink,
     transform,
 )
+from genoseq_kernels.room import row_end
 
 
 @triton.jit
@@ -99,7 +99,7 @@ def sequence_columns(
     source_entry, source_channel, gate_entry, gate_channel, first, channels, length, radix, plane,
     ROOM: tl.constexpr,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    TURNS: tl.constexpr, PARTS: tl.constexpr,
+    PARTS: tl.constexpr,
 ):  # fmt: skip
     """First pass of sequences times gate."""
     row, tile, columns = _column_tile(C, COLUMNS)
@@ -121,7 +121,7 @@ def filter_columns(
     k, scratch, scales, left, right, k_channel, first, taps, centre, wrap, radix, plane,
     WRAPPED: tl.constexpr,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    TURNS: tl.constexpr, PARTS: tl.constexpr,
+    PARTS: tl.constexpr,
 ):  # fmt: skip
     """First pass of filters."""
     row, tile, columns = _column_tile(C, COLUMNS)

@@ -95,7 +95,7 @@ def backward(
         _columns_back(plan, gradients, grad_u, gate_in, grad_gate_in, u, first, count)
         column_kernels.filter_columns_back[(_tiles(plan) * count,)](
             filters.values, filters.row_scales, near, far, *plan.column_tables(u.device),
-            first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, **column_options(plan),
+            first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, **column_back_options(plan),
         )  # fmt: skip
     return taps.total(near, far)
 
@@ -142,7 +142,7 @@ def _columns_back(
     column_kernels.sequence_columns_back[(_tiles(plan) * entries * count,)](
         scratch.values, scratch.row_scales, target, gate, second, factor, *plan.column_tables(target.device),
         *strides(target), *strides(gate), *strides(factor), first, count, length, plan.radix, plan.plane,
-        ROOM=have_room(target, gate, second, factor), **column_options(plan),
+        ROOM=have_room(target, gate, second, factor), **column_back_options(plan),
     )  # fmt: skip
 
 
@@ -181,12 +181,17 @@ def column_options(plan: Plan) -> dict[str, Any]:
         "B": plan.inner,
         "COLUMNS": plan.columns,
         "BLOCK": plan.block,
-        "TURNS": _turns(plan, plan.pad * plan.inner * plan.width, plan.column_warps),
         "PARTS": plan.parts,
         "num_warps": plan.column_warps,
         "maxnreg": plan.column_registers,
         "num_stages": 1,
     }
+
+
+def column_back_options(plan: Plan) -> dict[str, Any]:
+    """Of those that read columns from scratch memory."""
+    turns = _turns(plan, plan.pad * plan.inner * plan.width, plan.column_warps)
+    return {**column_options(plan), "TURNS": turns}
 
 
 def row_options(plan: Plan) -> dict[str, Any]:

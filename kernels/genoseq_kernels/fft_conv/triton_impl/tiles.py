@@ -38,12 +38,6 @@ def column_twiddle(columns, radix, A: tl.constexpr, B: tl.constexpr, COLUMNS: tl
 
 
 @triton.jit
-def row_end(length, ROOM: tl.constexpr):
-    """Of what may be read and written of a sequence; for ROOM see `rows.have_room`."""
-    return (length + 15) // 16 * 16 if ROOM else length
-
-
-@triton.jit
 def load_gated(source, source_offset, gate, gate_offset, n, inside):
     """Sequence times gate, in float32; the gate may be None."""
     x = tl.load(source + source_offset + n, inside, other=0.0).to(tl.float32)
