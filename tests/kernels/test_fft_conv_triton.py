@@ -23,6 +23,7 @@ from genoseq_kernels.fft_conv.triton_impl.plan import (
     Configuration,
     Plan,
     Tile,
+    _exponent,
     long_plan,
     make_plan,
 )
@@ -157,16 +158,27 @@ def test_three_passes_of_one_row(mode: str, dtype: torch.dtype, configuration: C
 
 @pytest.mark.parametrize("taps", ["flat", "single"])
 @pytest.mark.parametrize("sequence", ["flat", "single"])
-def test_half_precision_of_the_most_and_the_least_that_sums_can_be(sequence: str, taps: str) -> None:
-    """Spectra of one line and flat ones, whose products are scaled by what the worst of them may be."""
-    large = Tile(2**15, 16)
-    given = inputs(1, 1, 4001, 4001, HALF_DTYPE, gated=False)
-    for name, kind in (("u", sequence), ("k", taps)):
+@pytest.mark.parametrize(
+    "length", [4001, 2**16, *(pytest.param(x, marks=pytest.mark.gpu) for x in (2**20, MAX_LENGTH))]
+)
+def test_half_precision_of_the_most_and_the_least_that_sums_can_be(
+    length: int, sequence: str, taps: str
+) -> None:
+    """Spectra of one line and flat ones, whose products are scaled by what the worst of them may be: a genome
+    begins with thousands of equal letters, and filters are smooth before they are trained."""
+    given = inputs(1, 1, length, length, HALF_DTYPE, gated=False)
+    for name, kind, size in (("u", sequence, 1.0), ("grad", sequence, 2.0**-4), ("k", taps, 1.0)):
         value = given[name]
         assert value is not None
-        value[:] = 1.0 if kind == "flat" else 0.0
-        value[..., 1234] = 1.0
-    plans = [long_plan(4001, 12, Configuration(1, large, large, large), gradient=x) for x in (False, True)]
+        if kind == "flat":
+            value[:] = size / length**0.5 if name == "k" else size  # so that results are float16 numbers
+        else:
+            value[:] = 0.0
+            value[..., length // 3] = size
+    exponent = 12 if length == 4001 else max(9, _exponent(length))
+    large = Tile(2**15, 16)  # which the interpreter is quickest at
+    configuration = HALF[1] if DEVICE == "cuda" else Configuration(1, large, large, large)
+    plans = [long_plan(length, exponent, configuration, gradient=gradient) for gradient in (False, True)]
     check(given, "causal", (plans[0], plans[1]))
 
 

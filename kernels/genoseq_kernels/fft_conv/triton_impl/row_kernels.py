@@ -27,6 +27,7 @@ from genoseq_kernels.fft_conv.triton_impl.tiles import (
 from genoseq_kernels.fft_conv.triton_impl.transform import (
     adjoint,
     alike,
+    largest_of,
     load_matrix,
     multiply,
     power_of_two,
@@ -34,8 +35,8 @@ from genoseq_kernels.fft_conv.triton_impl.transform import (
     transform,
 )
 
-_LIFT = tl.constexpr(4.0)
-"""What 16-bit tiles of filters are multiplied by, over their scale; see `_with_skip`."""
+_LARGEST = tl.constexpr(2.0**14)
+"""What the largest number of a tile in float16 may be, before the skip term is added."""
 
 
 @triton.jit
@@ -116,28 +117,32 @@ def _kept(x, PARTS: tl.constexpr):
 
 @triton.jit
 def _load_spectrum(spectrum, channel, block, rows, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr):
-    """Tile of a filter's spectrum, made before, and what to multiply it by."""
+    """Tile of a filter's spectrum, made before."""
     index = rows_of_block(block, BLOCK)
     size = rows * (P * Q)
     offsets = spectrum_offsets(index, P, Q)
-    re, im = load_complex_row(spectrum, channel, 2 * size, offsets, index < rows, size)
-    return shrink(re, im, False)
+    return load_complex_row(spectrum, channel, 2 * size, offsets, index < rows, size)
 
 
 @triton.jit
-def _with_skip(re, im, factor, skip, channel, PARTS: tl.constexpr):
+def _with_skip(re, im, factor, skip, channel, points, PARTS: tl.constexpr):
     """A filter's tile and the skip term, `skip` (may be None) times the identity; and what to multiply by.
 
-    16-bit ones over less than their largest value: products of two flat spectra would be too small, and sums
-    of products are bounded by the square of the tile's size whatever they are (Cauchy and Schwarz).
+    16-bit ones so scaled that no product of theirs leaves float16: the frequencies of a sequence are those of
+    `points` numbers up to 1, transformed unitarily, and with all that comes of them have a norm of no more
+    than sqrt(points) times the largest of the filter's.
     """
+    if PARTS == 1:
+        largest = factor * largest_of(re, im, False)
+    else:
+        largest = factor
     weight = 0.0
-    strength = power_of_two(factor)
     if skip is not None:
         weight = tl.load(skip + channel).to(tl.float32)
-        strength = power_of_two(tl.maximum(factor, tl.abs(weight)))
+        largest = tl.maximum(largest, tl.abs(weight))
+    strength = power_of_two(largest)
     if PARTS == 1:
-        strength *= 1 / _LIFT
+        strength *= power_of_two(tl.sqrt(tl.cast(points, tl.float32))) / _LARGEST
     share = factor / strength
     return _kept(re * share + weight / strength, PARTS), _kept(im * share, PARTS), strength
 
@@ -184,8 +189,9 @@ def sequence_rows(
         h_re, h_im, h_factor = _rows_forward(taps, left, right, P, BLOCK, Q, C, TURNS, PARTS)
         h_factor *= tl.sqrt(tl.cast(rows * (P * Q), tl.float32))
     else:
-        h_re, h_im, h_factor = _load_spectrum(spectrum, channel, block, rows, P, BLOCK, Q)
-    h_re, h_im, h_factor = _with_skip(h_re, h_im, h_factor, skip, first + channel, PARTS)
+        h_re, h_im = _load_spectrum(spectrum, channel, block, rows, P, BLOCK, Q)
+        h_factor = 1.0
+    h_re, h_im, h_factor = _with_skip(h_re, h_im, h_factor, skip, first + channel, rows * (P * Q), PARTS)
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
         row = entry * channels + channel
         if not ALONE:
@@ -217,7 +223,8 @@ def gradient_rows(
         outer = _load_rows(channel, block, gradients, gradient_column_scales, plane, P, BLOCK, Q, C, TURNS)
     left, right = _row_matrices(left, right, P, Q, PARTS)
     h_re, h_im, h_factor = _rows_forward(taps, left, right, P, BLOCK, Q, C, TURNS, PARTS)
-    h_re, h_im, h_factor = _with_skip(h_re, h_im, h_factor * size, skip, first + channel, PARTS)
+    h_factor *= size
+    h_re, h_im, h_factor = _with_skip(h_re, h_im, h_factor, skip, first + channel, rows * (P * Q), PARTS)
     sum_re = tl.zeros((P, BLOCK, Q), tl.float32)
     sum_im = tl.zeros((P, BLOCK, Q), tl.float32)
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):

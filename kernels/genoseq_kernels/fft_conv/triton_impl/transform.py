@@ -199,17 +199,22 @@ def adjoint(
 
 
 @triton.jit
-def shrink(re, im, REAL: tl.constexpr, EACH: tl.constexpr = False):
-    """A tile (A, C, B) over a power of two not below its values, or with EACH those of each of C signals; and
-    that power."""
+def largest_of(re, im, REAL: tl.constexpr, EACH: tl.constexpr = False):
+    """The largest number, by size, of a tile (A, C, B), or with EACH of each of C signals (1, C, 1)."""
     size = tl.abs(re)
     if not REAL:
         size = tl.maximum(size, tl.abs(im))
     if EACH:
-        peak = tl.max(tl.max(size, axis=2, keep_dims=True), axis=0, keep_dims=True)
+        return tl.max(tl.max(size, axis=2, keep_dims=True), axis=0, keep_dims=True)
     else:
-        peak = tl.max(size)
-    peak = power_of_two(peak)
+        return tl.max(size)
+
+
+@triton.jit
+def shrink(re, im, REAL: tl.constexpr, EACH: tl.constexpr = False):
+    """A tile (A, C, B) over a power of two not below its values, or with EACH those of each of C signals; and
+    that power."""
+    peak = power_of_two(largest_of(re, im, REAL, EACH))
     return re * (1 / peak), im * (1 / peak), peak
 
 
