@@ -49,17 +49,18 @@ def make_model(name: str, length: int) -> SequenceModel:
     return SequenceModel(backbone, LanguageModelHead(backbone), CharacterTokenizer()).train()
 
 
-def step_of(name: str, batch: int, length: int, device: torch.device) -> Callable[[], None]:
-    """Forward and backward pass of a batch."""
+def step_of(name: str, batch: int, length: int, device: torch.device) -> Callable[[], torch.Tensor]:
+    """Forward and backward pass of a batch; gives the loss."""
     model = make_model(name, length).to(device)
     assert model.tokenizer is not None
     tokens = random_bases(model.tokenizer, (batch, length), device)
 
-    def step() -> None:
+    def step() -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = model(tokens, labels=tokens, loss_only=True).loss
         model.zero_grad()
         loss.backward()
+        return loss.detach()
 
     return step
 
@@ -110,7 +111,7 @@ def draw(rows: Sequence[dict[str, Any]], device: str) -> Plot:
     if ratios:
         longest = max(ratios)
         words = f"at {longest:,} tokens attention takes {ratios[longest]:.3g} times as long"
-        axes.set_title(f"{device}: {words}", size=9)
+        axes.set_title(f"{device}\n{words}", size=9)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     lengths = sorted({row["length"] for row in rows})

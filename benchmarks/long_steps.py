@@ -95,13 +95,13 @@ class Run:
         """Bytes at the peak, as `plan=true` predicts them."""
         return trace_step(self.config, self.datamodule, self.trainer, self.shape).total
 
-    def step_of_ours(self) -> Callable[[], None]:
+    def step_of_ours(self) -> Callable[[], torch.Tensor]:
         """The product's own step."""
         task: Any = build_task(self.config, build_model(self.config, self.datamodule)).to(self.device)
         batch = self.shape.blank(self.device) | {"input_ids": self._tokens()}
         return self._step(task.model.train(), lambda: task.loss(batch))
 
-    def step_of_plain(self) -> Callable[[], None]:
+    def step_of_plain(self) -> Callable[[], torch.Tensor]:
         """The step of the model as released."""
         ours = instantiate(self.config.model)
         assert isinstance(ours, HyenaDNA)
@@ -112,20 +112,21 @@ class Run:
     def _tokens(self) -> torch.Tensor:
         return random_bases(self.datamodule.tokenizer, (1, self.shape.length), self.device)
 
-    def _step(self, model: nn.Module, loss_of: Callable[[], torch.Tensor]) -> Callable[[], None]:
+    def _step(self, model: nn.Module, loss_of: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
         partial_optimizer = instantiate(self.config.optimizer)
         settings = partial_optimizer.keywords
         groups = parameter_groups(model, lr=settings["lr"], weight_decay=settings["weight_decay"])
         optimizer = partial_optimizer(groups)
         clip = self.config.trainer.gradient_clip_val
 
-        def step() -> None:
+        def step() -> torch.Tensor:
             with self.trainer.precision_plugin.forward_context():
                 loss = loss_of()
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), clip)
             optimizer.step()
+            return loss.detach()
 
         return step
 

@@ -160,14 +160,15 @@ def add_rows(table: Table, kind: str, found: Iterator[tuple[float, np.ndarray]],
 
 
 def read_times(path: Path) -> dict[str, dict[float, float]]:
-    """Of a table of `kernels/bench/fft_sparse.py`, by kind and setting: ms of the fastest that saves work."""
+    """Of a table of `kernels/bench/fft_sparse.py`, by kind and taps or sparsity: ms of the fastest that saves
+    work."""
     times: dict[str, dict[float, float]] = {"partial": {}, "sparse": {}}
     for row in json.loads(path.read_text())["rows"]:
-        case = re.match(r"(partial) K=L/(\d+)|(sparse) ([\d.]+)", row["case"])
+        case = re.match(r"(partial) K=L/(\d+) .*L=(\d+)|(sparse) ([\d.]+)", row["case"])
         if case is None or row["both"] is None or row["contestant"] in ("floor", "one transform"):
             continue
-        kind = case[1] or case[3]
-        setting = 1 / int(case[2]) if case[1] else float(case[4])
+        kind = case[1] or case[4]
+        setting = int(case[3]) / int(case[2]) if case[1] else float(case[5])
         milliseconds = row["both"]["median"]
         times[kind][setting] = min(milliseconds, times[kind].get(setting, float("inf")))
     return times
@@ -182,19 +183,20 @@ def draw(rows: Sequence[dict[str, Any]], times: dict[str, dict[float, float]]) -
         "sparse": "share of frequencies left out",
         "longer": "tokens of a window",
     }
-    for axes, (kind, label) in zip(figure.subplots(1, len(labels)), labels.items(), strict=True):
+    panels = figure.subplots(1, len(labels), sharey=True)
+    for axes, (kind, label) in zip(panels, labels.items(), strict=True):
         points = [(row["setting"], row["bits per base"]) for row in rows if row["kind"] == kind]
         axes.plot(*zip(*points, strict=True), color=MODEL.colour, marker=MODEL.marker)
         axes.set_xlabel(label)
-        axes.set_ylabel("bits per base")
-        whole = points[0][0]
+        settings = [setting for setting, _ in points]
         if kind != "sparse":
-            settings = [setting for setting, _ in points][:: -(-len(points) // 6)]
+            ticks = settings[:: -(-len(settings) // 6)]
             axes.set_xscale("log", base=2)
-            axes.set_xticks(settings, [in_short(setting) for setting in settings])
-        if times.get(kind):
-            measured = sorted(times[kind].items())
-            _draw_times(axes, [(x * whole if kind == "partial" else x, y) for x, y in measured])
+            axes.set_xticks(ticks, [in_short(tick) for tick in ticks])
+        measured = [(x, y) for x, y in sorted(times.get(kind, {}).items()) if x <= max(settings)]
+        if measured:
+            _draw_times(axes, measured)
+    panels[0].set_ylabel("bits per base")
     return Plot("partial_and_sparse", "Shorter, sparser and longer", "", figure)
 
 
@@ -203,8 +205,8 @@ def _draw_times(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
     right.grid(visible=False)
     line: dict[str, Any] = {"color": style.colour, "linestyle": style.line, "marker": style.marker}
     right.plot(*zip(*points, strict=True), **line)
-    right.set_ylabel("ms of the convolution, forward and backward", color=style.colour)
-    right.set_ylim(bottom=0)
+    right.set_ylabel("ms of the convolution (1M positions)", color=style.colour)
+    right.set_ylim(0, 1.1 * max(time for _, time in points))
 
 
 def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:

@@ -35,20 +35,26 @@ class Measured:
 
 
 def measure(
-    step: Callable[[], Any], device: torch.device, *, budget: float = 5.0, most: int = 20
+    step: Callable[[], torch.Tensor], device: torch.device, *, budget: float = 5.0, most: int = 20
 ) -> Measured:
-    """Time and memory of a step after warm-up.
+    """Time and memory of a step, which gives its loss, after warm-up.
 
     Two steps warm up, one where it takes longer than `budget` seconds; then as many are timed as begin within
     the budget, one at least and `most` at most.
+
+    Raises:
+        ArithmeticError: a loss is not finite.
     """
 
     def seconds() -> float:
         started = time.perf_counter()
-        step()
+        loss = step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        return time.perf_counter() - started
+        taken = time.perf_counter() - started
+        if not torch.isfinite(loss):
+            raise ArithmeticError("the loss is not finite")
+        return taken
 
     if seconds() < budget:
         seconds()

@@ -43,12 +43,20 @@ def checkpoint(tmp_path: Path) -> Path:
 def test_a_slow_step_is_timed_once(script: Callable[[str], ModuleType]) -> None:
     steps = script("steps")
     calls: list[float] = []
-    slow = steps.measure(lambda: calls.append(time.sleep(0.02) or 0.0), torch.device("cpu"), budget=0.01)
+
+    def step(seconds: float, loss: float = 1.0) -> torch.Tensor:
+        time.sleep(seconds)
+        calls.append(loss)
+        return torch.tensor(loss)
+
+    slow = steps.measure(lambda: step(0.02), torch.device("cpu"), budget=0.01)
     assert (slow.steps, len(calls), slow.peak) == (1, 2, None)
     assert slow.seconds >= 0.02
     calls.clear()
-    fast = steps.measure(lambda: calls.append(0.0), torch.device("cpu"), most=7)
+    fast = steps.measure(lambda: step(0.0), torch.device("cpu"), most=7)
     assert (fast.steps, len(calls)) == (7, 9)
+    with pytest.raises(ArithmeticError, match="not finite"):
+        steps.measure(lambda: step(0.0, float("nan")), torch.device("cpu"))
 
 
 def test_long_steps(script: Callable[[str], ModuleType], tmp_path: Path) -> None:
