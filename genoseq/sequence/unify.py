@@ -153,10 +153,11 @@ def _recoded(letters: str, wanted: str, code: GeneticCode, begins: bool) -> dict
     beyond = len(read) - len(wanted)
     if beyond not in (0, 1) or (beyond == 1 and not code.is_stop(whole[-3:])):
         return None
+    coded, residues = (np.frombuffer(text.encode(), dtype=np.uint8) for text in (read[: len(wanted)], wanted))
     recoded: dict[int, str] = {}
-    for codon, (coded, residue) in enumerate(zip(read, wanted, strict=False)):
-        triplet = whole[3 * codon : 3 * codon + 3]
-        if coded == residue or (begins and codon == 0 and residue == "M" and code.is_start(triplet)):
+    for codon in np.flatnonzero(coded != residues).tolist():
+        residue, triplet = wanted[codon], whole[3 * codon : 3 * codon + 3]
+        if begins and codon == 0 and residue == "M" and code.is_start(triplet):
             continue
         if RECODED.get(residue) != triplet:
             return None
