@@ -19,6 +19,26 @@ class DataError(GenoseqError):
     """A file or table that is missing, unreadable, empty or not in the form it was declared to have."""
 
 
+class RecordError(DataError):
+    """A record that is not what it is said to be: a coding sequence, a transcript, a protein.
+
+    Args:
+        record: its name.
+        problem: the kind of mistake in a word or two; those who skip such records count them by it.
+        message: what is wrong and how to mend it.
+    """
+
+    def __init__(self, record: str, problem: str, message: str) -> None:
+        # All three to the base, so that the error survives the way out of a worker process.
+        super().__init__(record, problem, message)
+        self.record = record
+        self.problem = problem
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.record}: {self.message}"
+
+
 class LeakError(DataError):
     """Rows of one split that stand, or nearly stand, in another."""
 

@@ -2,7 +2,9 @@
 
 from genoseq.data.abilities import Ability, AbilityExamples, AbilityLessons
 from genoseq.data.ability_datamodule import AbilityDataModule
+from genoseq.data.annotation import read_transcripts
 from genoseq.data.bed import parse_interval, read_bed, read_summits
+from genoseq.data.coding import read_coding_sequences
 from genoseq.data.conditional_datamodule import ConditionalDataModule
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.fasta import Fasta
@@ -42,7 +44,9 @@ __all__ = [
     "overlapping",
     "parse_interval",
     "read_bed",
+    "read_coding_sequences",
     "read_summits",
     "read_table",
+    "read_transcripts",
     "split_groups",
 ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from genoseq.data.lines import numbered_lines
 from genoseq.errors import DataError, IntervalError
 from genoseq.paths import require_file
 from genoseq.sequence import Interval, Strand
@@ -68,20 +67,12 @@ class _Line:
 
 
 def _lines(path: Path) -> Iterator[_Line]:
-    opened = gzip.open if path.name.endswith(".gz") else open
     found = False
-    try:
-        with opened(path, "rt", encoding="utf-8") as handle:
-            for number, text in enumerate(handle, start=1):
-                if text.strip() and not text.startswith(_NO_DATA):
-                    found = True
-                    # Names may hold spaces where the columns are apart by tabs.
-                    fields = text.rstrip("\r\n").split("\t") if "\t" in text else text.split()
-                    yield _Line(path, number, fields)
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise DataError(
-            f"{path} cannot be read as a BED file: {error}. Is it cut off, or of another kind?"
-        ) from error
+    for number, text in numbered_lines(path, "a BED file"):
+        if text.strip() and not text.startswith(_NO_DATA):
+            found = True
+            # Names may hold spaces where the columns are apart by tabs.
+            yield _Line(path, number, text.split("\t") if "\t" in text else text.split())
     if not found:
         raise DataError(
             f"{path} holds no interval. Give a BED file with at least one line: chromosome, start, end."

@@ -1,33 +1,74 @@
-"""Nucleotide letters and their codes, the one reverse complement, strands, and intervals on a genome."""
+"""Nucleotide letters and their codes, the one reverse complement, strands, intervals, and the central dogma.
+
+DNA, RNA and protein are made records of one kind (`UnifiedSequence`) by `unify_dna`, `unify_rna`,
+`unify_protein`, `unify_cds`, `unify_pair` and `splice`, one record a call; `keep` makes many of them, with
+bad ones an error or counted.
+"""
 
 from genoseq.sequence.alphabet import (
     BASES,
     Lowercase,
     decode_bases,
+    encode_base_sets,
     encode_bases,
     require_codes,
     reverse_complement,
 )
+from genoseq.sequence.codon_usage import CodonUsage, codon_usage, count_codons
+from genoseq.sequence.genetic_code import CODONS, GeneticCode, genetic_code
 from genoseq.sequence.intervals import Anchor, Interval, Strand
+from genoseq.sequence.keep import Kept, OnError, keep
 from genoseq.sequence.letters import Letters
+from genoseq.sequence.record import Modality, UnifiedSequence
+from genoseq.sequence.reverse_translate import expected_bases, expected_codons, reverse_translate
 from genoseq.sequence.shuffle import dinucleotide_shuffle
+from genoseq.sequence.splice import splice
 from genoseq.sequence.strands import AS_GIVEN, StrandKind, StrandPolicy, Strands, strand_policy
+from genoseq.sequence.transcribe import reverse_transcribe, transcribe
+from genoseq.sequence.transcripts import Transcript
+from genoseq.sequence.translate import translate
+from genoseq.sequence.unify import unify_cds, unify_dna, unify_pair, unify_protein, unify_rna
 
 __all__ = [
     "AS_GIVEN",
     "BASES",
+    "CODONS",
     "Anchor",
+    "CodonUsage",
+    "GeneticCode",
     "Interval",
+    "Kept",
     "Letters",
     "Lowercase",
+    "Modality",
+    "OnError",
     "Strand",
     "StrandKind",
     "StrandPolicy",
     "Strands",
+    "Transcript",
+    "UnifiedSequence",
+    "codon_usage",
+    "count_codons",
     "decode_bases",
     "dinucleotide_shuffle",
+    "encode_base_sets",
     "encode_bases",
+    "expected_bases",
+    "expected_codons",
+    "genetic_code",
+    "keep",
     "require_codes",
     "reverse_complement",
+    "reverse_transcribe",
+    "reverse_translate",
+    "splice",
     "strand_policy",
+    "transcribe",
+    "translate",
+    "unify_cds",
+    "unify_dna",
+    "unify_pair",
+    "unify_protein",
+    "unify_rna",
 ]

@@ -1,7 +1,8 @@
 """Letters to base codes and back, and the reverse complement of either.
 
-A base code is a `uint8`: A 0, C 1, G 2, T 3, N 4. Letters go through 256-entry tables of `bytes.translate`,
-which handles hundreds of millions of bases a second.
+A base code is a `uint8`: A 0, C 1, G 2, T 3, N 4. A base set, where the ambiguity letters are to be told
+apart, is a `uint8` of four bits: A 1, C 2, G 4, T 8, and their sums. Letters go through 256-entry tables of
+`bytes.translate`, which handles hundreds of millions of bases a second.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ StringOrCodes = TypeVar("StringOrCodes", str, np.ndarray)
 _N = BASES.index("N")
 _LETTERS = "ACGTURYSWKMBDHVN"
 _COMPLEMENTS = "TGCAAYRSWMKVHDBN"
+_SETS = ("A", "C", "G", "T", "T", "AG", "CT", "CG", "AT", "GT", "AC", "CGT", "AGT", "ACT", "ACG", "ACGT")
 _NO_LETTER = 0xFF
 
 
@@ -31,6 +33,13 @@ def _code_table(lowercase: Lowercase) -> bytes:
     return bytes(table)
 
 
+def _set_table() -> bytes:
+    table = bytearray([_NO_LETTER] * 256)
+    for letter, bases in zip(_LETTERS, _SETS, strict=True):
+        table[ord(letter)] = table[ord(letter.lower())] = sum(1 << BASES.index(base) for base in bases)
+    return bytes(table)
+
+
 def _complement_table() -> bytes:
     table = bytearray([_NO_LETTER] * 256)
     for letter, complement in zip(_LETTERS, _COMPLEMENTS, strict=True):
@@ -40,6 +49,7 @@ def _complement_table() -> bytes:
 
 
 _CODE_TABLES: dict[str, bytes] = {"base": _code_table("base"), "mask": _code_table("mask")}
+_SET_TABLE = _set_table()
 _COMPLEMENT_LETTERS = _complement_table()
 _COMPLEMENT_CODES = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
 _LETTER_OF_CODE = np.frombuffer(BASES.encode(), dtype=np.uint8)
@@ -58,10 +68,23 @@ def encode_bases(sequence: str | bytes, *, lowercase: Lowercase = "base") -> np.
     Raises:
         SequenceError: a character that is no nucleotide letter; gaps, digits and white space are none.
     """
-    codes = np.frombuffer(bytearray(_ascii(sequence).translate(_CODE_TABLES[lowercase])), dtype=np.uint8)
-    if codes.size and codes.max() == _NO_LETTER:
-        raise _bad_letter(sequence, np.flatnonzero(codes == _NO_LETTER))
-    return codes
+    return _looked_up(sequence, _CODE_TABLES[lowercase])
+
+
+def encode_base_sets(sequence: str | bytes) -> np.ndarray:
+    """The bases that each letter stands for: A 1, C 2, G 4, T 8, and for an ambiguity letter the sum of its
+    own.
+
+    Args:
+        sequence: L letters in either case. U is read as T; R is A or G and so 5, N is 15.
+
+    Returns:
+        (L,) uint8, 1 to 15, writable.
+
+    Raises:
+        SequenceError: as `encode_bases`.
+    """
+    return _looked_up(sequence, _SET_TABLE)
 
 
 def decode_bases(codes: np.ndarray) -> str:
@@ -109,6 +132,13 @@ def require_codes(codes: np.ndarray) -> None:
             f"the value {int(codes.max())} is no base code: wanted A 0, C 1, G 2, T 3, N 4. "
             "Make the array with encode_bases."
         )
+
+
+def _looked_up(sequence: str | bytes, table: bytes) -> np.ndarray:
+    values = np.frombuffer(bytearray(_ascii(sequence).translate(table)), dtype=np.uint8)
+    if values.size and values.max() == _NO_LETTER:
+        raise _bad_letter(sequence, np.flatnonzero(values == _NO_LETTER))
+    return values
 
 
 def _reverse_complement_letters(sequence: str) -> str:
