@@ -189,9 +189,12 @@ def _programs(plan: Plan, options: dict[str, Any]) -> int:
 
 
 def column_options(plan: Plan, *, real: bool = True) -> dict[str, Any]:
-    """Constants and launch options of the kernels over columns; two tiles that are not real are too many
-    registers."""
+    """Constants and launch options of the kernels over columns.
+
+    Two tiles that are not real do not fit the registers, two of columns of 4,096 points the shared memory.
+    """
     narrow = plan.width * (4 if plan.parts == 2 else 2) < SECTOR_BYTES
+    two_fit = real and plan.inner <= 64
     return {
         "A": plan.pad,
         "C": plan.width,
@@ -199,7 +202,7 @@ def column_options(plan: Plan, *, real: bool = True) -> dict[str, Any]:
         "COLUMNS": plan.columns,
         "BLOCK": plan.block,
         "PARTS": plan.parts,
-        "TILES": COLUMN_TILES if real and narrow else 1,
+        "TILES": COLUMN_TILES if narrow and two_fit else 1,
         "num_warps": plan.column_warps,
         "maxnreg": plan.column_registers,
         "num_stages": 1,
