@@ -199,6 +199,18 @@ def test_channels_in_several_rounds_and_rows_that_are_not_there(monkeypatch: pyt
     check(inputs(2, 2, 600, 600, torch.float32), "bidirectional", (plans[0], plans[1]))
 
 
+@pytest.mark.parametrize(("dtype", "mode"), [(HALF_DTYPE, "causal"), (torch.float32, "bidirectional")])
+def test_two_tiles_of_columns_a_program(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, mode: str
+) -> None:
+    monkeypatch.setattr(long_launch, "COLUMN_TILES", 2)
+    narrow, large = Tile(128, 1), Tile(2**15, 16)
+    configuration = Configuration(2 if dtype == torch.float32 else 1, narrow, large, large)
+    plans = [long_plan(600, 9, configuration, gradient=gradient) for gradient in (False, True)]
+    assert long_launch.column_options(plans[0])["TILES"] == 2
+    check(inputs(1, 1, 600, 600, dtype), mode, (plans[0], plans[1]))
+
+
 def test_plans_waste_little() -> None:
     for length in (1, 17, 1000, 4097, 8192, 65_537, 160_002, 450_002, 1_000_002, 1_048_576, MAX_LENGTH):
         for configuration in (*FULL, *HALF):

@@ -10,7 +10,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -69,7 +70,10 @@ def resources(length: int, dtype_name: str, only: str) -> Iterator[Row]:
     from genoseq_kernels.fft_conv.triton_impl.short_launch import short_options
 
     short = [(name, short_options, False) for name in ("short_spectrum", "short_forward", "short_backward")]
-    long = [(name, column_options, False) for name in ("sequence_columns", "filter_columns")]
+    long: list[tuple[str, Callable[..., dict[str, Any]], bool]] = [
+        ("sequence_columns", column_options, False)
+    ]
+    long += [("filter_columns", partial(column_options, real=False), False)]
     long += [(name, column_back_options, False) for name in ("sequence_columns_back", "filter_columns_back")]
     long += [("filter_rows", row_options, False)]
     long += [

@@ -47,16 +47,27 @@ def load_gated(source, source_offset, gate, gate_offset, n, inside):
 
 
 @triton.jit
+def times_loaded(x, factor, offset, n, inside, like):
+    """Float32 times what is loaded of `factor`, which may be None, in the type that `like` points to."""
+    if factor is not None:
+        x *= tl.load(factor + offset + n, inside, other=0.0).to(tl.float32)
+    return x.to(like.dtype.element_ty)
+
+
+@triton.jit
 def store_gated(x, offset, n, inside, target, gate, gate_offset, second, factor, factor_offset):
     """`x * gate` to `target`, and `x * factor` to `second`; gate, second and factor may be None."""
     if second is not None:
-        y = x
-        if factor is not None:
-            y *= tl.load(factor + factor_offset + n, inside, other=0.0).to(tl.float32)
-        tl.store(second + offset + n, y.to(second.dtype.element_ty), inside)
-    if gate is not None:
-        x *= tl.load(gate + gate_offset + n, inside, other=0.0).to(tl.float32)
-    tl.store(target + offset + n, x.to(target.dtype.element_ty), inside)
+        z = times_loaded(x, factor, factor_offset, n, inside, second)
+        tl.store(second + offset + n, z, inside)
+    y = times_loaded(x, gate, gate_offset, n, inside, target)
+    tl.store(target + offset + n, y, inside)
+
+
+@triton.jit
+def halves_joined(first, second, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
+    """Two neighbouring tiles (A, C, B) as one (A, 2 * C, B)."""
+    return tl.reshape(tl.permute(tl.join(first, second), (0, 3, 1, 2)), (A, 2 * C, B))
 
 
 @triton.jit
