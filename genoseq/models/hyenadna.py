@@ -139,11 +139,10 @@ class HyenaDNA(StreamingBackbone):
                     extended_l_max=extended_l_max,
                     max_taps=max_taps,
                 ),
-                Mlp(d_model=d_model, d_inner=d_inner or 4 * d_model),
+                Mlp(d_model=d_model, d_inner=d_inner or 4 * d_model, sequence_tile=sequence_tile),
                 d_model=d_model,
                 dropout=resid_dropout,
                 layer_norm_epsilon=layer_norm_epsilon,
-                sequence_tile=sequence_tile,
             )
             for _ in range(num_layers)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from genoseq_kernels.exponential_window import workspace as exponential_window
 from genoseq_kernels.fft_conv import workspace as fft_conv
+from genoseq_kernels.gelu import workspace as gelu
 from genoseq_kernels.layer_norm import workspace as layer_norm
 from genoseq_kernels.live_bytes import Workspace
 
@@ -14,6 +15,7 @@ WORKSPACES: dict[str, Workspace] = {
     "genoseq::exponential_window_": exponential_window.window,
     "genoseq::fft_conv": fft_conv.forward,
     "genoseq::fft_conv_backward": fft_conv.backward,
+    "genoseq::gelu_backward_": gelu.backward,
     "genoseq::layer_norm": layer_norm.forward,
     "genoseq::layer_norm_backward": layer_norm.backward,
 }
