@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from genoseq.errors import ConfigError
 from genoseq.models.backbone import BackboneOutput, StreamingBackbone
-from genoseq.nn import HyenaMixer, HyenaState, MixerContext, Mlp, PreNormBlock
+from genoseq.nn import HyenaMixer, HyenaState, MixerContext, Mlp, PreNormBlock, normed
 from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.tiling import require_tile
@@ -253,7 +253,7 @@ class HyenaDNA(StreamingBackbone):
         return x.to(torch.promote_types(x.dtype, torch.float32))
 
     def _final_norm(self, x: torch.Tensor) -> torch.Tensor:
-        return self.ln_f(x.to(self.ln_f.weight.dtype))
+        return normed(self.ln_f, x)
 
     def _initialize(self) -> None:
         """Normal weights and zero biases; short filters and filter biases keep torch's own first values."""

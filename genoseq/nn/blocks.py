@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.residual import normed_input
+from genoseq.nn.residual import branched, normed_input
 
 
 class PreNormBlock(nn.Module):
@@ -43,12 +43,13 @@ class PreNormBlock(nn.Module):
         self, x: torch.Tensor, context: MixerContext | None = None, *, state: Any = None
     ) -> torch.Tensor:
         """(B, L, D) to (B, L, D); a `state` is carried on in place."""
-        x = x + self.dropout(self.mixer(normed_input(self.norm1, x), context, state=state))
-        return self._feed_forward(x)
+        x, y = branched(self.norm1, x)
+        return self._feed_forward(x + self.dropout(self.mixer(y, context, state=state)))
 
     def step(self, x: torch.Tensor, state: Any) -> torch.Tensor:
         """One position, (B, D) to (B, D); the `state` is carried on in place."""
         return self._feed_forward(x + self.dropout(self.mixer.step(normed_input(self.norm1, x), state)[0]))
 
     def _feed_forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.dropout(self.mlp(normed_input(self.norm2, x)))
+        x, y = branched(self.norm2, x)
+        return x + self.dropout(self.mlp(y))

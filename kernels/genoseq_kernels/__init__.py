@@ -6,7 +6,7 @@ from genoseq_kernels.exponential_window import exponential_window_
 from genoseq_kernels.fft_conv import fft_conv, filter_spectrum
 from genoseq_kernels.fft_conv.sparse import FrequencyPattern, sparse_fft_conv
 from genoseq_kernels.gelu import gelu_backward_
-from genoseq_kernels.layer_norm import layer_norm, rms_norm
+from genoseq_kernels.layer_norm import branch_norm, layer_norm, rms_norm
 from genoseq_kernels.selective_scan import selective_scan, selective_state_update
 from genoseq_kernels.ssd import ssd
 
@@ -14,6 +14,7 @@ __all__ = [
     "Backend",
     "BackendUnavailable",
     "FrequencyPattern",
+    "branch_norm",
     "causal_conv1d",
     "causal_conv1d_update",
     "exponential_window_",

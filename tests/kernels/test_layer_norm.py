@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from genoseq_kernels import BackendUnavailable, layer_norm, rms_norm
+from genoseq_kernels import BackendUnavailable, branch_norm, layer_norm, rms_norm
 from genoseq_kernels.dispatch import triton_runs
 from genoseq_kernels.testing import assert_close, random_normal
 
@@ -67,6 +69,35 @@ def test_rows_that_do_not_lie_together(norm, backend) -> None:
     actual = run(lambda *args: norm(*args, backend=backend), x.transpose(0, 1), *parameters)
     for one, other in zip(actual, expected, strict=True):
         assert_close(one, other.double())
+
+
+@by_each_norm
+@by_each_backend
+def test_beside_a_residual_stream(norm, backend) -> None:
+    def sum_of(branches):
+        def function(*leaves: torch.Tensor) -> torch.Tensor:
+            x, y = branches(*leaves)
+            return x.sin() + y
+
+        return function
+
+    given = inputs((2, 67, 24), torch.float32, norm)
+    expected = run(sum_of(lambda *x: (x[0], in_torch(norm, *x))), *(x.double() for x in given))
+    actual = run(sum_of(partial(branch_norm, backend=backend)), *given)
+    for one, other in zip(actual, expected, strict=True):
+        assert_close(one, other)
+    x, y = branch_norm(*given, dtype=torch.bfloat16, backend=backend)
+    assert torch.equal(x, given[0])
+    assert torch.equal(y, norm(*given, dtype=torch.bfloat16, backend=backend))
+
+
+@by_each_backend
+@pytest.mark.parametrize("used", [0, 1])
+def test_a_branch_that_nothing_uses(backend, used: int) -> None:
+    x, *parameters = inputs((3, 24), torch.float32)
+    (actual,) = run(lambda x: branch_norm(x, *parameters, backend=backend)[used], x)[1:]
+    (expected,) = run((lambda x: x, lambda x: layer_norm(x, *parameters))[used], x)[1:]
+    assert_close(actual, expected.double())
 
 
 @by_each_backend

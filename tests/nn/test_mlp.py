@@ -77,7 +77,7 @@ def test_what_is_frozen_has_no_gradient() -> None:
 def test_its_input_alone_is_kept() -> None:
     mlp, x = make(), random_normal(1, 1024, 6, dtype=torch.float64).requires_grad_()
     with LiveBytes() as watch:
-        watch.watch(x)
+        watch.watch([x, *mlp.parameters()])
         given = watch.live["cpu"]
         y = mlp(x)
         assert watch.live["cpu"] - given == y.nbytes

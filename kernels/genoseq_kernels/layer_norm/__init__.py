@@ -58,6 +58,32 @@ def rms_norm(
     return _norm("rms_norm", x, weight, None, epsilon, dtype or x.dtype, backend)
 
 
+def branch_norm(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    epsilon: float = 1e-5,
+    *,
+    dtype: torch.dtype | None = None,
+    backend: Backend = "auto",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """x and `layer_norm(x)`, without bias `rms_norm(x)`: a residual stream, and what a layer reads of it.
+
+    Both are for use: `triton` adds up the gradients of both in the pass that makes the norm's. All else is as
+    of `layer_norm`.
+    """
+    given = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+    _check("branch_norm", x, **given)
+    dtype = dtype or x.dtype
+    chosen = choose_backend(backend, operator="branch_norm", available=_available(x, dtype), like=x)
+    if chosen == "reference":
+        return x, reference.forward(x, weight, bias, epsilon, dtype)
+    from genoseq_kernels.layer_norm import operators
+
+    branches: tuple[torch.Tensor, torch.Tensor] = operators.Branch.apply(x, weight, bias, epsilon, dtype)
+    return branches
+
+
 def _norm(
     operator: str,
     x: torch.Tensor,

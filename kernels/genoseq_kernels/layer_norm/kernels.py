@@ -51,10 +51,11 @@ def forward(
 
 @triton.jit
 def backward(
-    grad, x, weight, grad_x, sums, rows, width, tiles, epsilon,
-    CENTRED: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+    grad, beside, x, weight, grad_x, sums, rows, width, tiles, epsilon,
+    CENTRED: tl.constexpr, BESIDE: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of x; in `sums` (programs, 2, width) what a program's tiles give to weight and bias."""
+    """The gradient of x, with BESIDE on top of another, `beside`; in `sums` (programs, 2, width) what a
+    program's tiles give to weight and bias."""
     factor = _parameter(weight, width, WIDTH)
     to_weight = tl.zeros((1, WIDTH), tl.float32)
     to_bias = tl.zeros((1, WIDTH), tl.float32)
@@ -70,7 +71,10 @@ def backward(
         if CENTRED:
             to_bias += tl.sum(outer, 0, keep_dims=True)
             result -= tl.sum(inner, 1, keep_dims=True) / width
-        tl.store(grad_x + places, (result * scale).to(grad_x.dtype.element_ty), inside)
+        result *= scale
+        if BESIDE:
+            result += tl.load(beside + places, inside, other=0.0).to(tl.float32)
+        tl.store(grad_x + places, result.to(grad_x.dtype.element_ty), inside)
     column = tl.arange(0, WIDTH)[None, :]
     start = sums + tl.program_id(0) * 2 * width
     tl.store(start + column, to_weight, column < width)

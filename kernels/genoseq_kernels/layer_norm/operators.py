@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from genoseq_kernels.dispatch import on_device_of
 from genoseq_kernels.layer_norm import triton_impl
@@ -28,16 +29,26 @@ def _(
 
 @torch.library.custom_op("genoseq::layer_norm_backward", mutates_args=())
 def layer_norm_backward(
-    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, epsilon: float, centred: bool
+    grad: torch.Tensor,
+    beside: torch.Tensor | None,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    epsilon: float,
+    centred: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of x, weight and bias; zeros for a bias that is not there."""
+    """Gradients of x, weight and bias, `beside` added to the first; zeros for a bias that is not there."""
     with on_device_of(x):
-        return triton_impl.backward(grad, x, weight, epsilon, centred)
+        return triton_impl.backward(grad, beside, x, weight, epsilon, centred)
 
 
 @layer_norm_backward.register_fake
 def _(
-    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, epsilon: float, centred: bool
+    grad: torch.Tensor,
+    beside: torch.Tensor | None,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    epsilon: float,
+    centred: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     grad_x = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     return grad_x, torch.empty_like(weight), torch.empty_like(weight)
@@ -50,8 +61,36 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> N
 
 
 def _backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    grad_x, grad_weight, grad_bias = layer_norm_backward(grad, *ctx.saved_tensors, ctx.epsilon, ctx.centred)
+    return _gradients(ctx, grad, None)
+
+
+def _gradients(ctx: Any, grad: torch.Tensor, beside: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+    gradients = layer_norm_backward(grad, beside, *ctx.saved_tensors, ctx.epsilon, ctx.centred)
+    grad_x, grad_weight, grad_bias = gradients
     return grad_x, grad_weight, grad_bias if ctx.centred else None, None, None
 
 
 layer_norm_forward.register_autograd(_backward, setup_context=_setup_context)
+
+
+class Branch(torch.autograd.Function):
+    """x itself and its norm. An operator of torch.library may not give back what it was given: this does."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        epsilon: float,
+        dtype: torch.dtype,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        y = layer_norm_forward(x, weight, bias, epsilon, dtype)
+        _setup_context(ctx, (x, weight, bias, epsilon, dtype), y)
+        return x, y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        beside, grad = grads
+        return _gradients(ctx, grad, beside)

@@ -34,16 +34,22 @@ def forward(
 
 
 def backward(
-    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, epsilon: float, centred: bool
+    grad: torch.Tensor,
+    beside: torch.Tensor | None,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    epsilon: float,
+    centred: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of x, weight and bias; zeros for a bias that is not there."""
+    """Gradients of x, weight and bias, `beside` added to the first; zeros for a bias that is not there."""
     rows = _as_rows(x)
     grad_x = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    options = _options(rows, centred=centred)
+    options = _options(rows, centred=centred) | {"BESIDE": beside is not None}
+    other = rows if beside is None else _as_rows(beside)
     tiles = triton.cdiv(rows.shape[0], options["ROWS"])
     sums = torch.empty(min(tiles, _PROGRAMS), 2, rows.shape[1], dtype=torch.float32, device=x.device)
     kernels.backward[(sums.shape[0],)](
-        _as_rows(grad), rows, weight.contiguous(), grad_x, sums, *rows.shape, tiles, epsilon, **options
+        _as_rows(grad), other, rows, weight.contiguous(), grad_x, sums, *rows.shape, tiles, epsilon, **options
     )
     grad_weight, grad_bias = sums.sum(0)
     return grad_x, grad_weight.to(weight.dtype, copy=True), grad_bias.to(weight.dtype, copy=True)

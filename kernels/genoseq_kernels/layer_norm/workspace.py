@@ -16,4 +16,4 @@ def backward(args: tuple[Any, ...], result: Any, device_type: str) -> int:
     """Bytes of a call of `genoseq::layer_norm_backward`."""
     from genoseq_kernels.layer_norm import triton_impl
 
-    return triton_impl.backward_workspace(args[1])
+    return triton_impl.backward_workspace(args[2])
