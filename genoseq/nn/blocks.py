@@ -44,12 +44,12 @@ class PreNormBlock(nn.Module):
     ) -> torch.Tensor:
         """(B, L, D) to (B, L, D); a `state` is carried on in place."""
         x, y = branched(self.norm1, x)
-        return self._feed_forward(x + self.dropout(self.mixer(y, context, state=state)))
+        return self._feed_forward(x, self.dropout(self.mixer(y, context, state=state)))
 
     def step(self, x: torch.Tensor, state: Any) -> torch.Tensor:
         """One position, (B, D) to (B, D); the `state` is carried on in place."""
-        return self._feed_forward(x + self.dropout(self.mixer.step(normed_input(self.norm1, x), state)[0]))
+        return self._feed_forward(x, self.dropout(self.mixer.step(normed_input(self.norm1, x), state)[0]))
 
-    def _feed_forward(self, x: torch.Tensor) -> torch.Tensor:
-        x, y = branched(self.norm2, x)
+    def _feed_forward(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+        x, y = branched(self.norm2, x, mixed)
         return x + self.dropout(self.mlp(y))

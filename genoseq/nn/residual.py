@@ -45,13 +45,16 @@ def _normed(norm: NormLayer, x: torch.Tensor, dtype: torch.dtype) -> torch.Tenso
     return rms_norm(x, norm.weight, norm.eps, dtype=dtype)
 
 
-def branched(norm: NormLayer, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """x and `normed_input(norm, x)`; where both are used, their gradients meet in one pass."""
+def branched(
+    norm: NormLayer, x: torch.Tensor, added: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """x, with what is added to it, and `normed_input` of that: in one pass, in which also gradients meet."""
     if x.dtype != norm.weight.dtype:
+        x = x if added is None else x + added
         return x, normed_input(norm, x)
     bias = norm.bias if isinstance(norm, nn.LayerNorm) else None
     assert norm.eps is not None
-    return branch_norm(x, norm.weight, bias, norm.eps, dtype=autocast_dtype(x))
+    return branch_norm(x, norm.weight, bias, norm.eps, added=added, dtype=autocast_dtype(x))
 
 
 class ResidualBlock(nn.Module):
@@ -88,15 +91,15 @@ class ResidualBlock(nn.Module):
     ) -> torch.Tensor:
         """(B, L, D) to (B, L, D); a `state` is carried on in place."""
         x, y = branched(self.norm, x)
-        return self._feed_forward(x + self.dropout(self.mixer(y, context, state=state)))
+        return self._feed_forward(x, self.dropout(self.mixer(y, context, state=state)))
 
     def step(self, x: torch.Tensor, state: Any) -> torch.Tensor:
         """One position, (B, D) to (B, D); the `state` is carried on in place."""
-        return self._feed_forward(x + self.dropout(self.mixer.step(normed_input(self.norm, x), state)[0]))
+        return self._feed_forward(x, self.dropout(self.mixer.step(normed_input(self.norm, x), state)[0]))
 
-    def _feed_forward(self, x: torch.Tensor) -> torch.Tensor:
+    def _feed_forward(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
         if self.mlp is None:
-            return x
+            return x + mixed
         assert self.norm2 is not None
-        x, y = branched(self.norm2, x)
+        x, y = branched(self.norm2, x, mixed)
         return x + self.dropout(self.mlp(y))

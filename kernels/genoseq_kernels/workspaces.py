@@ -11,6 +11,7 @@ from genoseq_kernels.live_bytes import Workspace
 WORKSPACES: dict[str, Workspace] = {
     "aten::_fft_r2c": fft_conv.real_transform,
     "aten::_fft_c2r": fft_conv.inverse_real_transform,
+    "genoseq::add_layer_norm": layer_norm.forward,
     "genoseq::exponential_window": exponential_window.window,
     "genoseq::exponential_window_": exponential_window.window,
     "genoseq::fft_conv": fft_conv.forward,

@@ -91,6 +91,27 @@ def test_beside_a_residual_stream(norm, backend) -> None:
     assert torch.equal(y, norm(*given, dtype=torch.bfloat16, backend=backend))
 
 
+@by_each_norm
+@by_each_backend
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_with_what_is_added(norm, backend, dtype: torch.dtype) -> None:
+    x, *parameters = inputs((2, 67, 24), torch.float32, norm)
+    added = random_normal(2, 67, 24, seed=5, dtype=dtype, device=DEVICE)
+
+    def plain(x: torch.Tensor, added: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        return (x + added).sin() + in_torch(norm, x + added, *parameters)
+
+    def ours(x: torch.Tensor, added: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        total, y = branch_norm(x, *parameters, added=added, backend=backend)
+        assert total.dtype == y.dtype == torch.float32
+        return total.sin() + y
+
+    given = (x, added, *parameters)
+    expected = run(plain, *(tensor.double() for tensor in given))
+    for one, other in zip(run(ours, *given), expected, strict=True):
+        assert_close(one, other)
+
+
 @by_each_backend
 @pytest.mark.parametrize("used", [0, 1])
 def test_a_branch_that_nothing_uses(backend, used: int) -> None:
@@ -129,6 +150,8 @@ def test_torch_rules_for_operators(norm) -> None:
     x, weight, *bias = (tensor.requires_grad_() for tensor in inputs((3, 20), torch.float32, norm))
     given = (x, weight, bias[0] if bias else None, 1e-5, torch.bfloat16)
     torch.library.opcheck(operators.layer_norm_forward, given)
+    x, *rest = (value.detach() if isinstance(value, torch.Tensor) else value for value in given)
+    torch.library.opcheck(operators.add_layer_norm, (x, x.bfloat16(), *rest))
 
 
 def test_what_does_not_fit_says_so() -> None:
@@ -137,5 +160,9 @@ def test_what_does_not_fit_says_so() -> None:
         layer_norm(x, weight[:19], bias)
     with pytest.raises(ValueError, match=r"rms_norm: weight \(19,\)"):
         rms_norm(x, weight[:19])
+    with pytest.raises(ValueError, match=r"added \(2, 20\)"):
+        branch_norm(x, weight, added=x[:2])
+    with pytest.raises(BackendUnavailable, match="bfloat16"):
+        branch_norm(x.bfloat16(), weight, added=x, backend="triton")
     with pytest.raises(BackendUnavailable, match="float64"):
         layer_norm(x.double(), weight, bias, backend="triton")

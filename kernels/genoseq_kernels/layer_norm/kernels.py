@@ -36,12 +36,15 @@ def _parameter(pointer, width, WIDTH: tl.constexpr):
 
 @triton.jit
 def forward(
-    x, weight, bias, y, rows, width, epsilon,
-    CENTRED: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+    x, added, weight, bias, total, y, rows, width, epsilon,
+    CENTRED: tl.constexpr, ADDED: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """The result."""
+    """The result; with ADDED that of the `total` of x and `added`, which is written as well."""
     places, inside = _places(tl.program_id(0), rows, width, ROWS, WIDTH)
     given = tl.load(x + places, inside, other=0.0).to(tl.float32)
+    if ADDED:
+        given += tl.load(added + places, inside, other=0.0).to(tl.float32)
+        tl.store(total + places, given.to(total.dtype.element_ty), inside)
     normal, _ = _normal(given, inside, width, epsilon, CENTRED)
     result = normal * _parameter(weight, width, WIDTH)
     if CENTRED:
@@ -51,11 +54,11 @@ def forward(
 
 @triton.jit
 def backward(
-    grad, beside, x, weight, grad_x, sums, rows, width, tiles, epsilon,
-    CENTRED: tl.constexpr, BESIDE: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+    grad, beside, x, weight, grad_x, copy, sums, rows, width, tiles, epsilon,
+    CENTRED: tl.constexpr, BESIDE: tl.constexpr, COPY: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of x, with BESIDE on top of another, `beside`; in `sums` (programs, 2, width) what a
-    program's tiles give to weight and bias."""
+    """The gradient of x, with BESIDE on top of another, `beside`, and with COPY in another dtype too; in
+    `sums` (programs, 2, width) what a program's tiles give to weight and bias."""
     factor = _parameter(weight, width, WIDTH)
     to_weight = tl.zeros((1, WIDTH), tl.float32)
     to_bias = tl.zeros((1, WIDTH), tl.float32)
@@ -75,6 +78,8 @@ def backward(
         if BESIDE:
             result += tl.load(beside + places, inside, other=0.0).to(tl.float32)
         tl.store(grad_x + places, result.to(grad_x.dtype.element_ty), inside)
+        if COPY:
+            tl.store(copy + places, result.to(copy.dtype.element_ty), inside)
     column = tl.arange(0, WIDTH)[None, :]
     start = sums + tl.program_id(0) * 2 * width
     tl.store(start + column, to_weight, column < width)

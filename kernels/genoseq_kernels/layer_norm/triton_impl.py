@@ -20,17 +20,24 @@ _PROGRAMS = 1056
 
 
 def forward(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, epsilon: float, dtype: torch.dtype
-) -> torch.Tensor:
-    """See `reference.forward`."""
+    x: torch.Tensor,
+    added: torch.Tensor | None,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    epsilon: float,
+    dtype: torch.dtype,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """x and `added` together, if that is there, else x; and its norm, as of `reference.forward`."""
     rows = _as_rows(x)
     y = torch.empty(x.shape, dtype=dtype, device=x.device)
-    options = _options(rows, centred=bias is not None)
+    total = x if added is None else torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    options = _options(rows, centred=bias is not None) | {"ADDED": added is not None}
+    other = rows if added is None else _as_rows(added)
     shift = weight if bias is None else bias
     kernels.forward[(triton.cdiv(rows.shape[0], options["ROWS"]),)](
-        rows, weight.contiguous(), shift.contiguous(), y, *rows.shape, epsilon, **options
+        rows, other, weight.contiguous(), shift.contiguous(), total, y, *rows.shape, epsilon, **options
     )
-    return y
+    return total, y
 
 
 def backward(
@@ -40,19 +47,22 @@ def backward(
     weight: torch.Tensor,
     epsilon: float,
     centred: bool,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of x, weight and bias, `beside` added to the first; zeros for a bias that is not there."""
+    copy: torch.dtype | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients of x, with `beside` added, and again in another dtype, if any; of weight and bias."""
     rows = _as_rows(x)
     grad_x = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    options = _options(rows, centred=centred) | {"BESIDE": beside is not None}
+    copied = x.new_empty(0) if copy is None else torch.empty(x.shape, dtype=copy, device=x.device)
+    options = _options(rows, centred=centred) | {"BESIDE": beside is not None, "COPY": copy is not None}
     other = rows if beside is None else _as_rows(beside)
     tiles = triton.cdiv(rows.shape[0], options["ROWS"])
     sums = torch.empty(min(tiles, _PROGRAMS), 2, rows.shape[1], dtype=torch.float32, device=x.device)
     kernels.backward[(sums.shape[0],)](
-        _as_rows(grad), other, rows, weight.contiguous(), grad_x, sums, *rows.shape, tiles, epsilon, **options
-    )
+        _as_rows(grad), other, rows, weight.contiguous(), grad_x, copied, sums, *rows.shape, tiles, epsilon,
+        **options,
+    )  # fmt: skip
     grad_weight, grad_bias = sums.sum(0)
-    return grad_x, grad_weight.to(weight.dtype, copy=True), grad_bias.to(weight.dtype, copy=True)
+    return grad_x, copied, grad_weight.to(weight.dtype, copy=True), grad_bias.to(weight.dtype, copy=True)
 
 
 def backward_workspace(x: torch.Tensor) -> int:
