@@ -61,6 +61,18 @@ def test_against_float64(norm, backend, shape, dtype: torch.dtype, result: torch
         assert_close(coarse, other, what=what)
 
 
+@needs_triton
+@by_each_norm
+def test_programs_that_take_several_tiles(norm, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genoseq_kernels.layer_norm import triton_impl
+
+    monkeypatch.setattr(triton_impl, "_WARPS", 3)
+    given = inputs((21, 250), torch.float32, norm)
+    expected = run(lambda *args: in_torch(norm, *args), *(x.double() for x in given))
+    for one, other in zip(run(partial(norm, backend="triton"), *given), expected, strict=True):
+        assert_close(one, other)
+
+
 @by_each_norm
 @by_each_backend
 def test_rows_that_do_not_lie_together(norm, backend) -> None:

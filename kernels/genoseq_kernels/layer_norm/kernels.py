@@ -60,19 +60,20 @@ def backward(
     """The gradient of x, with BESIDE on top of another, `beside`, and with COPY in another dtype too; in
     `sums` (programs, 2, width) what a program's tiles give to weight and bias."""
     factor = _parameter(weight, width, WIDTH)
-    to_weight = tl.zeros((1, WIDTH), tl.float32)
-    to_bias = tl.zeros((1, WIDTH), tl.float32)
+    # Summed over rows at the end: until then no number goes to another thread.
+    to_weight = tl.zeros((ROWS, WIDTH), tl.float32)
+    to_bias = tl.zeros((ROWS, WIDTH), tl.float32)
     for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0)):
         places, inside = _places(tile, rows, width, ROWS, WIDTH)
         given = tl.load(x + places, inside, other=0.0).to(tl.float32)
         normal, scale = _normal(given, inside, width, epsilon, CENTRED)
         outer = tl.load(grad + places, inside, other=0.0).to(tl.float32)
-        to_weight += tl.sum(outer * normal, 0, keep_dims=True)
+        to_weight += outer * normal
         inner = outer * factor
         along = tl.sum(inner * normal, 1, keep_dims=True) / width
         result = inner - normal * along
         if CENTRED:
-            to_bias += tl.sum(outer, 0, keep_dims=True)
+            to_bias += outer
             result -= tl.sum(inner, 1, keep_dims=True) / width
         result *= scale
         if BESIDE:
@@ -82,5 +83,5 @@ def backward(
             tl.store(copy + places, result.to(copy.dtype.element_ty), inside)
     column = tl.arange(0, WIDTH)[None, :]
     start = sums + tl.program_id(0) * 2 * width
-    tl.store(start + column, to_weight, column < width)
-    tl.store(start + width + column, to_bias, column < width)
+    tl.store(start + column, tl.sum(to_weight, 0, keep_dims=True), column < width)
+    tl.store(start + width + column, tl.sum(to_bias, 0, keep_dims=True), column < width)
