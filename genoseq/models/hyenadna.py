@@ -53,10 +53,10 @@ class HyenaDNA(StreamingBackbone):
         activation_checkpointing: compute blocks again in the backward pass instead of keeping what they hold:
             less memory, more time, the same numbers. `offload` also keeps the blocks' inputs in the host's
             memory instead of the GPU's.
-        sequence_tile: positions for which MLPs are computed at once, and again in the backward pass; None for
-            all. Less memory, the same numbers up to rounding; with checkpointing in nearly the same time.
-        mixer_tile: the same for projections, short convolutions and filters. That takes more time: with
-            checkpointing, they are then computed three times.
+        sequence_tile: positions for which MLPs are computed at once; None for all. Less memory, the same
+            numbers up to rounding, in nearly the same time.
+        mixer_tile: the same for projections, short convolutions and filters. That takes more time: they are
+            computed again in the backward pass, with checkpointing three times.
         extended_l_max: the most tokens a sequence may have, where that is more than `l_max`: filters keep the
             positions they were trained at and end after `l_max` taps, a token sees that many before it.
         max_taps: end the filters after that many taps; None for all `l_max`.

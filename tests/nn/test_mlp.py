@@ -59,6 +59,22 @@ def test_autocast_of_the_backward_pass_alone_rounds_nothing() -> None:
         assert torch.equal(one, other)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_products_of_a_gpu(dtype: torch.dtype) -> None:
+    torch.manual_seed(3)
+    mlp = Mlp(d_model=256, d_inner=1024, sequence_tile=700).cuda()
+    x = random_normal(1, 2000, 256, device="cuda")
+    with torch.autocast("cuda", dtype=dtype):
+        y = mlp(leaf := x.clone().requires_grad_())
+    ours = [y, *torch.autograd.grad(y.float().sin().sum(), [leaf, *mlp.parameters()])]
+    mlp.double()
+    y = plain(mlp, leaf := x.double().requires_grad_())
+    expected = [y, *torch.autograd.grad(y.sin().sum(), [leaf, *mlp.parameters()])]
+    for one, other in zip(ours, expected, strict=True):
+        assert (one - other).norm() < 0.01 * other.norm()
+
+
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_without_gradients(context) -> None:
     mlp = make(4)

@@ -15,8 +15,8 @@ _NUMBERS = 4096
 """Of a tile of the forward pass, at least one row."""
 _NUMBERS_OF_A_WARP = 512
 """Of a tile of the backward pass, at least one row. Up to that width a warp has rows to itself: nothing goes
-through shared memory, and nobody waits. 256 wide, for sm_90 (Triton 3.6.0), 110 registers; tiles of four warps
-took up to 197, and 25 barriers."""
+through shared memory, and nobody waits. 256 wide, for sm_90 (Triton 3.6.0), 110 registers; tiles of four
+warps took up to 197, and 25 barriers."""
 _WARPS = 16 * 132
 """Of the backward pass, at most: what an H100 has room for at 110 registers."""
 
