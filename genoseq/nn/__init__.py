@@ -1,7 +1,7 @@
 """Layers: mixers that share one contract, the blocks around them, and losses."""
 
 from genoseq.nn.attention import Attention, BidirectionalAttention
-from genoseq.nn.blocks import Mlp, PreNormBlock
+from genoseq.nn.blocks import PreNormBlock
 from genoseq.nn.gated_mlp import GatedMlp
 from genoseq.nn.hyena import HyenaMixer, HyenaState
 from genoseq.nn.hyena_filter import HyenaFilter
@@ -9,6 +9,7 @@ from genoseq.nn.kv_cache import KeyValueState
 from genoseq.nn.mamba import MambaMixer, MambaState
 from genoseq.nn.mamba2 import Mamba2Mixer, Mamba2State
 from genoseq.nn.mixer import Mixer, MixerContext
+from genoseq.nn.mlp import Mlp
 from genoseq.nn.residual import ResidualBlock, make_norm, normed
 
 __all__ = [
