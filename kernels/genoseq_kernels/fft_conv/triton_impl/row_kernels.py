@@ -86,6 +86,9 @@ def _rows_forward(
     re, im = gathered(re, TURNS, INNER), gathered(im, TURNS, INNER)
     re, im = rows_as_tile(re, P, BLOCK, Q), rows_as_tile(im, P, BLOCK, Q)
     re, im = transform(re, im, left, right, P, 0, P, BLOCK, Q, False, PARTS)
+    if PARTS == 1 and P * Q > 1024:  # float16 would not reach from the most to the least of so many numbers
+        re, im, more = shrink(re, im, False)
+        peak *= more
     return re, im, peak
 
 
