@@ -17,25 +17,24 @@ from genoseq_kernels.fft_conv.triton_impl.tiles import (
     gathered,
     launched,
     load_complex_row,
+    load_spectrum,
     row_tile_offsets,
     rows_as_stored,
     rows_as_tile,
     rows_of_block,
     spectrum_offsets,
     store_complex_row,
+    with_skip,
 )
 from genoseq_kernels.fft_conv.triton_impl.transform import (
     adjoint,
     alike,
-    load_matrix,
+    kept,
+    load_matrices,
     multiply,
-    power_of_two,
     shrink,
     transform,
 )
-
-_LIFT = tl.constexpr(4.0)
-"""What 16-bit tiles of filters are multiplied by, over their scale; see `_with_skip`."""
 
 
 @triton.jit
@@ -43,15 +42,6 @@ def _row_tile(blocks):
     """Row of scratch memory of this program, and its block of rows."""
     index = tl.program_id(0)
     return index // blocks, index % blocks
-
-
-@triton.jit
-def _row_matrices(left, right, P: tl.constexpr, Q: tl.constexpr, PARTS: tl.constexpr):
-    left = load_matrix(left, P, PARTS)
-    if P == Q:  # the same one, in the same registers
-        return left, left
-    else:
-        return left, load_matrix(right, Q, PARTS)
 
 
 @triton.jit
@@ -108,40 +98,6 @@ def _rows_back(
         tl.store(scales + row.to(tl.int64) * blocks + block, factor)
 
 
-@triton.jit
-def _kept(x, PARTS: tl.constexpr):
-    """Frequencies of a scaled tile, in half the registers where results are 16-bit."""
-    return x.to(tl.float16) if PARTS == 1 else x
-
-
-@triton.jit
-def _load_spectrum(spectrum, channel, block, rows, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr):
-    """Tile of a filter's spectrum, made before, and what to multiply it by."""
-    index = rows_of_block(block, BLOCK)
-    size = rows * (P * Q)
-    offsets = spectrum_offsets(index, P, Q)
-    re, im = load_complex_row(spectrum, channel, 2 * size, offsets, index < rows, size)
-    return shrink(re, im, False)
-
-
-@triton.jit
-def _with_skip(re, im, factor, skip, channel, PARTS: tl.constexpr):
-    """A filter's tile and the skip term, `skip` (may be None) times the identity; and what to multiply by.
-
-    16-bit ones over less than their largest value: products of two flat spectra would be too small, and sums
-    of products are bounded by the square of the tile's size whatever they are (Cauchy and Schwarz).
-    """
-    weight = 0.0
-    strength = power_of_two(factor)
-    if skip is not None:
-        weight = tl.load(skip + channel).to(tl.float32)
-        strength = power_of_two(tl.maximum(factor, tl.abs(weight)))
-    if PARTS == 1:
-        strength *= 1 / _LIFT
-    share = factor / strength
-    return _kept(re * share + weight / strength, PARTS), _kept(im * share, PARTS), strength
-
-
 @launched()
 def filter_rows(
     filters, scales, spectrum, left, right, blocks, rows,
@@ -150,7 +106,7 @@ def filter_rows(
 ):  # fmt: skip
     """Second pass of filters, from scratch to spectra in float32."""
     channel, block = _row_tile(blocks)
-    left, right = _row_matrices(left, right, P, Q, PARTS)
+    left, right = load_matrices(left, right, P, Q, PARTS)
     tile = _load_rows(channel, block, filters, scales, blocks * (BLOCK * P * Q), P, BLOCK, Q, C, TURNS)
     re, im, factor = _rows_forward(tile, left, right, P, BLOCK, Q, C, TURNS, PARTS)
     size = rows * (P * Q)
@@ -178,20 +134,20 @@ def sequence_rows(
     plane = blocks * (BLOCK * P * Q)
     if ALONE:  # loaded while the filter is transformed
         tile = _load_rows(channel, block, scratch, column_scales, plane, P, BLOCK, Q, C, TURNS)
-    left, right = _row_matrices(left, right, P, Q, PARTS)
+    left, right = load_matrices(left, right, P, Q, PARTS)
     if spectrum is None:
         taps = _load_rows(channel, block, filters, filter_scales, plane, P, BLOCK, Q, C, TURNS)
         h_re, h_im, h_factor = _rows_forward(taps, left, right, P, BLOCK, Q, C, TURNS, PARTS)
         h_factor *= tl.sqrt(tl.cast(rows * (P * Q), tl.float32))
     else:
-        h_re, h_im, h_factor = _load_spectrum(spectrum, channel, block, rows, P, BLOCK, Q)
-    h_re, h_im, h_factor = _with_skip(h_re, h_im, h_factor, skip, first + channel, PARTS)
+        h_re, h_im, h_factor = load_spectrum(spectrum, channel, block, rows, P, BLOCK, Q)
+    h_re, h_im, h_factor = with_skip(h_re, h_im, h_factor, skip, first + channel, PARTS)
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
         row = entry * channels + channel
         if not ALONE:
             tile = _load_rows(row, block, scratch, column_scales, plane, P, BLOCK, Q, C, TURNS)
         re, im, factor = _rows_forward(tile, left, right, P, BLOCK, Q, C, TURNS, PARTS)
-        re, im = multiply(_kept(re, PARTS), _kept(im, PARTS), h_re, h_im)
+        re, im = multiply(kept(re, PARTS), kept(im, PARTS), h_re, h_im)
         _rows_back(
             re, im, factor * h_factor, row, block, scratch, row_scales, left, right, plane,
             P, BLOCK, Q, C, PARTS,
@@ -215,9 +171,9 @@ def gradient_rows(
     taps = _load_rows(channel, block, filters, filter_column_scales, plane, P, BLOCK, Q, C, TURNS)
     if ALONE:
         outer = _load_rows(channel, block, gradients, gradient_column_scales, plane, P, BLOCK, Q, C, TURNS)
-    left, right = _row_matrices(left, right, P, Q, PARTS)
+    left, right = load_matrices(left, right, P, Q, PARTS)
     h_re, h_im, h_factor = _rows_forward(taps, left, right, P, BLOCK, Q, C, TURNS, PARTS)
-    h_re, h_im, h_factor = _with_skip(h_re, h_im, h_factor * size, skip, first + channel, PARTS)
+    h_re, h_im, h_factor = with_skip(h_re, h_im, h_factor * size, skip, first + channel, PARTS)
     sum_re = tl.zeros((P, BLOCK, Q), tl.float32)
     sum_im = tl.zeros((P, BLOCK, Q), tl.float32)
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
@@ -227,7 +183,7 @@ def gradient_rows(
         else:
             outer = _load_rows(row, block, gradients, gradient_column_scales, plane, P, BLOCK, Q, C, TURNS)
         g_re, g_im, g_factor = _rows_forward(outer, left, right, P, BLOCK, Q, C, TURNS, PARTS)
-        g_re, g_im = _kept(g_re, PARTS), _kept(g_im, PARTS)
+        g_re, g_im = kept(g_re, PARTS), kept(g_im, PARTS)
         re, im = multiply(g_re, g_im, h_re, -h_im)
         _rows_back(
             re, im, g_factor * h_factor, row, block, gradients, gradient_row_scales, left, right, plane,

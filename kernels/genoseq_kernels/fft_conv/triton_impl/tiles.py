@@ -12,12 +12,16 @@ from functools import partial
 import triton
 import triton.language as tl
 
-from genoseq_kernels.fft_conv.triton_impl.transform import root
+from genoseq_kernels.fft_conv.triton_impl.transform import kept, power_of_two, root, shrink
+from genoseq_kernels.room import row_end
 
 launched = partial(
     triton.jit, do_not_specialize_on_alignment=["first", "channels", "entries", "radix", "blocks", "rows"]
 )
 """Of kernels that are launched: what divides these integers tells nothing, and would compile them again."""
+
+_LIFT = tl.constexpr(4.0)
+"""What 16-bit tiles of filters are multiplied by, over their scale; see `with_skip`."""
 
 
 @triton.jit
@@ -43,6 +47,15 @@ def load_gated(source, source_offset, gate, gate_offset, n, inside):
     x = tl.load(source + source_offset + n, inside, other=0.0).to(tl.float32)
     if gate is not None:
         x *= tl.load(gate + gate_offset + n, inside, other=0.0).to(tl.float32)
+    return x
+
+
+@triton.jit
+def load_sequence(source, source_offset, gate, gate_offset, n, inside, length, ROOM: tl.constexpr):
+    """`load_gated` of what is before the sequence's end, and zeros; with ROOM it is read in whole vectors."""
+    x = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < row_end(length, ROOM)))
+    if ROOM:
+        x = tl.where(n < length, x, 0.0)
     return x
 
 
@@ -90,6 +103,34 @@ def spectrum_offsets(row, P: tl.constexpr, Q: tl.constexpr):
     """Place in a spectrum of the frequencies (P, BLOCK, Q) of rows (1, BLOCK, 1), whatever BLOCK is."""
     frequency = tl.arange(0, P)[:, None, None] * Q + tl.arange(0, Q)[None, None, :]
     return row * (P * Q) + frequency
+
+
+@triton.jit
+def load_spectrum(spectrum, channel, block, rows, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr):
+    """Tile of a filter's spectrum, made before, and what to multiply it by."""
+    index = rows_of_block(block, BLOCK)
+    size = rows * (P * Q)
+    offsets = spectrum_offsets(index, P, Q)
+    re, im = load_complex_row(spectrum, channel, 2 * size, offsets, index < rows, size)
+    return shrink(re, im, False)
+
+
+@triton.jit
+def with_skip(re, im, factor, skip, channel, PARTS: tl.constexpr):
+    """A filter's tile and the skip term, `skip` (may be None) times the identity; and what to multiply by.
+
+    16-bit ones over less than their largest value: products of two flat spectra would be too small, and sums
+    of products are bounded by the square of the tile's size whatever they are (Cauchy and Schwarz).
+    """
+    weight = 0.0
+    strength = power_of_two(factor)
+    if skip is not None:
+        weight = tl.load(skip + channel).to(tl.float32)
+        strength = power_of_two(tl.maximum(factor, tl.abs(weight)))
+    if PARTS == 1:
+        strength *= 1 / _LIFT
+    share = factor / strength
+    return kept(re * share + weight / strength, PARTS), kept(im * share, PARTS), strength
 
 
 @triton.jit

@@ -44,6 +44,16 @@ def load_matrix(table, SIZE: tl.constexpr, PARTS: tl.constexpr):
 
 
 @triton.jit
+def load_matrices(left, right, A: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr):
+    """Both of a transform of A * B points without weight."""
+    left = load_matrix(left, A, PARTS)
+    if A == B:  # the same one, in the same registers
+        return left, left
+    else:
+        return left, load_matrix(right, B, PARTS)
+
+
+@triton.jit
 def _conjugate(matrix):
     return matrix[0], matrix[2], matrix[1], matrix[3], matrix[5], matrix[4]
 
@@ -211,6 +221,12 @@ def shrink(re, im, REAL: tl.constexpr, EACH: tl.constexpr = False):
         peak = tl.max(size)
     peak = power_of_two(peak)
     return re * (1 / peak), im * (1 / peak), peak
+
+
+@triton.jit
+def kept(x, PARTS: tl.constexpr):
+    """Numbers of a scaled tile, in half the registers where results are 16-bit."""
+    return x.to(tl.float16) if PARTS == 1 else x
 
 
 @triton.jit
