@@ -22,7 +22,7 @@ from genoseq_kernels.fft_conv.triton_impl.tiles import (
     launched,
     load_complex_row,
     load_filter,
-    load_gated,
+    load_sequence,
     positions,
     store_complex_row,
     store_filter_gradient,
@@ -125,11 +125,10 @@ def sequence_columns(
     row, tile = _row_and_tile(C, COLUMNS, TILES)
     entry, channel = (row // channels).to(tl.int64), (first + row % channels).to(tl.int64)
     n, inside = positions(_columns_of(tile, C, TILES), radix, A, B, COLUMNS)
-    source_offset = entry * source_entry + channel * source_channel
-    gate_offset = entry * gate_entry + channel * gate_channel
-    x = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < row_end(length, ROOM)))
-    if ROOM:
-        x = tl.where(n < length, x, 0.0)
+    x = load_sequence(
+        source, entry * source_entry + channel * source_channel,
+        gate, entry * gate_entry + channel * gate_channel, n, inside, length, ROOM,
+    )  # fmt: skip
     _columns_to_scratch(
         x, x, row, tile, scratch, scales, left, right, radix, plane,
         A, C, B, COLUMNS, BLOCK, True, PARTS, TILES,

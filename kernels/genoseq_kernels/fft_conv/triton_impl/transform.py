@@ -44,6 +44,16 @@ def load_matrix(table, SIZE: tl.constexpr, PARTS: tl.constexpr):
 
 
 @triton.jit
+def load_matrices(left, right, A: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr):
+    """Both of a transform of A * B points without weight."""
+    left = load_matrix(left, A, PARTS)
+    if A == B:  # the same one, in the same registers
+        return left, left
+    else:
+        return left, load_matrix(right, B, PARTS)
+
+
+@triton.jit
 def _conjugate(matrix):
     return matrix[0], matrix[2], matrix[1], matrix[3], matrix[5], matrix[4]
 
@@ -230,6 +240,12 @@ def shrink_halves(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: t
     first, second = tl.split(tl.permute(x, (1, 2, 3, 0)))
     first_peak, second_peak = tl.split(peaks)
     return first, second, first_peak, second_peak
+
+
+@triton.jit
+def kept(x, PARTS: tl.constexpr):
+    """Numbers of a scaled tile, in half the registers where results are 16-bit."""
+    return x.to(tl.float16) if PARTS == 1 else x
 
 
 @triton.jit
