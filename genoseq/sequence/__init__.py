@@ -8,6 +8,7 @@ from genoseq.sequence.alphabet import (
     require_codes,
     reverse_complement,
 )
+from genoseq.sequence.coding import CODON, CodingRegion, codon_starts
 from genoseq.sequence.intervals import Anchor, Interval, Strand
 from genoseq.sequence.letters import Letters
 from genoseq.sequence.shuffle import dinucleotide_shuffle
@@ -16,7 +17,9 @@ from genoseq.sequence.strands import AS_GIVEN, StrandKind, StrandPolicy, Strands
 __all__ = [
     "AS_GIVEN",
     "BASES",
+    "CODON",
     "Anchor",
+    "CodingRegion",
     "Interval",
     "Letters",
     "Lowercase",
@@ -24,6 +27,7 @@ __all__ = [
     "StrandKind",
     "StrandPolicy",
     "Strands",
+    "codon_starts",
     "decode_bases",
     "dinucleotide_shuffle",
     "encode_bases",
