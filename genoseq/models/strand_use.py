@@ -38,7 +38,14 @@ def policy_of(model: SequenceModel, strands: Strands | None = None) -> StrandPol
             f"{type(model.backbone).__name__} is not. Give strands=augment, or a Caduceus with "
             "symmetry=shared or conjoined under head=both_strands or head=masked_language_model."
         )
-    framed = model.tokenizer if labelled else None
+    tokenizer = model.tokenizer
+    turns_tokens = policy.averages or policy.second_pass == "other"
+    if turns_tokens and tokenizer is not None and not tokenizer.turns_in_place:
+        raise ConfigError(
+            f"strands={policy.name} turns tokens, and on the other strand {tokenizer!r} has other words and "
+            "another number of them. Give strands=augment, which turns letters, or none."
+        )
+    framed = tokenizer if labelled else None
     if policy.symmetric and framed is not None and not framed.ends_alike:
         raise ConfigError(
             f"strands={policy.name} wants sequences without a mark of their direction, and {framed} has "

@@ -25,7 +25,14 @@ from genoseq.models import (
 )
 from genoseq.models.backbone import Backbone
 from genoseq.sequence import reverse_complement, strand_policy
-from genoseq.tokenizers import CharacterTokenizer, PassBatch, encode_passes, pad_passes
+from genoseq.tokenizers import (
+    BpeTokenizer,
+    CharacterTokenizer,
+    PassBatch,
+    Tokenizer,
+    encode_passes,
+    pad_passes,
+)
 
 AGAIN: dict[str, Callable[[str], str]] = {"repeat": str, "echo": reverse_complement}
 SEQUENCES = ["ACGTTGCAAGC", "G", "TTGACNA"]
@@ -47,7 +54,7 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
 def model_of(
     name: str = "hyenadna",
     head: Callable[[Backbone], Head] = LanguageModelHead,
-    tokenizer: CharacterTokenizer | None = None,
+    tokenizer: Tokenizer | None = None,
     **preprocessing: Any,
 ) -> SequenceModel:
     torch.manual_seed(5)
@@ -207,6 +214,16 @@ def classifier(backbone: Backbone) -> Head:
 def test_policies_that_do_not_go_with_a_model(head: Any, preprocessing: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         model_of(head=head, **preprocessing)
+
+
+@pytest.mark.parametrize(("strands", "allowed"), [("average", False), ("echo", False), ("repeat", True)])
+def test_words_that_the_other_strand_does_not_have_are_not_turned(strands: str, allowed: bool) -> None:
+    tokenizer = BpeTokenizer(merges=["A C"])
+    if allowed:
+        model_of(head=classifier, tokenizer=tokenizer, strands=strands)
+        return
+    with pytest.raises(ConfigError, match=r"turns tokens.*strands=augment"):
+        model_of(head=classifier, tokenizer=tokenizer, strands=strands)
 
 
 @pytest.mark.parametrize("symmetry", ["none", "conjoined", "shared"])
