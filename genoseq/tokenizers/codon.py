@@ -22,7 +22,6 @@ from genoseq.tokenizers.strands import complement_table, reverse_complement_by_t
 _CODONS = ["".join(letters) for letters in product("ACGT", repeat=CODON)]
 _FIRST_CODON = FIRST_BASE + len(BASES)
 _N = BASES.index("N")
-_PLACES = 4 ** np.arange(CODON - 1, -1, -1)
 
 
 class CodonTokenizer(Tokenizer):
@@ -105,10 +104,10 @@ class CodonTokenizer(Tokenizer):
         require_codes(codes)
         ids = np.add(codes, FIRST_BASE, dtype=np.int64)
         starts = codon_starts(coding, len(codes))
-        triplets = codes[starts[:, None] + np.arange(CODON)]
-        known = (triplets != _N).all(axis=1)
-        starts, triplets = starts[known], triplets[known]
-        ids[starts] = _FIRST_CODON + triplets @ _PLACES
+        first, second, third = (codes[starts + place] for place in range(CODON))
+        known = (first != _N) & (second != _N) & (third != _N)
+        starts = starts[known]
+        ids[starts] = _FIRST_CODON + (16 * first + 4 * second + third)[known]
         inside = np.zeros(len(codes), dtype=bool)
         inside[starts + 1] = inside[starts + 2] = True
         return ids[~inside]
