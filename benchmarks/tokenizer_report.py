@@ -5,10 +5,10 @@
 
 Prints a table in Markdown; `--out` writes it and the same in JSON. The genome is encoded on one core, in
 windows of 1,000 bases as a loader has them and whole, best of three passes each, the latter in a process of
-its own whose additional peak is the memory. The entropy is that of the frequencies of tokens: over the bases that a token
-adds, it is what the best code of token by token would take, before any model. Codons are in open reading
-frames of 300 bases or more, on either strand, which stand in for an annotation (windows have none); words of
-BPE are learnt from this very genome, and with `--bpe` are those of a file besides. Linux only.
+its own whose additional peak is the memory. The entropy is that of the frequencies of tokens: over the bases
+that a token adds, it is what the best code of token by token would take, before any model. Codons are in open
+reading frames of 300 bases or more, on either strand, which stand in for an annotation (windows have none);
+words of BPE are learnt from this very genome, and with `--bpe` are those of a file besides. Linux only.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from genoseq.sequence import reverse_complement, strand_policy
 from genoseq.tokenizers import (
     BpeTokenizer,
     CharacterTokenizer,
+    KmerTokenizer,
     PassBatch,
     Tokenizer,
     encode_passes,
@@ -247,3 +248,26 @@ def test_models_that_are_blind_to_strand(symmetry: Any) -> None:
     # Channels of both strands under a head that takes them for one.
     with pytest.raises(ConfigError, match="TokenHead on Caduceus is not"):
         SequenceModel(backbone, TokenHead(backbone, num_outputs=2), preprocessing={"strands": "equivariant"})
+
+
+def test_a_model_blind_to_strand_knows_the_other_strand_of_each_token() -> None:
+    words = KmerTokenizer(k=2)
+    table = words.reverse_complement(np.arange(words.vocab_size)[:, None])[:, 0].tolist()
+
+    def of(tokenizer: Tokenizer, complement_map: list[int] | None) -> SequenceModel:
+        backbone = Caduceus(
+            d_model=8,
+            num_layers=1,
+            d_state=4,
+            symmetry="shared",
+            vocab_size=tokenizer.vocab_size,
+            complement_map=complement_map,
+        )
+        head = MaskedLanguageModelHead(backbone)
+        return SequenceModel(backbone, head, tokenizer, {"strands": "equivariant"})
+
+    of(words, table)
+    of(CharacterTokenizer(special_tokens="none"), None)
+    for tokenizer, complement_map in ((words, None), (BpeTokenizer(merges=["A C"]), None)):
+        with pytest.raises(ConfigError, match=r"model\.complement_map"):
+            of(tokenizer, complement_map)

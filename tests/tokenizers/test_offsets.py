@@ -82,9 +82,14 @@ def test_offsets_map_back_to_random_sequence(tokenizer: Tokenizer, sequence: str
 
 
 @each
-@pytest.mark.parametrize("length", [5386, 10_000])
-def test_offsets_map_back_to_real_sequence(tokenizer: Tokenizer, length: int) -> None:
-    check_offsets(tokenizer, phix()[:length])
+@given(start=st.integers(0, 9_000), length=st.integers(0, 1_000))
+def test_offsets_map_back_to_real_sequence(tokenizer: Tokenizer, start: int, length: int) -> None:
+    check_offsets(tokenizer, phix()[start : start + length])
+
+
+@each
+def test_offsets_map_back_to_a_whole_genome(tokenizer: Tokenizer) -> None:
+    check_offsets(tokenizer, phix())
 
 
 @each
