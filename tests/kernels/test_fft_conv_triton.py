@@ -212,14 +212,11 @@ def test_channels_in_several_rounds_and_rows_that_are_not_there(monkeypatch: pyt
 
 
 @pytest.mark.parametrize(("dtype", "mode"), [(HALF_DTYPE, "causal"), (torch.float32, "bidirectional")])
-def test_two_tiles_of_columns_a_program(
-    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, mode: str
-) -> None:
-    monkeypatch.setattr(long_launch, "COLUMN_TILES", 2)
+def test_two_tiles_of_columns_a_program(dtype: torch.dtype, mode: str) -> None:
     narrow, large = Tile(64, 1), Tile(2**15, 16)
     configuration = Configuration(2 if dtype == torch.float32 else 1, narrow, large, large)
     plans = [long_plan(600, 9, configuration, gradient=gradient) for gradient in (False, True)]
-    assert long_launch.column_options(plans[0])["TILES"] == 2
+    assert long_launch.sequence_back_options(plans[0])["TILES"] == 2
     check(inputs(1, 1, 600, 600, dtype), mode, (plans[0], plans[1]))
 
 

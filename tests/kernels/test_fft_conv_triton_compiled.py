@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -79,6 +78,7 @@ def resources(length: int, dtype_name: str, only: str) -> Iterator[Row]:
         column_back_options,
         column_options,
         row_options,
+        sequence_back_options,
     )
     from genoseq_kernels.fft_conv.triton_impl.middle_launch import middle_options
     from genoseq_kernels.fft_conv.triton_impl.plan import chosen, configurations, make_plan
@@ -86,12 +86,12 @@ def resources(length: int, dtype_name: str, only: str) -> Iterator[Row]:
 
     each = (False, True)
     short = [(name, short_options, True) for name in ("short_spectrum", "short_forward", "short_backward")]
-    of_filters = partial(column_options, real=False)
-    spectrum = [("filter_columns", of_filters, False), ("filter_rows", row_options, False)]
+    spectrum = [("filter_columns", column_options, False), ("filter_rows", row_options, False)]
     names = ("middle_forward", "middle_backward")
     middle = [*spectrum, *((name, middle_options, several) for name in names for several in each)]
     long = [*spectrum, ("sequence_columns", column_options, False)]
-    long += [(name, column_back_options, False) for name in ("sequence_columns_back", "filter_columns_back")]
+    long += [("sequence_columns_back", sequence_back_options, False)]
+    long += [("filter_columns_back", column_back_options, False)]
     names = ("sequence_rows", "gradient_rows")
     long += [(name, row_options, several) for name in names for several in each]
     modules = (column_kernels, middle_kernels, row_kernels, short_kernels)

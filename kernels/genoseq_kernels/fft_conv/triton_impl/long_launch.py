@@ -18,8 +18,9 @@ SCRATCH_BYTES = 256 * 2**20
 An eighth of it would stay in an H100's L2 cache, but its launches could not hide what each costs the host.
 """
 
-COLUMN_TILES = 1
-"""Neighbouring tiles that a program over columns takes, 1 or 2, where one reads less than `SECTOR_BYTES`."""
+COLUMN_TILES = 2
+"""Neighbouring tiles that a program of the last pass takes, 1 or 2, where a row of one is less than
+`SECTOR_BYTES`."""
 
 SECTOR_BYTES = 32
 """What an H100's caches move at least."""
@@ -99,10 +100,9 @@ def backward(
             **row_options(plan),
         )  # fmt: skip
         _columns_back(plan, gradients, grad_u, gate_in, grad_gate_in, u, first, count)
-        options = column_back_options(plan)
-        column_kernels.filter_columns_back[(_programs(plan, options) * count,)](
+        column_kernels.filter_columns_back[(_tiles(plan) * count,)](
             filters.values, filters.row_scales, near, far, *plan.column_tables(u.device),
-            first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, **options,
+            first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, **column_back_options(plan),
         )  # fmt: skip
     return taps.total(near, far)
 
@@ -127,11 +127,10 @@ def workspace(plan: Plan, rows: int, channels: int) -> int:
 def _columns(
     plan: Plan, x: torch.Tensor, gate: torch.Tensor | None, scratch: _Scratch, first: int, count: int
 ) -> None:
-    options = column_options(plan)
-    column_kernels.sequence_columns[(_programs(plan, options) * x.shape[0] * count,)](
+    column_kernels.sequence_columns[(_tiles(plan) * x.shape[0] * count,)](
         x, gate, scratch.values, scratch.column_scales, *plan.column_tables(x.device),
         *strides(x), *strides(gate), first, count, x.shape[-1], plan.radix, plan.plane,
-        ROOM=have_room(x, gate), **options,
+        ROOM=have_room(x, gate), **column_options(plan),
     )  # fmt: skip
 
 
@@ -147,8 +146,8 @@ def _columns_back(
 ) -> None:
     entries, _, length = target.shape
     factor = None if second is None else factor
-    options = column_back_options(plan)
-    column_kernels.sequence_columns_back[(_programs(plan, options) * entries * count,)](
+    options = sequence_back_options(plan)
+    column_kernels.sequence_columns_back[(_tiles(plan) // options["TILES"] * entries * count,)](
         scratch.values, scratch.row_scales, target, gate, second, factor, *plan.column_tables(target.device),
         *strides(target), *strides(gate), *strides(factor), first, count, length, plan.radix, plan.plane,
         ROOM=have_room(target, gate, second, factor), **options,
@@ -156,11 +155,10 @@ def _columns_back(
 
 
 def _filter_columns(plan: Plan, taps: Taps, scratch: _Scratch, first: int, count: int) -> None:
-    options = column_options(plan, real=taps.wrap == 0)
-    column_kernels.filter_columns[(_programs(plan, options) * count,)](
+    column_kernels.filter_columns[(_tiles(plan) * count,)](
         taps.k, scratch.values, scratch.column_scales, *plan.column_tables(taps.k.device), taps.k.stride(0),
         first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, WRAPPED=taps.wrap > 0,
-        **options,
+        **column_options(plan),
     )  # fmt: skip
 
 
@@ -183,18 +181,8 @@ def _tiles(plan: Plan) -> int:
     return plan.columns // plan.width
 
 
-def _programs(plan: Plan, options: dict[str, Any]) -> int:
-    """Programs over the columns of one row of scratch memory."""
-    return _tiles(plan) // int(options["TILES"])
-
-
-def column_options(plan: Plan, *, real: bool = True) -> dict[str, Any]:
-    """Constants and launch options of the kernels over columns.
-
-    Two tiles that are not real do not fit the registers, two of columns of 4,096 points the shared memory.
-    """
-    narrow = plan.width * (4 if plan.parts == 2 else 2) < SECTOR_BYTES
-    two_fit = real and plan.inner <= 64
+def column_options(plan: Plan) -> dict[str, Any]:
+    """Constants and launch options of the kernels over columns."""
     return {
         "A": plan.pad,
         "C": plan.width,
@@ -202,7 +190,6 @@ def column_options(plan: Plan, *, real: bool = True) -> dict[str, Any]:
         "COLUMNS": plan.columns,
         "BLOCK": plan.block,
         "PARTS": plan.parts,
-        "TILES": COLUMN_TILES if narrow and two_fit else 1,
         "num_warps": plan.column_warps,
         "maxnreg": plan.column_registers,
         "num_stages": 1,
@@ -213,6 +200,13 @@ def column_back_options(plan: Plan) -> dict[str, Any]:
     """Of those that read columns from scratch memory."""
     turns = _turns(plan, plan.pad * plan.inner * plan.width, plan.column_warps)
     return {**column_options(plan), "TURNS": turns}
+
+
+def sequence_back_options(plan: Plan) -> dict[str, Any]:
+    """Of the last pass of sequences. Two tiles of columns of 4,096 points do not fit the shared memory."""
+    narrow = plan.width * (4 if plan.parts == 2 else 2) < SECTOR_BYTES
+    tiles = COLUMN_TILES if narrow and plan.inner <= 64 else 1
+    return {**column_back_options(plan), "TILES": tiles}
 
 
 def row_options(plan: Plan) -> dict[str, Any]:

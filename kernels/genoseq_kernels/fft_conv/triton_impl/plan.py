@@ -72,8 +72,8 @@ HALF = (
 )
 """For rows that start at 16 bytes and transforms of 32 x 32 points; and for others, whose many addresses or
 large matrices do not fit the first's registers."""
-_WHOLE = {1: Tile(512, 1, 128), 2: Tile(512, 1)}
-"""By parts, a warp's share of the program that holds a channel of a middle length."""
+_WHOLE = Tile(512, 1)
+"""Points of a channel that is held whole, for each warp."""
 
 
 def configurations(dtype: torch.dtype) -> tuple[Configuration, ...]:
@@ -197,7 +197,10 @@ def make_plan(
     assert 1 <= length <= MAX_LENGTH
     if length > MAX_SHORT_LENGTH:
         plan = long_plan(length, max(8, _exponent(length)), configuration, gradient=gradient, several=several)
-        return plan if length > MAX_MIDDLE_LENGTH else plan._replace(whole=_whole(plan))
+        if length > MAX_MIDDLE_LENGTH:
+            return plan
+        points = plan.pad * plan.columns
+        return plan._replace(whole=Tile(points, _warps(_WHOLE, points)))
     tile = configuration.large
     exponent = max(4, _exponent(length))
     radix = -(-length // 2**exponent)
@@ -245,11 +248,6 @@ def long_plan(
         row_warps=_warps(rows, block * p * q),
         row_registers=rows.registers,
     )
-
-
-def _whole(plan: Plan) -> Tile:
-    points, share = plan.pad * plan.columns, _WHOLE[plan.parts]
-    return Tile(points, _warps(share, points), share.registers)
 
 
 def _warps(tile: Tile, points: int) -> int:

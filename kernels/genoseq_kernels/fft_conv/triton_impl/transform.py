@@ -229,20 +229,6 @@ def shrink(re, im, REAL: tl.constexpr, EACH: tl.constexpr = False):
 
 
 @triton.jit
-def shrink_halves(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr):
-    """A real tile (A, 2 * C, B) as two (A, C, B), each over its own power of two as in `shrink`, in float16
-    where that is all that products take; the two, and the two powers."""
-    x = tl.permute(tl.reshape(x, (A, 2, C, B)), (1, 0, 2, 3))
-    peaks = power_of_two(tl.max(tl.reshape(tl.abs(x), (2, A * C * B)), axis=1))
-    x *= tl.reshape(1 / peaks, (2, 1, 1, 1))
-    if PARTS == 1:
-        x = x.to(tl.float16)
-    first, second = tl.split(tl.permute(x, (1, 2, 3, 0)))
-    first_peak, second_peak = tl.split(peaks)
-    return first, second, first_peak, second_peak
-
-
-@triton.jit
 def kept(x, PARTS: tl.constexpr):
     """Numbers of a scaled tile, in half the registers where results are 16-bit."""
     return x.to(tl.float16) if PARTS == 1 else x
