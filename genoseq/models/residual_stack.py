@@ -148,7 +148,11 @@ def initialize(backbone: nn.Module, *, std: float, residuals: int | None) -> Non
             nn.init.normal_(module.weight, std=std)
         if isinstance(module, nn.Linear) and module.bias is not None and not name.endswith(".dt_proj"):
             nn.init.zeros_(module.bias)
-        if residuals and name.endswith((".out_proj", ".fc2")) and id(module.weight) not in rescaled:
+        if (
+            residuals
+            and name.endswith((".out_proj", ".o_proj", ".fc2"))
+            and id(module.weight) not in rescaled
+        ):
             rescaled.add(id(module.weight))
             with torch.no_grad():
                 module.weight /= math.sqrt(residuals)

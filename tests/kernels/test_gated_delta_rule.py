@@ -268,32 +268,22 @@ def test_fla_takes_packed_rows_as_one() -> None:
 def test_rows_that_fla_is_given(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """By a stand-in that has fla's contract: one long row, and a state of every sequence."""
 
-    def kernels(
-        q: Any,
-        k: Any,
-        v: Any,
-        g: Any,
-        beta: Any,
-        *,
-        initial_state: Any,
-        cu_seqlens: Any = None,
-        **options: Any,
-    ) -> Any:
+    def kernels(*, initial_state: Any, cu_seqlens: torch.Tensor | None = None, **given: Any) -> Any:
         if cu_seqlens is None:
-            return gated_delta_rule(q, k, v, g, beta, initial_state=initial_state, **options)
-        tensors, results = dict(zip(ALONG, (q, k, v, g, beta), strict=True)), []
+            return gated_delta_rule(**given, initial_state=initial_state)
+        options = {name: x for name, x in given.items() if name not in ALONG}
+        results = []
         for number, (start, stop) in enumerate(pairwise(cu_seqlens.tolist())):
             state = None if initial_state is None else initial_state[number : number + 1]
-            results.append(gated_delta_rule(**cut(tensors, start, stop), initial_state=state, **options))
+            results.append(gated_delta_rule(**cut(given, start, stop), initial_state=state, **options))
         return torch.cat([o for o, _ in results], 1), torch.cat([state for _, state in results])
 
     monkeypatch.setattr(fla_impl, "_chunk_gated_delta_rule", lambda: kernels)
     tensors = only(inputs(90), *names)
     given = [tensors.get(name) for name in (*FLOATING, "seq_idx")]
-    for actual, expected in zip(
-        fla_impl.forward(Inputs(*given, 0.4, True)), operator(**tensors, scale=0.4), strict=True
-    ):
-        torch.testing.assert_close(actual, expected)
+    actual = fla_impl.forward(Inputs(*given, 0.4, True))  # type: ignore[arg-type]
+    for result, expected in zip(actual, operator(**tensors, scale=0.4), strict=True):
+        torch.testing.assert_close(result, expected)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ a recurrence over states between chunks.
 Position i adds k[i] u[i]^T to the state. Of the state S before its chunk b[i] is left there, and D[i, j] of
 what position j has added. The rule says
 u[i] = beta[i] (v[i] - b[i] S^T k[i] - sum over j < i of D[i, j] (k[i] . k[j]) u[j]):
-the rows u of U solve (I + A) U = diag(beta) (V - diag(b) K S), with A strictly lower triangular. All chunks at
-once, (I + A)^-1 is applied to diag(beta) V and to diag(beta b) K; what that makes of the latter, W, gives U
-chunk by chunk as a difference with W S. Everything else is masked attention with U for values.
+the rows u of U solve (I + A) U = diag(beta) (V - diag(b) K S), with A strictly lower triangular. For all
+chunks at once, (I + A)^-1 is applied to diag(beta) V and to diag(beta b) K; with W for the latter, U is the
+former minus W S, chunk by chunk. Everything else is masked attention with U for values.
 
 Decays are exponentials of differences of sums of logarithms, masked before the exponential, with sums in
 float64. Several chunks make a block, done at once; the state before each block is all that is kept for the
