@@ -122,15 +122,9 @@ class MatrixMemory(Mixer):
             SequenceError: the state is of another number of sequences.
         """
         require_rows(x.shape[0], state.memory.shape[0])
-        heads = []
-        for name in ("q", "k", "v"):
-            conv, tail = getattr(self, f"{name}_conv1d"), getattr(state, f"{name}_tail")
-            mixed = getattr(self, f"{name}_proj")(x)
-            heads.append(
-                self._split(name, causal_conv1d_update(mixed, tail, conv.weight[:, 0], conv.bias, "silu"))
-            )
+        q, k, v = (self._convolve_one(name, x, state) for name in ("q", "k", "v"))
         state.position += 1
-        return self._write_out(x, self._update(x, *heads, state.memory)), state
+        return self._write_out(x, self._update(x, q, k, v, state.memory)), state
 
     def init_state(
         self, batch_size: int, *, max_length: int, device: torch.device | str, dtype: torch.dtype
@@ -209,6 +203,13 @@ class MatrixMemory(Mixer):
             mixed, conv.weight[:, 0], conv.bias, seq_idx=runs, initial_states=before, activation="silu"
         )
         return self._split(name, mixed.transpose(1, 2))
+
+    def _convolve_one(self, name: str, x: torch.Tensor, state: MatrixMemoryState) -> torch.Tensor:
+        """As `_convolve`, (B, heads, width) of one position."""
+        conv, tail = getattr(self, f"{name}_conv1d"), getattr(state, f"{name}_tail")
+        mixed = getattr(self, f"{name}_proj")(x)
+        mixed = causal_conv1d_update(mixed, tail, conv.weight[:, 0], conv.bias, "silu")
+        return self._split(name, mixed)
 
     def _split(self, name: str, mixed: torch.Tensor) -> torch.Tensor:
         """(..., heads * width) as (..., heads, width)."""
