@@ -141,9 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--shortest", type=int, help="tokens of the first sequences; then twice as many, ...")
     parser.add_argument("--longest", type=int, help="... up to this many")
     parser.add_argument("--tokens", type=int, help="of a batch, where a sequence is not longer")
-    parser.add_argument(
-        "--backend", choices=("auto", "reference", "triton"), default="auto", help="of Hyena's operators"
-    )
+    backends = ("auto", "reference", "triton")
+    parser.add_argument("--backend", choices=backends, default="auto", help="of Hyena's operators")
     parser.add_argument("--budget", type=float, default=1.0, help="seconds of timed steps a row (1)")
     parser.add_argument("--out", type=Path, help="folder for the plot, JSON and Markdown")
     options = parser.parse_args(arguments)

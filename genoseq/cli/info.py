@@ -30,7 +30,7 @@ from genoseq_kernels import (
 )
 from genoseq_kernels.dispatch import with_triton
 
-_PACKAGES = ("torch", "triton", "lightning", "hydra-core", "numpy", "pandas", "pyfaidx", "wandb")
+_PACKAGES = ("torch", "triton", "lightning", "hydra-core", "numpy", "pandas", "pyfaidx", "wandb", "fla-core")
 _DTYPES = (torch.float32, torch.bfloat16)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from genoseq_kernels import BackendUnavailable, gated_delta_rule, gated_delta_rule_update, ssd
 from genoseq_kernels.gated_delta_rule import chunked, fla_impl
@@ -315,6 +316,24 @@ def test_where_fla_runs(
     tensors = inputs(3, **{"dtype": torch.bfloat16, "widths": (4, 4), **change})
     given = Inputs(*(tensors[name] for name in ALONG), None, None, 1.0, True)
     assert fla_impl.supports(given, with_gradient=learned) == expected
+
+
+def test_auto_takes_fla_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On tensors without content, which get the shapes of the operator in torch."""
+    monkeypatch.setattr(fla_impl, "_chunk_gated_delta_rule", lambda: loop)
+    monkeypatch.setattr(fla_impl, "_triton_miscompiles", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    with FakeTensorMode():
+        q = torch.empty(2, 70, 4, 16, device="cuda", dtype=torch.bfloat16)
+        g = torch.empty(2, 70, 4, device="cuda")
+        o, state = operator(q=q, k=q, v=q, g=g, beta=g, backend="fla")
+        assert (o.shape, o.dtype) == (q.shape, q.dtype)
+        assert (state.shape, state.dtype) == ((2, 4, 16, 16), torch.float32)
+        learned = {"q": q, "k": q, "v": q, "g": g, "beta": g.clone().requires_grad_()}
+        with pytest.raises(BackendUnavailable, match="available here: reference"):
+            operator(**learned, backend="fla")
+        with torch.no_grad():
+            operator(**learned, backend="fla")
 
 
 needs_fla = pytest.mark.skipif(fla_impl._chunk_gated_delta_rule() is None, reason="needs fla-core")
