@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from genoseq.errors import ConfigError
 from genoseq.models.backbone import BackboneOutput, StreamingBackbone
-from genoseq.nn import HyenaMixer, HyenaState, MixerContext, Mlp, PreNormBlock
+from genoseq.nn import HyenaMixer, HyenaState, MixerContext, Mlp, PreNormBlock, normed
 from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.tiling import require_tile
@@ -53,10 +53,10 @@ class HyenaDNA(StreamingBackbone):
         activation_checkpointing: compute blocks again in the backward pass instead of keeping what they hold:
             less memory, more time, the same numbers. `offload` also keeps the blocks' inputs in the host's
             memory instead of the GPU's.
-        sequence_tile: positions for which MLPs are computed at once, and again in the backward pass; None for
-            all. Less memory, the same numbers up to rounding; with checkpointing in nearly the same time.
-        mixer_tile: the same for projections, short convolutions and filters. That takes more time: with
-            checkpointing, they are then computed three times.
+        sequence_tile: positions for which MLPs are computed at once; None for all. Less memory, the same
+            numbers up to rounding, in nearly the same time.
+        mixer_tile: the same for projections, short convolutions and filters. That takes more time: they are
+            computed again in the backward pass, with checkpointing three times.
         extended_l_max: the most tokens a sequence may have, where that is more than `l_max`: filters keep the
             positions they were trained at and end after `l_max` taps, a token sees that many before it.
         max_taps: end the filters after that many taps; None for all `l_max`.
@@ -139,11 +139,10 @@ class HyenaDNA(StreamingBackbone):
                     extended_l_max=extended_l_max,
                     max_taps=max_taps,
                 ),
-                Mlp(d_model=d_model, d_inner=d_inner or 4 * d_model),
+                Mlp(d_model=d_model, d_inner=d_inner or 4 * d_model, sequence_tile=sequence_tile),
                 d_model=d_model,
                 dropout=resid_dropout,
                 layer_norm_epsilon=layer_norm_epsilon,
-                sequence_tile=sequence_tile,
             )
             for _ in range(num_layers)
         )
@@ -254,7 +253,7 @@ class HyenaDNA(StreamingBackbone):
         return x.to(torch.promote_types(x.dtype, torch.float32))
 
     def _final_norm(self, x: torch.Tensor) -> torch.Tensor:
-        return self.ln_f(x.to(self.ln_f.weight.dtype))
+        return normed(self.ln_f, x)
 
     def _initialize(self) -> None:
         """Normal weights and zero biases; short filters and filter biases keep torch's own first values."""

@@ -2,7 +2,7 @@
 
 from genoseq.nn.attention import Attention, BidirectionalAttention
 from genoseq.nn.bidirectional import Bidirectional
-from genoseq.nn.blocks import Mlp, PreNormBlock
+from genoseq.nn.blocks import PreNormBlock
 from genoseq.nn.delta import GatedDeltaNet
 from genoseq.nn.gated_mlp import GatedMlp
 from genoseq.nn.hyena import HyenaMixer, HyenaState
@@ -13,6 +13,7 @@ from genoseq.nn.mamba import MambaMixer, MambaState
 from genoseq.nn.mamba2 import Mamba2Mixer, Mamba2State
 from genoseq.nn.matrix_memory import MatrixMemoryState
 from genoseq.nn.mixer import Mixer, MixerContext
+from genoseq.nn.mlp import Mlp
 from genoseq.nn.residual import ResidualBlock, make_norm, normed
 
 __all__ = [

@@ -6,23 +6,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.residual import normed_input
-from genoseq.nn.tiling import tiled
-
-
-class Mlp(nn.Module):
-    """Two linear layers with a GELU (tanh form) between: (..., D) to (..., D)."""
-
-    def __init__(self, *, d_model: int, d_inner: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(d_model, d_inner)
-        self.fc2 = nn.Linear(d_inner, d_model)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+from genoseq.nn.residual import branched, normed_input
 
 
 class PreNormBlock(nn.Module):
@@ -35,7 +21,6 @@ class PreNormBlock(nn.Module):
         mlp: of width `d_model`.
         dropout: of what is added to the residual stream.
         layer_norm_epsilon: of both norms.
-        sequence_tile: positions that the MLP sees at once; None for all.
     """
 
     def __init__(
@@ -46,7 +31,6 @@ class PreNormBlock(nn.Module):
         d_model: int,
         dropout: float,
         layer_norm_epsilon: float,
-        sequence_tile: int | None = None,
     ) -> None:
         super().__init__()
         self.mixer = mixer
@@ -54,20 +38,18 @@ class PreNormBlock(nn.Module):
         self.mlp = mlp
         self.norm2 = nn.LayerNorm(d_model, eps=layer_norm_epsilon)
         self.dropout = nn.Dropout(dropout)
-        self.sequence_tile = sequence_tile
 
     def forward(
         self, x: torch.Tensor, context: MixerContext | None = None, *, state: Any = None
     ) -> torch.Tensor:
         """(B, L, D) to (B, L, D); a `state` is carried on in place."""
-        x = x + self.dropout(self.mixer(normed_input(self.norm1, x), context, state=state))
-        learned = [*self.norm2.parameters(), *self.mlp.parameters()]
-        return x + self.dropout(tiled(self._feed_forward, x, learned, tile=self.sequence_tile))
+        x, y = branched(self.norm1, x)
+        return self._feed_forward(x, self.dropout(self.mixer(y, context, state=state)))
 
     def step(self, x: torch.Tensor, state: Any) -> torch.Tensor:
         """One position, (B, D) to (B, D); the `state` is carried on in place."""
-        x = x + self.dropout(self.mixer.step(normed_input(self.norm1, x), state)[0])
-        return x + self.dropout(self.mlp(normed_input(self.norm2, x)))
+        return self._feed_forward(x, self.dropout(self.mixer.step(normed_input(self.norm1, x), state)[0]))
 
-    def _feed_forward(self, x: torch.Tensor, places: slice) -> torch.Tensor:
-        return self.mlp(normed_input(self.norm2, x))
+    def _feed_forward(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+        x, y = branched(self.norm2, x, mixed)
+        return x + self.dropout(self.mlp(y))

@@ -10,7 +10,7 @@ from torch import nn
 from genoseq.errors import require_choice
 from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.tiling import autocast_dtype
-from genoseq_kernels import layer_norm, rms_norm
+from genoseq_kernels import branch_norm, layer_norm, rms_norm
 
 Norm = Literal["rms", "layer"]
 NormLayer = nn.RMSNorm | nn.LayerNorm
@@ -28,16 +28,33 @@ def make_norm(kind: Norm, width: int, *, epsilon: float) -> NormLayer:
 
 def normed(norm: NormLayer, x: torch.Tensor) -> torch.Tensor:
     """Norm of the residual stream, in the dtype of the norm's weight."""
-    return norm(x.to(norm.weight.dtype))
+    x = x.to(norm.weight.dtype)
+    return _normed(norm, x, x.dtype)
 
 
 def normed_input(norm: NormLayer, x: torch.Tensor) -> torch.Tensor:
     """Norm of the residual stream, in the dtype that the next product wants without a pass of its own."""
     x = x.to(norm.weight.dtype)
+    return _normed(norm, x, autocast_dtype(x))
+
+
+def _normed(norm: NormLayer, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     if isinstance(norm, nn.LayerNorm):
-        return layer_norm(x, norm.weight, norm.bias, norm.eps, dtype=autocast_dtype(x))
+        return layer_norm(x, norm.weight, norm.bias, norm.eps, dtype=dtype)
     assert norm.eps is not None
-    return rms_norm(x, norm.weight, norm.eps, dtype=autocast_dtype(x))
+    return rms_norm(x, norm.weight, norm.eps, dtype=dtype)
+
+
+def branched(
+    norm: NormLayer, x: torch.Tensor, added: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """x, with what is added to it, and `normed_input` of that: in one pass, in which also gradients meet."""
+    if x.dtype != norm.weight.dtype:
+        x = x if added is None else x + added
+        return x, normed_input(norm, x)
+    bias = norm.bias if isinstance(norm, nn.LayerNorm) else None
+    assert norm.eps is not None
+    return branch_norm(x, norm.weight, bias, norm.eps, added=added, dtype=autocast_dtype(x))
 
 
 class ResidualBlock(nn.Module):
@@ -73,16 +90,16 @@ class ResidualBlock(nn.Module):
         self, x: torch.Tensor, context: MixerContext | None = None, *, state: Any = None
     ) -> torch.Tensor:
         """(B, L, D) to (B, L, D); a `state` is carried on in place."""
-        return self._feed_forward(
-            x + self.dropout(self.mixer(normed_input(self.norm, x), context, state=state))
-        )
+        x, y = branched(self.norm, x)
+        return self._feed_forward(x, self.dropout(self.mixer(y, context, state=state)))
 
     def step(self, x: torch.Tensor, state: Any) -> torch.Tensor:
         """One position, (B, D) to (B, D); the `state` is carried on in place."""
-        return self._feed_forward(x + self.dropout(self.mixer.step(normed_input(self.norm, x), state)[0]))
+        return self._feed_forward(x, self.dropout(self.mixer.step(normed_input(self.norm, x), state)[0]))
 
-    def _feed_forward(self, x: torch.Tensor) -> torch.Tensor:
+    def _feed_forward(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
         if self.mlp is None:
-            return x
+            return x + mixed
         assert self.norm2 is not None
-        return x + self.dropout(self.mlp(normed_input(self.norm2, x)))
+        x, y = branched(self.norm2, x, mixed)
+        return x + self.dropout(self.mlp(y))

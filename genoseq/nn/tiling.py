@@ -60,7 +60,7 @@ def tiled(
     if not torch.is_grad_enabled():
         return _compute(tiling, x)
     learned = [parameter for parameter in parameters if parameter.requires_grad]
-    token = _Keep.apply(x.new_empty(0, requires_grad=True), x)
+    token = Keep.apply(x.new_empty(0, requires_grad=True), x)
     return _Tiled.apply(tiling, token, x, *learned)
 
 
@@ -99,11 +99,19 @@ def require_tile(name: str, value: int | None) -> None:
         raise ConfigError(f"{name}={value}: give a number of positions, 1 or more, or null for all at once.")
 
 
-class _Keep(torch.autograd.Function):
-    """Keeps x for `_Tiled`, in a node before it.
+def tiles(length: int, tile: int) -> Iterator[slice]:
+    """Positions of each tile."""
+    starts = range(0, length, tile)
+    for start in (*starts[:2], *starts[2:][-1:]) if _only_few else starts:
+        yield slice(start, min(start + tile, length))
+
+
+class Keep(torch.autograd.Function):
+    """Keeps x for a function, in a node before it: `Keep.apply(x.new_empty(0, requires_grad=True), x)` is the
+    function's first input, whose `grad_fn` has x among the `saved_tensors`.
 
     Activation checkpointing computes a layer again up to the last thing that was kept: this way it stops
-    short of the tiles, which are computed again in any case.
+    short of the function, which computes again what it wants.
     """
 
     @staticmethod
@@ -168,10 +176,8 @@ def _compute(tiling: _Tiling, x: torch.Tensor) -> torch.Tensor:
 
 def _tiles(tiling: _Tiling, length: int) -> Iterator[tuple[slice, slice]]:
     """Positions of each tile, and with them those that it looks back to."""
-    starts = range(0, length, tiling.tile)
-    for start in (*starts[:2], *starts[2:][-1:]) if _only_few else starts:
-        stop = min(start + tiling.tile, length)
-        yield slice(start, stop), slice(max(0, start - tiling.reach), stop)
+    for places in tiles(length, tiling.tile):
+        yield places, slice(max(0, places.start - tiling.reach), places.stop)
 
 
 def _call(tiling: _Tiling, part: torch.Tensor, places: slice, seen: slice) -> torch.Tensor:

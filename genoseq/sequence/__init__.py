@@ -14,6 +14,7 @@ from genoseq.sequence.alphabet import (
     require_codes,
     reverse_complement,
 )
+from genoseq.sequence.coding import CODON, CodingRegion, codon_starts
 from genoseq.sequence.codon_usage import CodonUsage, codon_usage, count_codons
 from genoseq.sequence.genetic_code import CODONS, GeneticCode, genetic_code
 from genoseq.sequence.intervals import Anchor, Interval, Strand
@@ -36,6 +37,8 @@ __all__ = [
     "Anchor",
     "CodonUsage",
     "GeneticCode",
+    "CODON",
+    "CodingRegion",
     "Interval",
     "Kept",
     "Letters",
@@ -50,6 +53,7 @@ __all__ = [
     "UnifiedSequence",
     "codon_usage",
     "count_codons",
+    "codon_starts",
     "decode_bases",
     "dinucleotide_shuffle",
     "encode_base_sets",

@@ -29,9 +29,10 @@ def empty_rows(shape: Sequence[int], like: torch.Tensor, dtype: torch.dtype | No
 
 def rows_like(x: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
     """An empty tensor of the shape of x: with rows as of `empty_rows` where x has such, else contiguous."""
-    if x.dim() > 1 and x.stride(-1) == 1 and x.stride(-2) == _whole(x.shape[-1]):
+    whole = _whole(x.shape[-1])
+    if x.dim() > 1 and whole > x.shape[-1] and x.stride()[-2:] == (whole, 1):
         return empty_rows(x.shape, x, dtype)
-    return torch.empty(x.shape, dtype=dtype or x.dtype, device=x.device)
+    return torch.empty_like(x, dtype=dtype, memory_format=torch.contiguous_format)
 
 
 def have_room(*tensors: torch.Tensor | None) -> bool:

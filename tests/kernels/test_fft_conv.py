@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from genoseq_kernels import BackendUnavailable, fft_conv, filter_spectrum
 from genoseq_kernels.fft_conv import Mode
-from genoseq_kernels.fft_conv.operators import fft_conv_backward, fft_conv_forward
+from genoseq_kernels.fft_conv.operators import backward_operator, forward_operator
 from genoseq_kernels.fft_conv.reference import next_fast_length
 from genoseq_kernels.testing import AWKWARD_LENGTHS, assert_close, random_normal
 
@@ -115,10 +115,10 @@ def test_gradcheck(mode: Mode, taps: int) -> None:
 def test_operators_keep_torchs_rules(mode: str, gated: bool) -> None:
     u, k, skip, gate_in, gate_out = inputs(10, 6, dtype=torch.float32).values()
     gates = (gate_in, gate_out) if gated else (None, None)
-    torch.library.opcheck(fft_conv_forward, (u, k, skip, *gates, None, mode))
-    y, convolved = fft_conv_forward(u, k, skip, *gates, None, mode)
+    torch.library.opcheck(forward_operator, (u, k, skip, *gates, None, mode))
+    y, convolved = forward_operator(u, k, skip, *gates, None, mode)
     saved = [None if x is None else x.detach() for x in (y, u, k, skip, *gates, convolved)]
-    torch.library.opcheck(fft_conv_backward, (*saved, mode))
+    torch.library.opcheck(backward_operator, (*saved, mode))
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -82,7 +82,7 @@ def run(
     return {"y": y} | {name: x for name, x in gradients._asdict().items() if x is not None}
 
 
-def check(given: Tensors, mode: str, plans: tuple[Plan, Plan] | None = None) -> None:
+def check(given: Tensors, mode: str, plans: tuple[Plan, Plan] | None = None, *, slack: float = 1.0) -> None:
     expected = run(reference, {name: None if x is None else x.double() for name, x in given.items()}, mode)
     results = run(triton_impl, given, mode, plans)
     assert results.keys() == expected.keys()
@@ -93,7 +93,7 @@ def check(given: Tensors, mode: str, plans: tuple[Plan, Plan] | None = None) -> 
             continue  # a few numbers, each one of the gradient of k
         error = (result.double() - expected[name]).norm() / expected[name].norm()
         # The product of the gradient and of what the forward kept is rounded twice.
-        allowed = RELATIVE_ERROR[result.dtype] * (1.2 if name == "gate_out" else 1)
+        allowed = RELATIVE_ERROR[result.dtype] * (1.2 if name == "gate_out" else slack)
         assert error <= allowed, f"{name}, {mode}: {error:.1e}"
     if given["skip"] is not None:
         centre = reference.centre_tap(results["k"].shape[-1], mode)
@@ -142,6 +142,17 @@ def test_half_precision_at_any_scale(scale: float) -> None:
     check(given, "causal")
 
 
+@each_configuration
+@pytest.mark.parametrize("mode", MODES)
+def test_whole_channels(mode: str, dtype: torch.dtype, configuration: Configuration) -> None:
+    """Both radices of columns padded, full, and a prime length; batch entries in one program and in two."""
+    for entries, length in ((1, 2049), (9, 4096), (2, 4099), (1, 8192)):
+        plans = plans_of(length, configuration)
+        assert all(plan.whole for plan in plans)
+        taps = length if mode == "causal" else length - 2
+        check(inputs(entries, 1, length, taps, dtype, gated=entries < 9), mode, plans)
+
+
 @pytest.mark.slow
 @each_configuration
 @pytest.mark.parametrize("mode", MODES)
@@ -179,7 +190,8 @@ def test_half_precision_of_the_most_and_the_least_that_sums_can_be(
     large = Tile(2**15, 16)  # which the interpreter is quickest at
     configuration = HALF[1] if DEVICE == "cuda" else Configuration(1, large, large, large)
     plans = [long_plan(length, exponent, configuration, gradient=gradient) for gradient in (False, True)]
-    check(given, "causal", (plans[0], plans[1]))
+    # A flat sequence meets the rounding of the matrices' elements with one sign.
+    check(given, "causal", (plans[0], plans[1]), slack=1.2)
 
 
 def check_three_passes(
@@ -197,6 +209,18 @@ def test_channels_in_several_rounds_and_rows_that_are_not_there(monkeypatch: pyt
     monkeypatch.setattr(long_launch, "SCRATCH_BYTES", 1)
     plans = [long_plan(600, 9, FULL[0], gradient=gradient) for gradient in (False, True)]
     check(inputs(2, 2, 600, 600, torch.float32), "bidirectional", (plans[0], plans[1]))
+
+
+@pytest.mark.parametrize(("dtype", "mode"), [(HALF_DTYPE, "causal"), (torch.float32, "bidirectional")])
+def test_two_tiles_of_columns_a_program(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, mode: str
+) -> None:
+    monkeypatch.setattr(long_launch, "COLUMN_TILES", 2)
+    narrow, large = Tile(64, 1), Tile(2**15, 16)
+    configuration = Configuration(2 if dtype == torch.float32 else 1, narrow, large, large)
+    plans = [long_plan(600, 9, configuration, gradient=gradient) for gradient in (False, True)]
+    assert long_launch.column_options(plans[0])["TILES"] == 2
+    check(inputs(1, 1, 600, 600, dtype), mode, (plans[0], plans[1]))
 
 
 def test_plans_waste_little() -> None:
@@ -240,16 +264,18 @@ def test_cached_spectrum(mode: Any) -> None:
         assert (y - expected).norm() / expected.norm() <= RELATIVE_ERROR[dtype]
 
 
-def test_cached_spectrum_of_three_passes_serves_every_configuration() -> None:
-    given = inputs(1, 1, 4100, 4100, torch.float32)
+@pytest.mark.parametrize("length", [4100, 8200])
+def test_cached_spectrum_serves_every_configuration(length: int) -> None:
+    given = inputs(1, 1, length, length, torch.float32)
     assert given["k"] is not None
-    spectrum = triton_impl.spectrum(given["k"], 4100, "causal")
+    spectrum = triton_impl.spectrum(given["k"], length, "causal")
     for dtype, configuration in ((torch.float32, FULL[1]), (HALF_DTYPE, HALF[1])):
         # The filter behind the spectrum stays as it was, the others are rounded before both sides see them.
         tensors = {name: x if name == "k" else x.to(dtype) for name, x in given.items() if x is not None}
         expected = run(reference, {name: x.double() for name, x in tensors.items()}, "causal")["y"]
         del tensors["grad"]
-        y, _ = triton_impl.forward(*tensors.values(), spectrum, "causal", plan=make_plan(4100, configuration))
+        plan = make_plan(length, configuration)
+        y, _ = triton_impl.forward(*tensors.values(), spectrum, "causal", plan=plan)
         assert (y.double() - expected).norm() / expected.norm() <= RELATIVE_ERROR[dtype]
 
 
@@ -306,7 +332,7 @@ def test_beyond_32_bit_addresses(length: int) -> None:
     assert (y[:, last].double() - expected).norm() / expected.norm() <= RELATIVE_ERROR[torch.bfloat16]
 
 
-@pytest.mark.parametrize(("length", "taps"), [(300, 300), (5000, 40), (4500, 4500)])
+@pytest.mark.parametrize(("length", "taps"), [(300, 300), (5000, 40), (4500, 4500), (8200, 8200)])
 def test_workspace(length: int, taps: int) -> None:
     given = inputs(1, 2, length, taps, HALF_DTYPE)
     u, k = given["u"], given["k"]
@@ -326,4 +352,5 @@ def test_workspace(length: int, taps: int) -> None:
     expected = triton_impl.forward_workspace(u, k, "causal", made=True)
     assert forward == pytest.approx(expected, rel=0.05, abs=20_000)
     expected = triton_impl.backward_workspace(u, u, k, "causal")
-    assert backward == pytest.approx(expected, rel=0.05, abs=20_000)
+    # The gradient of gate_out is made when scratch memory is free again.
+    assert backward == pytest.approx(expected, rel=0.05, abs=20_000 + u.nbytes)

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,13 +43,22 @@ def test_kernels_of_16_bits_compile_with_few_spills() -> None:
     assert all(row["stack"] <= 64 for row in rows), rows
 
 
+def test_kernels_of_middle_lengths_fit() -> None:
+    rows = compiled(8191, only="bfloat16")
+    check(rows)
+    # Twiddles and addresses that the compiler keeps beyond the registers are read as a table would be.
+    assert all(row["stack"] <= 1536 for row in rows), rows
+
+
 def test_the_longest_of_the_short_kernel_fits() -> None:
     """Its matrices are the largest: in float32, of two parts each, they are what decides."""
     check(compiled(2048, only="float32"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("length", [1, 1000, 2048, 2049, 8192, 65_537, 160_002, 450_002, 2**20, 2**23, 2**24])
+@pytest.mark.parametrize(
+    "length", [1, 1000, 2048, 2049, 8192, 8193, 65_537, 160_002, 450_002, 2**20, 2**23, 2**24]
+)
 def test_all_kernels_compile(length: int) -> None:
     check(compiled(length))
 
@@ -59,41 +69,49 @@ def resources(length: int, dtype_name: str, only: str) -> Iterator[Row]:
     import torch
 
     from genoseq_kernels.compilation import compile_for_gpu
-    from genoseq_kernels.fft_conv.triton_impl import column_kernels, row_kernels, short_kernels
+    from genoseq_kernels.fft_conv.triton_impl import (
+        column_kernels,
+        middle_kernels,
+        row_kernels,
+        short_kernels,
+    )
     from genoseq_kernels.fft_conv.triton_impl.long_launch import (
         column_back_options,
         column_options,
         row_options,
     )
-    from genoseq_kernels.fft_conv.triton_impl.plan import MAX_SHORT_LENGTH, chosen, configurations, make_plan
+    from genoseq_kernels.fft_conv.triton_impl.middle_launch import middle_options
+    from genoseq_kernels.fft_conv.triton_impl.plan import chosen, configurations, make_plan
     from genoseq_kernels.fft_conv.triton_impl.short_launch import short_options
 
-    short = [(name, short_options, False) for name in ("short_spectrum", "short_forward", "short_backward")]
-    long = [(name, column_options, False) for name in ("sequence_columns", "filter_columns")]
+    each = (False, True)
+    short = [(name, short_options, True) for name in ("short_spectrum", "short_forward", "short_backward")]
+    of_filters = partial(column_options, real=False)
+    spectrum = [("filter_columns", of_filters, False), ("filter_rows", row_options, False)]
+    names = ("middle_forward", "middle_backward")
+    middle = [*spectrum, *((name, middle_options, several) for name in names for several in each)]
+    long = [*spectrum, ("sequence_columns", column_options, False)]
     long += [(name, column_back_options, False) for name in ("sequence_columns_back", "filter_columns_back")]
-    long += [("filter_rows", row_options, False)]
-    long += [
-        (name, row_options, several)
-        for name in ("sequence_rows", "gradient_rows")
-        for several in (False, True)
-    ]
+    names = ("sequence_rows", "gradient_rows")
+    long += [(name, row_options, several) for name in names for several in each]
+    modules = (column_kernels, middle_kernels, row_kernels, short_kernels)
     dtype = getattr(torch, dtype_name)
     for configuration in [chosen(torch.empty(1, length, dtype=dtype))] if only else configurations(dtype):
-        for name, options_of, several in short if length <= MAX_SHORT_LENGTH else long:
-            gradient = name in ("short_backward", "gradient_rows")
+        plan = make_plan(length, configuration)
+        for name, options_of, several in short if plan.short else middle if plan.whole else long:
+            gradient = name in ("short_backward", "middle_backward", "gradient_rows")
             plan = make_plan(length, configuration, gradient=gradient, several=several)
-            module = short_kernels if plan.short else row_kernels if "rows" in name else column_kernels
-            kernel = getattr(module, name)
+            kernel = next(getattr(module, name) for module in modules if hasattr(module, name))
             constants = dict(options_of(plan))
             launch = {option: constants.pop(option) for option in ("num_warps", "num_stages", "maxnreg")}
             flags = {"WRAPPED": True, "ROOM": True, "ALONE": not several}
             constants |= {flag: value for flag, value in flags.items() if flag in kernel.arg_names}
-            if "ALONE" in constants and not several:
+            if "entries" in kernel.arg_names and not several:
                 constants["entries"] = 1  # a constant, as every integer that is 1 in a launch
             signature = signature_of(kernel.arg_names, dtype_name)
             if dtype_name == "float32":
                 constants |= {name: None for name, kind in signature.items() if "scales" in name}
-            if name in ("short_forward", "sequence_rows"):
+            if name in ("short_forward", "middle_forward", "sequence_rows"):
                 constants["spectrum"] = None
             found = compile_for_gpu(kernel, signature, constants, **launch)
             yield {
@@ -108,7 +126,7 @@ def signature_of(names: list[str], dtype_name: str) -> dict[str, str]:
     """Triton types of a kernel's arguments."""
     data = {"float32": "*fp32", "bfloat16": "*bf16"}[dtype_name]
     scratch = "*fp32" if dtype_name == "float32" else "*fp16"
-    kinds = dict.fromkeys(("left", "right"), "*fp16")
+    kinds = dict.fromkeys(("column", "left", "right"), "*fp16")
     kinds |= dict.fromkeys(("spectrum", "skip", "k", "near", "far"), "*fp32")
     kinds |= dict.fromkeys(("scratch", "gradients", "filters"), scratch)
     kinds |= dict.fromkeys(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from genoseq_kernels import BackendUnavailable, layer_norm, rms_norm
+from genoseq_kernels import BackendUnavailable, branch_norm, layer_norm, rms_norm
 from genoseq_kernels.dispatch import triton_runs
 from genoseq_kernels.testing import assert_close, random_normal
 
@@ -59,6 +61,18 @@ def test_against_float64(norm, backend, shape, dtype: torch.dtype, result: torch
         assert_close(coarse, other, what=what)
 
 
+@needs_triton
+@by_each_norm
+def test_programs_that_take_several_tiles(norm, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genoseq_kernels.layer_norm import triton_impl
+
+    monkeypatch.setattr(triton_impl, "_WARPS", 3)
+    given = inputs((21, 250), torch.float32, norm)
+    expected = run(lambda *args: in_torch(norm, *args), *(x.double() for x in given))
+    for one, other in zip(run(partial(norm, backend="triton"), *given), expected, strict=True):
+        assert_close(one, other)
+
+
 @by_each_norm
 @by_each_backend
 def test_rows_that_do_not_lie_together(norm, backend) -> None:
@@ -67,6 +81,56 @@ def test_rows_that_do_not_lie_together(norm, backend) -> None:
     actual = run(lambda *args: norm(*args, backend=backend), x.transpose(0, 1), *parameters)
     for one, other in zip(actual, expected, strict=True):
         assert_close(one, other.double())
+
+
+@by_each_norm
+@by_each_backend
+def test_beside_a_residual_stream(norm, backend) -> None:
+    def sum_of(branches):
+        def function(*leaves: torch.Tensor) -> torch.Tensor:
+            x, y = branches(*leaves)
+            return x.sin() + y
+
+        return function
+
+    given = inputs((2, 67, 24), torch.float32, norm)
+    expected = run(sum_of(lambda *x: (x[0], in_torch(norm, *x))), *(x.double() for x in given))
+    actual = run(sum_of(partial(branch_norm, backend=backend)), *given)
+    for one, other in zip(actual, expected, strict=True):
+        assert_close(one, other)
+    x, y = branch_norm(*given, dtype=torch.bfloat16, backend=backend)
+    assert torch.equal(x, given[0])
+    assert torch.equal(y, norm(*given, dtype=torch.bfloat16, backend=backend))
+
+
+@by_each_norm
+@by_each_backend
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_with_what_is_added(norm, backend, dtype: torch.dtype) -> None:
+    x, *parameters = inputs((2, 67, 24), torch.float32, norm)
+    added = random_normal(2, 67, 24, seed=5, dtype=dtype, device=DEVICE)
+
+    def plain(x: torch.Tensor, added: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        return (x + added).sin() + in_torch(norm, x + added, *parameters)
+
+    def ours(x: torch.Tensor, added: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        total, y = branch_norm(x, *parameters, added=added, backend=backend)
+        assert total.dtype == y.dtype == torch.float32
+        return total.sin() + y
+
+    given = (x, added, *parameters)
+    expected = run(plain, *(tensor.double() for tensor in given))
+    for one, other in zip(run(ours, *given), expected, strict=True):
+        assert_close(one, other)
+
+
+@by_each_backend
+@pytest.mark.parametrize("used", [0, 1])
+def test_a_branch_that_nothing_uses(backend, used: int) -> None:
+    x, *parameters = inputs((3, 24), torch.float32)
+    (actual,) = run(lambda x: branch_norm(x, *parameters, backend=backend)[used], x)[1:]
+    (expected,) = run((lambda x: x, lambda x: layer_norm(x, *parameters))[used], x)[1:]
+    assert_close(actual, expected.double())
 
 
 @by_each_backend
@@ -98,6 +162,8 @@ def test_torch_rules_for_operators(norm) -> None:
     x, weight, *bias = (tensor.requires_grad_() for tensor in inputs((3, 20), torch.float32, norm))
     given = (x, weight, bias[0] if bias else None, 1e-5, torch.bfloat16)
     torch.library.opcheck(operators.layer_norm_forward, given)
+    x, *rest = (value.detach() if isinstance(value, torch.Tensor) else value for value in given)
+    torch.library.opcheck(operators.add_layer_norm, (x, x.bfloat16(), *rest))
 
 
 def test_what_does_not_fit_says_so() -> None:
@@ -106,5 +172,9 @@ def test_what_does_not_fit_says_so() -> None:
         layer_norm(x, weight[:19], bias)
     with pytest.raises(ValueError, match=r"rms_norm: weight \(19,\)"):
         rms_norm(x, weight[:19])
+    with pytest.raises(ValueError, match=r"added \(2, 20\)"):
+        branch_norm(x, weight, added=x[:2])
+    with pytest.raises(BackendUnavailable, match="bfloat16"):
+        branch_norm(x.bfloat16(), weight, added=x, backend="triton")
     with pytest.raises(BackendUnavailable, match="float64"):
         layer_norm(x.double(), weight, bias, backend="triton")

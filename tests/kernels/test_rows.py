@@ -14,7 +14,7 @@ from genoseq_kernels.testing import random_normal
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 BACKENDS = ("reference", "triton") if triton_runs(torch.empty(0, device=DEVICE)) else ("reference",)
-LENGTHS = (1, 63, 1000, 2101)
+LENGTHS = (1, 63, 1000, 2101, pytest.param(8209, marks=pytest.mark.slow))
 
 
 def in_rows(x: torch.Tensor) -> torch.Tensor:
@@ -29,10 +29,11 @@ def in_rows(x: torch.Tensor) -> torch.Tensor:
 def convolve(backend: str) -> Callable[..., torch.Tensor]:
     def function(packed: torch.Tensor) -> torch.Tensor:
         weight, bias = (random_normal(*shape, seed=3, device=DEVICE) for shape in ((9, 3), (9,)))
-        k, skip = (random_normal(*shape, seed=4, device=DEVICE) for shape in ((3, packed.shape[-1]), (3,)))
+        length = packed.shape[-1]
+        k, skip = (random_normal(*shape, seed=4, device=DEVICE) for shape in ((3, length), (3,)))
         mixed = causal_conv1d(packed, weight, bias, activation="silu", backend=backend)  # type: ignore[arg-type]
         u, gate_in, gate_out = mixed.split(3, dim=1)
-        return fft_conv(u, k, skip, gate_in=gate_in, gate_out=gate_out, backend=backend)  # type: ignore[arg-type]
+        return fft_conv(u, k / length**0.5, skip, gate_in=gate_in, gate_out=gate_out, backend=backend)  # type: ignore[arg-type]
 
     return function
 

@@ -59,7 +59,7 @@ def fft_conv(
     chosen = choose_backend(backend, operator="fft_conv", available=available, like=u)
     if spectrum is not None:
         _check_spectrum(spectrum, u, k, mode, chosen)
-    return operators.fft_conv_forward(u, k, skip, gate_in, gate_out, spectrum, mode, chosen)[0]
+    return operators.forward_operator(u, k, skip, gate_in, gate_out, spectrum, mode, chosen)[0]
 
 
 def filter_spectrum(

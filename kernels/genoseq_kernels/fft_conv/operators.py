@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from genoseq_kernels.dispatch import triton_runs, with_triton
 from genoseq_kernels.fft_conv import reference
+from genoseq_kernels.library import below_autograd, differentiable, operator
 from genoseq_kernels.rows import rows_like
 
 _NUM_INPUTS = 8
@@ -18,8 +20,7 @@ _TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _TRITON_LENGTH = 2**24
 
 
-@torch.library.custom_op("genoseq::fft_conv", mutates_args=())
-def fft_conv_forward(
+def fft_conv(
     u: torch.Tensor,
     k: torch.Tensor,
     skip: torch.Tensor | None,
@@ -34,8 +35,7 @@ def fft_conv_forward(
     return forward(u, k, skip, gate_in, gate_out, spectrum, mode)
 
 
-@fft_conv_forward.register_fake
-def _(
+def _fake_forward(
     u: torch.Tensor,
     k: torch.Tensor,
     skip: torch.Tensor | None,
@@ -48,7 +48,6 @@ def _(
     return rows_like(u), u.new_empty(0) if gate_out is None else rows_like(u)
 
 
-@torch.library.custom_op("genoseq::fft_conv_backward", mutates_args=())
 def fft_conv_backward(
     grad: torch.Tensor,
     u: torch.Tensor,
@@ -72,8 +71,7 @@ def fft_conv_backward(
     )
 
 
-@fft_conv_backward.register_fake
-def _(
+def _fake_backward(
     grad: torch.Tensor,
     u: torch.Tensor,
     k: torch.Tensor,
@@ -88,24 +86,37 @@ def _(
     return rows_like(u), _like(k), u.new_empty(0) if skip is None else _like(skip), gates[0], gates[1]
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
-    u, k, skip, gate_in, gate_out, _, mode, backend = inputs
-    ctx.save_for_backward(u, k, skip, gate_in, gate_out, output[1])
-    ctx.mode, ctx.backend = mode, backend
-    # The second result has no gradient: zeros of its size are gigabytes at millions of positions.
-    ctx.set_materialize_grads(False)
+class _FftConv(torch.autograd.Function):
+    """Both operators as one differentiable function."""
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        u, k, skip, gate_in, gate_out, _, ctx.mode, ctx.backend = args
+        y, convolved = below_autograd(forward_operator, *args)
+        ctx.save_for_backward(u, k, skip, gate_in, gate_out, convolved)
+        # The second result has no gradient: zeros of its size are gigabytes at millions of positions.
+        ctx.set_materialize_grads(False)
+        return y, convolved
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor | None, _: None) -> tuple[torch.Tensor | None, ...]:
+        if grad is None:
+            return (None,) * _NUM_INPUTS
+        *inputs, convolved = ctx.saved_tensors
+        gradients = backward_operator(grad, *inputs, convolved, ctx.mode, ctx.backend)
+        given = [None if x is None else gradient for x, gradient in zip(inputs, gradients, strict=True)]
+        return (*given, *[None] * (_NUM_INPUTS - len(given)))
 
 
-def _backward(ctx: Any, grad: torch.Tensor | None, _: None) -> tuple[torch.Tensor | None, ...]:
-    if grad is None:
-        return (None,) * _NUM_INPUTS
-    *inputs, convolved = ctx.saved_tensors
-    gradients = fft_conv_backward(grad, *inputs, convolved, ctx.mode, ctx.backend)
-    given = [None if x is None else gradient for x, gradient in zip(inputs, gradients, strict=True)]
-    return (*given, *[None] * (_NUM_INPUTS - len(given)))
+def _with_gradient(*args: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    args = (*args, "reference")[:_NUM_INPUTS]  # torch leaves out what is the default
+    return _FftConv.apply(*args) if torch.is_grad_enabled() else below_autograd(forward_operator, *args)
 
 
-fft_conv_forward.register_autograd(_backward, setup_context=_setup_context)
+forward_operator = operator(fft_conv, _fake_forward)
+backward_operator = operator(fft_conv_backward, _fake_backward)
+differentiable(forward_operator, _with_gradient)
 
 
 def available(length: int, *tensors: torch.Tensor) -> tuple[str, ...]:

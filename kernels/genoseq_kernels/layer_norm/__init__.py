@@ -58,6 +58,49 @@ def rms_norm(
     return _norm("rms_norm", x, weight, None, epsilon, dtype or x.dtype, backend)
 
 
+def branch_norm(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    epsilon: float = 1e-5,
+    *,
+    added: torch.Tensor | None = None,
+    dtype: torch.dtype | None = None,
+    backend: Backend = "auto",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """x and `layer_norm(x)`, without bias `rms_norm(x)`: a residual stream, and what a layer reads of it.
+
+    Both are for use: `triton` adds up the gradients of both in the pass that makes the norm's. All else is as
+    of `layer_norm`.
+
+    Args:
+        x: (..., D).
+        weight, bias: (D,).
+        epsilon: added to the variance.
+        added: of the shape of x, what the layer before adds to the stream: x + added then stands for x.
+        dtype: of the norm; None for that of x.
+        backend: `auto`, `reference` or `triton`.
+    """
+    given = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+    _check("branch_norm", x, **given)
+    if added is not None and added.shape != x.shape:
+        raise ValueError(f"branch_norm: added {tuple(added.shape)} and x {tuple(x.shape)}; wanted one shape.")
+    dtype = dtype or x.dtype
+    available = _available(x, dtype)
+    if added is not None and torch.promote_types(x.dtype, added.dtype) != x.dtype:
+        available = ("reference",)
+    chosen = choose_backend(backend, operator="branch_norm", available=available, like=x)
+    if chosen == "reference":
+        total = x if added is None else x + added
+        return total, reference.forward(total, weight, bias, epsilon, dtype)
+    from genoseq_kernels.layer_norm import operators
+
+    branches: tuple[torch.Tensor, torch.Tensor] = operators.Branch.apply(
+        x, added, weight, bias, epsilon, dtype
+    )
+    return branches
+
+
 def _norm(
     operator: str,
     x: torch.Tensor,

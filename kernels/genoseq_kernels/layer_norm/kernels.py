@@ -36,12 +36,15 @@ def _parameter(pointer, width, WIDTH: tl.constexpr):
 
 @triton.jit
 def forward(
-    x, weight, bias, y, rows, width, epsilon,
-    CENTRED: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+    x, added, weight, bias, total, y, rows, width, epsilon,
+    CENTRED: tl.constexpr, ADDED: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """The result."""
+    """The result; with ADDED that of the `total` of x and `added`, which is written as well."""
     places, inside = _places(tl.program_id(0), rows, width, ROWS, WIDTH)
     given = tl.load(x + places, inside, other=0.0).to(tl.float32)
+    if ADDED:
+        given += tl.load(added + places, inside, other=0.0).to(tl.float32)
+        tl.store(total + places, given.to(total.dtype.element_ty), inside)
     normal, _ = _normal(given, inside, width, epsilon, CENTRED)
     result = normal * _parameter(weight, width, WIDTH)
     if CENTRED:
@@ -51,27 +54,34 @@ def forward(
 
 @triton.jit
 def backward(
-    grad, x, weight, grad_x, sums, rows, width, tiles, epsilon,
-    CENTRED: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+    grad, beside, x, weight, grad_x, copy, sums, rows, width, tiles, epsilon,
+    CENTRED: tl.constexpr, BESIDE: tl.constexpr, COPY: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of x; in `sums` (programs, 2, width) what a program's tiles give to weight and bias."""
+    """The gradient of x, with BESIDE on top of another, `beside`, and with COPY in another dtype too; in
+    `sums` (programs, 2, width) what a program's tiles give to weight and bias."""
     factor = _parameter(weight, width, WIDTH)
-    to_weight = tl.zeros((1, WIDTH), tl.float32)
-    to_bias = tl.zeros((1, WIDTH), tl.float32)
+    # Summed over rows at the end: until then no number goes to another thread.
+    to_weight = tl.zeros((ROWS, WIDTH), tl.float32)
+    to_bias = tl.zeros((ROWS, WIDTH), tl.float32)
     for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0)):
         places, inside = _places(tile, rows, width, ROWS, WIDTH)
         given = tl.load(x + places, inside, other=0.0).to(tl.float32)
         normal, scale = _normal(given, inside, width, epsilon, CENTRED)
         outer = tl.load(grad + places, inside, other=0.0).to(tl.float32)
-        to_weight += tl.sum(outer * normal, 0, keep_dims=True)
+        to_weight += outer * normal
         inner = outer * factor
         along = tl.sum(inner * normal, 1, keep_dims=True) / width
         result = inner - normal * along
         if CENTRED:
-            to_bias += tl.sum(outer, 0, keep_dims=True)
+            to_bias += outer
             result -= tl.sum(inner, 1, keep_dims=True) / width
-        tl.store(grad_x + places, (result * scale).to(grad_x.dtype.element_ty), inside)
+        result *= scale
+        if BESIDE:
+            result += tl.load(beside + places, inside, other=0.0).to(tl.float32)
+        tl.store(grad_x + places, result.to(grad_x.dtype.element_ty), inside)
+        if COPY:
+            tl.store(copy + places, result.to(copy.dtype.element_ty), inside)
     column = tl.arange(0, WIDTH)[None, :]
     start = sums + tl.program_id(0) * 2 * width
-    tl.store(start + column, to_weight, column < width)
-    tl.store(start + width + column, to_bias, column < width)
+    tl.store(start + column, tl.sum(to_weight, 0, keep_dims=True), column < width)
+    tl.store(start + width + column, tl.sum(to_bias, 0, keep_dims=True), column < width)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 
-
-def forward(args: tuple[Any, ...], result: torch.Tensor, device_type: str) -> int:
-    """Bytes of a call of `genoseq::layer_norm`."""
+def forward(args: tuple[Any, ...], result: Any, device_type: str) -> int:
+    """Bytes of a call of `genoseq::layer_norm` or `genoseq::add_layer_norm`."""
     return 0
 
 
@@ -16,4 +14,4 @@ def backward(args: tuple[Any, ...], result: Any, device_type: str) -> int:
     """Bytes of a call of `genoseq::layer_norm_backward`."""
     from genoseq_kernels.layer_norm import triton_impl
 
-    return triton_impl.backward_workspace(args[1])
+    return triton_impl.backward_workspace(args[2])

@@ -9,12 +9,13 @@ gradient of the filter is read from the same places.
 from __future__ import annotations
 
 from functools import partial
+from types import ModuleType
 
 import torch
 
 from genoseq_kernels.dispatch import on_device_of
 from genoseq_kernels.fft_conv.reference import Gradients, centre_tap
-from genoseq_kernels.fft_conv.triton_impl import long_launch, short_launch
+from genoseq_kernels.fft_conv.triton_impl import long_launch, middle_launch, short_launch
 from genoseq_kernels.fft_conv.triton_impl.plan import FULL, Cut, Plan, chosen, make_plan
 from genoseq_kernels.fft_conv.triton_impl.taps import Taps, dense
 from genoseq_kernels.rows import rows_like
@@ -36,7 +37,7 @@ def forward(
     plan = plan or make_plan(cut.points, chosen(u), several=len(u) > 1)
     y = rows_like(u)
     convolved = None if gate_out is None else rows_like(u)
-    launch = partial(short_launch.forward, cut) if plan.short else long_launch.forward
+    launch = partial(short_launch.forward, cut) if plan.short else _passes(plan).forward
     with on_device_of(u):
         launch(
             plan,
@@ -69,7 +70,7 @@ def backward(
     plan = plan or make_plan(cut.points, chosen(u), gradient=True, several=len(u) > 1)
     grad_u = rows_like(u)
     grad_gate_in = None if gate_in is None else rows_like(u)
-    launch = partial(short_launch.backward, cut) if plan.short else long_launch.backward
+    launch = partial(short_launch.backward, cut) if plan.short else _passes(plan).backward
     with on_device_of(u):
         grad_k = launch(
             plan,
@@ -109,7 +110,7 @@ def spectrum_size(taps: int, length: int, mode: str) -> int:
 def forward_workspace(u: torch.Tensor, k: torch.Tensor, mode: str, *, made: bool) -> int:
     """Bytes that `forward` takes beside its results; with `made` it makes the filters' spectrum itself."""
     plan = make_plan(Cut.of(u.shape[-1], k.shape[-1], mode).points, chosen(u), several=len(u) > 1)
-    if plan.short:
+    if plan.short or plan.whole:
         return 0
     return long_launch.workspace(plan, u.shape[0] + made, u.shape[1])
 
@@ -121,4 +122,11 @@ def backward_workspace(grad: torch.Tensor, u: torch.Tensor, k: torch.Tensor, mod
     copies = sum(x.nbytes for x in (grad, u) if dense(x) is not x)
     if plan.short:
         return copies + short_launch.workspace(cut, plan, u.shape[0], k)
+    if plan.whole:
+        return copies + middle_launch.workspace(u.shape[0], k)
     return copies + long_launch.workspace(plan, 2 * u.shape[0] + 1, u.shape[1])
+
+
+def _passes(plan: Plan) -> ModuleType:
+    """How a convolution of rows and columns is launched."""
+    return middle_launch if plan.whole else long_launch

@@ -18,63 +18,84 @@ from genoseq_kernels.fft_conv.triton_impl.tiles import (
     columns_as_tile,
     dealt,
     gathered,
+    halves_joined,
     launched,
     load_complex_row,
     load_filter,
-    load_gated,
+    load_sequence,
     positions,
     store_complex_row,
     store_filter_gradient,
-    store_gated,
+    times_loaded,
 )
 from genoseq_kernels.fft_conv.triton_impl.transform import (
     adjoint,
     alike,
+    anew,
     load_matrix,
     multiply,
     shrink,
+    shrink_halves,
     transform,
 )
 from genoseq_kernels.room import row_end
 
 
 @triton.jit
-def _column_tile(C: tl.constexpr, COLUMNS: tl.constexpr):
-    """Row of this program, its tile, and the tile's columns (1, C, 1)."""
-    tiles: tl.constexpr = COLUMNS // C
+def _row_and_tile(C: tl.constexpr, COLUMNS: tl.constexpr, TILES: tl.constexpr):
+    """Row of this program and the first of its tiles."""
+    programs: tl.constexpr = COLUMNS // (C * TILES)
     index = tl.program_id(0)
-    tile = index % tiles
-    return index // tiles, tile, tile * C + tl.arange(0, C)[None, :, None]
+    return index // programs, index % programs * TILES
+
+
+@triton.jit
+def _columns_of(tile, C: tl.constexpr, TILES: tl.constexpr):
+    """Columns (1, TILES * C, 1) of a tile and its next neighbours."""
+    return tile * C + tl.arange(0, TILES * C)[None, :, None]
 
 
 @triton.jit
 def _columns_to_scratch(
-    re, im, row, tile, columns, scratch, scales, left, right, radix, plane,
+    re, im, row, tile, scratch, scales, left, right, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    REAL: tl.constexpr, PARTS: tl.constexpr,
+    REAL: tl.constexpr, PARTS: tl.constexpr, TILES: tl.constexpr,
 ):  # fmt: skip
-    re, im, peak = shrink(re, im, REAL)
+    """First pass of one tile, or of two that are real, from (A, TILES * C, B)."""
+    # Before the reductions, whose barriers no load passes.
     left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
-    re, im = transform(re, im, left, right, radix, 1, A, C, B, REAL, PARTS)
-    t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
-    if scales is None:
-        t_re, t_im = t_re * peak, t_im * peak
-    re, im = multiply(re, im, t_re, t_im)
-    re, im = columns_as_stored(re, A, C, B, BLOCK), columns_as_stored(im, A, C, B, BLOCK)
-    lines = tl.arange(0, A * B // BLOCK)
-    offsets = column_tile_offsets(tile, lines, C, COLUMNS, BLOCK)
-    inside = (lines < plane // (COLUMNS * BLOCK))[:, None]
-    store_complex_row(re, im, scratch, row, 2 * plane, offsets, inside, C * BLOCK)
-    if scales is not None:
-        tl.store(scales + row.to(tl.int64) * (COLUMNS // C) + tile, peak)
+    if TILES == 1:
+        re, im, peak = shrink(re, im, REAL)
+        next_re, next_im, next_peak = re, im, peak
+    else:
+        tl.static_assert(REAL and TILES == 2)
+        re, next_re, peak, next_peak = shrink_halves(re, A, C, B, PARTS)
+        im, next_im = re, next_re
+    # A loop, for the compiler would mix the tiles of straight code, and run out of registers.
+    for turn in tl.range(TILES):
+        columns, radix_here = _columns_of(tile + turn, C, 1), anew(radix, turn)
+        re, im = transform(re, im, left, right, radix_here, anew(1, turn), A, C, B, REAL, PARTS)
+        t_re, t_im = column_twiddle(columns, radix_here, A, B, COLUMNS)
+        if scales is None:
+            t_re, t_im = t_re * peak, t_im * peak
+        re, im = multiply(re, im, t_re, t_im)
+        re, im = columns_as_stored(re, A, C, B, BLOCK), columns_as_stored(im, A, C, B, BLOCK)
+        lines = tl.arange(0, A * B // BLOCK)
+        offsets = column_tile_offsets(tile + turn, lines, C, COLUMNS, BLOCK)
+        inside = (lines < plane // (COLUMNS * BLOCK))[:, None]
+        store_complex_row(re, im, scratch, row, 2 * plane, offsets, inside, C * BLOCK)
+        if scales is not None:
+            tl.store(scales + row.to(tl.int64) * (COLUMNS // C) + tile + turn, peak)
+        re, im, peak = next_re, next_im, next_peak
 
 
 @triton.jit
 def _columns_from_scratch(
-    row, tile, columns, scratch, scales, left, right, radix, plane,
+    row, tile, scratch, scales, left, right, radix, weight, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
     TURNS: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
+    """Last pass of a tile (A, C, B), by matrices of `load_matrix`; the weight is 1."""
     blocks = plane // (COLUMNS * BLOCK)
     lines = dealt(A * B // BLOCK, TURNS)
     offsets, inside = column_tile_offsets(tile, lines, C, COLUMNS, BLOCK), lines < blocks
@@ -86,10 +107,9 @@ def _columns_from_scratch(
         re, im, peak = alike(re, im, scale)
     re, im = gathered(re, TURNS), gathered(im, TURNS)
     re, im = columns_as_tile(re, A, C, B, BLOCK), columns_as_tile(im, A, C, B, BLOCK)
-    t_re, t_im = column_twiddle(columns, radix, A, B, COLUMNS)
+    t_re, t_im = column_twiddle(_columns_of(tile, C, 1), radix, A, B, COLUMNS)
     re, im = multiply(re.to(tl.float32), im.to(tl.float32), t_re, -t_im)
-    left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
-    re, im = adjoint(re, im, left, right, radix, 1, A, C, B, PARTS)
+    re, im = adjoint(re, im, left, right, radix, weight, A, C, B, PARTS)
     return re * peak, im * peak
 
 
@@ -99,20 +119,19 @@ def sequence_columns(
     source_entry, source_channel, gate_entry, gate_channel, first, channels, length, radix, plane,
     ROOM: tl.constexpr,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    PARTS: tl.constexpr,
+    PARTS: tl.constexpr, TILES: tl.constexpr,
 ):  # fmt: skip
     """First pass of sequences times gate."""
-    row, tile, columns = _column_tile(C, COLUMNS)
+    row, tile = _row_and_tile(C, COLUMNS, TILES)
     entry, channel = (row // channels).to(tl.int64), (first + row % channels).to(tl.int64)
-    n, inside = positions(columns, radix, A, B, COLUMNS)
-    source_offset = entry * source_entry + channel * source_channel
-    gate_offset = entry * gate_entry + channel * gate_channel
-    x = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < row_end(length, ROOM)))
-    if ROOM:
-        x = tl.where(n < length, x, 0.0)
+    n, inside = positions(_columns_of(tile, C, TILES), radix, A, B, COLUMNS)
+    x = load_sequence(
+        source, entry * source_entry + channel * source_channel,
+        gate, entry * gate_entry + channel * gate_channel, n, inside, length, ROOM,
+    )  # fmt: skip
     _columns_to_scratch(
-        x, x, row, tile, columns, scratch, scales, left, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, True, PARTS,
+        x, x, row, tile, scratch, scales, left, right, radix, plane,
+        A, C, B, COLUMNS, BLOCK, True, PARTS, TILES,
     )  # fmt: skip
 
 
@@ -121,16 +140,16 @@ def filter_columns(
     k, scratch, scales, left, right, k_channel, first, taps, centre, wrap, radix, plane,
     WRAPPED: tl.constexpr,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    PARTS: tl.constexpr,
+    PARTS: tl.constexpr, TILES: tl.constexpr,
 ):  # fmt: skip
     """First pass of filters."""
-    row, tile, columns = _column_tile(C, COLUMNS)
-    n, inside = positions(columns, radix, A, B, COLUMNS)
+    row, tile = _row_and_tile(C, COLUMNS, TILES)
+    n, inside = positions(_columns_of(tile, C, TILES), radix, A, B, COLUMNS)
     offset = (first + row).to(tl.int64) * k_channel
     re, im = load_filter(k, offset, n, inside, taps, radix * B * COLUMNS, centre, wrap, WRAPPED)
     _columns_to_scratch(
-        re, im, row, tile, columns, scratch, scales, left, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, not WRAPPED, PARTS,
+        re, im, row, tile, scratch, scales, left, right, radix, plane,
+        A, C, B, COLUMNS, BLOCK, not WRAPPED, PARTS, TILES,
     )  # fmt: skip
 
 
@@ -141,35 +160,55 @@ def sequence_columns_back(
     first, channels, length, radix, plane,
     ROOM: tl.constexpr,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    TURNS: tl.constexpr, PARTS: tl.constexpr,
+    TURNS: tl.constexpr, PARTS: tl.constexpr, TILES: tl.constexpr,
 ):  # fmt: skip
     """Last pass of sequences: times gate to `target`, times factor to `second`, which lies as that does."""
-    row, tile, columns = _column_tile(C, COLUMNS)
+    row, tile = _row_and_tile(C, COLUMNS, TILES)
     entry, channel = (row // channels).to(tl.int64), (first + row % channels).to(tl.int64)
-    x, _ = _columns_from_scratch(
-        row, tile, columns, scratch, scales, left, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, TURNS, PARTS,
-    )  # fmt: skip
-    n, inside = positions(columns, radix, A, B, COLUMNS)
-    store_gated(
-        x, entry * target_entry + channel * target_channel, n, inside & (n < row_end(length, ROOM)), target,
-        gate, entry * gate_entry + channel * gate_channel,
-        second, factor, entry * factor_entry + channel * factor_channel,
-    )  # fmt: skip
+    gate_offset = entry * gate_entry + channel * gate_channel
+    factor_offset = entry * factor_entry + channel * factor_channel
+    end = row_end(length, ROOM)
+    left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
+    y = tl.zeros((A, C, B), target.dtype.element_ty)
+    y_before, z, z_before = y, y, y
+    for turn in tl.range(TILES):
+        y_before, z_before = y, z
+        radix_here = anew(radix, turn)
+        x, _ = _columns_from_scratch(
+            row, tile + turn, scratch, scales, left, right, radix_here, anew(1, turn), plane,
+            A, C, B, COLUMNS, BLOCK, TURNS, PARTS,
+        )  # fmt: skip
+        n, inside = positions(_columns_of(tile + turn, C, 1), radix_here, A, B, COLUMNS)
+        inside &= n < end
+        if second is not None:
+            z = times_loaded(x, factor, factor_offset, n, inside, target)
+        y = times_loaded(x, gate, gate_offset, n, inside, target)
+    if TILES == 2:
+        y, z = halves_joined(y_before, y, A, C, B), halves_joined(z_before, z, A, C, B)
+    n, inside = positions(_columns_of(tile, C, TILES), radix, A, B, COLUMNS)
+    inside &= n < end
+    offset = entry * target_entry + channel * target_channel
+    tl.store(target + offset + n, y, inside)
+    if second is not None:
+        tl.store(second + offset + n, z, inside)
 
 
 @launched()
 def filter_columns_back(
     scratch, scales, near, far, left, right, first, taps, centre, wrap, radix, plane,
     A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
-    TURNS: tl.constexpr, PARTS: tl.constexpr,
+    TURNS: tl.constexpr, PARTS: tl.constexpr, TILES: tl.constexpr,
 ):  # fmt: skip
     """Last pass of the filters' gradients."""
-    row, tile, columns = _column_tile(C, COLUMNS)
-    re, im = _columns_from_scratch(
-        row, tile, columns, scratch, scales, left, right, radix, plane,
-        A, C, B, COLUMNS, BLOCK, TURNS, PARTS,
-    )  # fmt: skip
-    n, inside = positions(columns, radix, A, B, COLUMNS)
+    row, tile = _row_and_tile(C, COLUMNS, TILES)
     offset = (first + row).to(tl.int64) * taps
-    store_filter_gradient(re, im, offset, n, inside, taps, radix * B * COLUMNS, centre, wrap, near, far)
+    left, right = load_matrix(left, A, PARTS), load_matrix(right, B, PARTS)
+    for turn in tl.range(TILES):
+        radix_here = anew(radix, turn)
+        re, im = _columns_from_scratch(
+            row, tile + turn, scratch, scales, left, right, radix_here, anew(1, turn), plane,
+            A, C, B, COLUMNS, BLOCK, TURNS, PARTS,
+        )  # fmt: skip
+        n, inside = positions(_columns_of(tile + turn, C, 1), radix_here, A, B, COLUMNS)
+        points = radix_here * B * COLUMNS
+        store_filter_gradient(re, im, offset, n, inside, taps, points, centre, wrap, near, far)

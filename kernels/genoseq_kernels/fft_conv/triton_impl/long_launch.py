@@ -18,6 +18,12 @@ SCRATCH_BYTES = 256 * 2**20
 An eighth of it would stay in an H100's L2 cache, but its launches could not hide what each costs the host.
 """
 
+COLUMN_TILES = 1
+"""Neighbouring tiles that a program over columns takes, 1 or 2, where one reads less than `SECTOR_BYTES`."""
+
+SECTOR_BYTES = 32
+"""What an H100's caches move at least."""
+
 
 class _Scratch(NamedTuple):
     """Complex numbers between the passes, two planes a row, and their scales where they are float16."""
@@ -93,9 +99,10 @@ def backward(
             **row_options(plan),
         )  # fmt: skip
         _columns_back(plan, gradients, grad_u, gate_in, grad_gate_in, u, first, count)
-        column_kernels.filter_columns_back[(_tiles(plan) * count,)](
+        options = column_back_options(plan)
+        column_kernels.filter_columns_back[(_programs(plan, options) * count,)](
             filters.values, filters.row_scales, near, far, *plan.column_tables(u.device),
-            first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, **column_back_options(plan),
+            first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, **options,
         )  # fmt: skip
     return taps.total(near, far)
 
@@ -120,10 +127,11 @@ def workspace(plan: Plan, rows: int, channels: int) -> int:
 def _columns(
     plan: Plan, x: torch.Tensor, gate: torch.Tensor | None, scratch: _Scratch, first: int, count: int
 ) -> None:
-    column_kernels.sequence_columns[(_tiles(plan) * x.shape[0] * count,)](
+    options = column_options(plan)
+    column_kernels.sequence_columns[(_programs(plan, options) * x.shape[0] * count,)](
         x, gate, scratch.values, scratch.column_scales, *plan.column_tables(x.device),
         *strides(x), *strides(gate), first, count, x.shape[-1], plan.radix, plan.plane,
-        ROOM=have_room(x, gate), **column_options(plan),
+        ROOM=have_room(x, gate), **options,
     )  # fmt: skip
 
 
@@ -139,18 +147,20 @@ def _columns_back(
 ) -> None:
     entries, _, length = target.shape
     factor = None if second is None else factor
-    column_kernels.sequence_columns_back[(_tiles(plan) * entries * count,)](
+    options = column_back_options(plan)
+    column_kernels.sequence_columns_back[(_programs(plan, options) * entries * count,)](
         scratch.values, scratch.row_scales, target, gate, second, factor, *plan.column_tables(target.device),
         *strides(target), *strides(gate), *strides(factor), first, count, length, plan.radix, plan.plane,
-        ROOM=have_room(target, gate, second, factor), **column_back_options(plan),
+        ROOM=have_room(target, gate, second, factor), **options,
     )  # fmt: skip
 
 
 def _filter_columns(plan: Plan, taps: Taps, scratch: _Scratch, first: int, count: int) -> None:
-    column_kernels.filter_columns[(_tiles(plan) * count,)](
+    options = column_options(plan, real=taps.wrap == 0)
+    column_kernels.filter_columns[(_programs(plan, options) * count,)](
         taps.k, scratch.values, scratch.column_scales, *plan.column_tables(taps.k.device), taps.k.stride(0),
         first, taps.number, taps.centre, taps.wrap, plan.radix, plan.plane, WRAPPED=taps.wrap > 0,
-        **column_options(plan),
+        **options,
     )  # fmt: skip
 
 
@@ -173,8 +183,18 @@ def _tiles(plan: Plan) -> int:
     return plan.columns // plan.width
 
 
-def column_options(plan: Plan) -> dict[str, Any]:
-    """Constants and launch options of the kernels over columns."""
+def _programs(plan: Plan, options: dict[str, Any]) -> int:
+    """Programs over the columns of one row of scratch memory."""
+    return _tiles(plan) // int(options["TILES"])
+
+
+def column_options(plan: Plan, *, real: bool = True) -> dict[str, Any]:
+    """Constants and launch options of the kernels over columns.
+
+    Two tiles that are not real do not fit the registers, two of columns of 4,096 points the shared memory.
+    """
+    narrow = plan.width * (4 if plan.parts == 2 else 2) < SECTOR_BYTES
+    two_fit = real and plan.inner <= 64
     return {
         "A": plan.pad,
         "C": plan.width,
@@ -182,6 +202,7 @@ def column_options(plan: Plan) -> dict[str, Any]:
         "COLUMNS": plan.columns,
         "BLOCK": plan.block,
         "PARTS": plan.parts,
+        "TILES": COLUMN_TILES if narrow and two_fit else 1,
         "num_warps": plan.column_warps,
         "maxnreg": plan.column_registers,
         "num_stages": 1,

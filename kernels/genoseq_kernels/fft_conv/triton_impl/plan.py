@@ -11,9 +11,11 @@ from genoseq_kernels.fft_conv.triton_impl.transform import REST
 from genoseq_kernels.rows import ALIGNMENT, have_room
 
 MAX_LENGTH = 32 * 2**19
+MAX_MIDDLE_LENGTH = 32 * 2**8
 MAX_SHORT_LENGTH = 32 * 2**6
 
 _LONG_RADICES = {
+    8: (1, 16, 16),
     9: (1, 16, 32),
     10: (1, 32, 32),
     11: (1, 32, 64),
@@ -70,6 +72,8 @@ HALF = (
 )
 """For rows that start at 16 bytes and transforms of 32 x 32 points; and for others, whose many addresses or
 large matrices do not fit the first's registers."""
+_WHOLE = {1: Tile(512, 1, 128), 2: Tile(512, 1)}
+"""By parts, a warp's share of the program that holds a channel of a middle length."""
 
 
 def configurations(dtype: torch.dtype) -> tuple[Configuration, ...]:
@@ -115,7 +119,7 @@ class Plan(NamedTuple):
     Position n stands at (n // columns, n % columns). Up to `MAX_SHORT_LENGTH` there is one column, and one
     kernel does everything. Else a first pass transforms columns in tiles (pad, width, inner), where the radix
     is padded by zeros; its frequencies are rows, which a second pass transforms `block` at a time, in tiles
-    (P, block, Q).
+    (P, block, Q). Up to `MAX_MIDDLE_LENGTH` one kernel makes both passes of a channel, which it holds whole.
 
     Attributes:
         parts: as in `Configuration`.
@@ -127,6 +131,7 @@ class Plan(NamedTuple):
         row_radices: (P, Q), columns = P * Q; (1, 1) for short lengths.
         block: rows of a tile of the second pass.
         row_warps, row_registers: of its programs.
+        whole: tile of the kernel that makes both passes; None where there is a kernel for each.
     """
 
     parts: int
@@ -140,6 +145,7 @@ class Plan(NamedTuple):
     block: int
     row_warps: int
     row_registers: int | None
+    whole: Tile | None = None
 
     @property
     def columns(self) -> int:
@@ -190,7 +196,8 @@ def make_plan(
     batch entry or of several."""
     assert 1 <= length <= MAX_LENGTH
     if length > MAX_SHORT_LENGTH:
-        return long_plan(length, max(9, _exponent(length)), configuration, gradient=gradient, several=several)
+        plan = long_plan(length, max(8, _exponent(length)), configuration, gradient=gradient, several=several)
+        return plan if length > MAX_MIDDLE_LENGTH else plan._replace(whole=_whole(plan))
     tile = configuration.large
     exponent = max(4, _exponent(length))
     radix = -(-length // 2**exponent)
@@ -216,26 +223,33 @@ def long_plan(
 ) -> Plan:
     """Three passes over radix * 2**exponent points, for any length up to 32 * 2**exponent."""
     inner, p, q = _LONG_RADICES[exponent]
+    radix = -(-length // 2**exponent)
+    pad = max(16, _power_of_two(radix))
     columns = configuration.columns
     rows = configuration.large if several or p * q > 1024 else configuration.rows
-    width = max(1, columns.points // (32 * inner))
+    width = max(1, columns.points // (pad * inner))
     # A row of less than 32 bytes a tile of columns, or of more than one warp's registers in the backward, is
     # read faster with its neighbour.
     least = 2 if p * q <= 1024 and (width < 16 or gradient) else 1
     block = min(max(rows.points // (p * q), least), max(16, inner))
     return Plan(
         parts=configuration.parts,
-        radix=-(-length // 2**exponent),
-        pad=32,
+        radix=radix,
+        pad=pad,
         inner=inner,
         width=min(p * q, width),
-        column_warps=_warps(columns, 32 * inner * width),
+        column_warps=_warps(columns, pad * inner * width),
         column_registers=columns.registers,
         row_radices=(p, q),
         block=block,
         row_warps=_warps(rows, block * p * q),
         row_registers=rows.registers,
     )
+
+
+def _whole(plan: Plan) -> Tile:
+    points, share = plan.pad * plan.columns, _WHOLE[plan.parts]
+    return Tile(points, _warps(share, points), share.registers)
 
 
 def _warps(tile: Tile, points: int) -> int:

@@ -17,26 +17,24 @@ from genoseq_kernels.fft_conv.triton_impl.tiles import (
     gathered,
     launched,
     load_complex_row,
+    load_spectrum,
     row_tile_offsets,
     rows_as_stored,
     rows_as_tile,
     rows_of_block,
     spectrum_offsets,
     store_complex_row,
+    with_skip,
 )
 from genoseq_kernels.fft_conv.triton_impl.transform import (
     adjoint,
     alike,
-    largest_of,
-    load_matrix,
+    kept,
+    load_matrices,
     multiply,
-    power_of_two,
     shrink,
     transform,
 )
-
-_LARGEST = tl.constexpr(2.0**14)
-"""What the largest number of a tile in float16 may be, before the skip term is added."""
 
 
 @triton.jit
@@ -44,15 +42,6 @@ def _row_tile(blocks):
     """Row of scratch memory of this program, and its block of rows."""
     index = tl.program_id(0)
     return index // blocks, index % blocks
-
-
-@triton.jit
-def _row_matrices(left, right, P: tl.constexpr, Q: tl.constexpr, PARTS: tl.constexpr):
-    left = load_matrix(left, P, PARTS)
-    if P == Q:  # the same one, in the same registers
-        return left, left
-    else:
-        return left, load_matrix(right, Q, PARTS)
 
 
 @triton.jit
@@ -86,6 +75,9 @@ def _rows_forward(
     re, im = gathered(re, TURNS, INNER), gathered(im, TURNS, INNER)
     re, im = rows_as_tile(re, P, BLOCK, Q), rows_as_tile(im, P, BLOCK, Q)
     re, im = transform(re, im, left, right, P, 0, P, BLOCK, Q, False, PARTS)
+    if PARTS == 1 and P * Q > 1024:  # float16 would not reach from the most to the least of so many numbers
+        re, im, more = shrink(re, im, False)
+        peak *= more
     return re, im, peak
 
 
@@ -109,44 +101,6 @@ def _rows_back(
         tl.store(scales + row.to(tl.int64) * blocks + block, factor)
 
 
-@triton.jit
-def _kept(x, PARTS: tl.constexpr):
-    """Frequencies of a scaled tile, in half the registers where results are 16-bit."""
-    return x.to(tl.float16) if PARTS == 1 else x
-
-
-@triton.jit
-def _load_spectrum(spectrum, channel, block, rows, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr):
-    """Tile of a filter's spectrum, made before."""
-    index = rows_of_block(block, BLOCK)
-    size = rows * (P * Q)
-    offsets = spectrum_offsets(index, P, Q)
-    return load_complex_row(spectrum, channel, 2 * size, offsets, index < rows, size)
-
-
-@triton.jit
-def _with_skip(re, im, factor, skip, channel, points, PARTS: tl.constexpr):
-    """A filter's tile and the skip term, `skip` (may be None) times the identity; and what to multiply by.
-
-    16-bit ones so scaled that no product of theirs leaves float16: the frequencies of a sequence are those of
-    `points` numbers up to 1, transformed unitarily, and with all that comes of them have a norm of no more
-    than sqrt(points) times the largest of the filter's.
-    """
-    if PARTS == 1:
-        largest = factor * largest_of(re, im, False)
-    else:
-        largest = factor
-    weight = 0.0
-    if skip is not None:
-        weight = tl.load(skip + channel).to(tl.float32)
-        largest = tl.maximum(largest, tl.abs(weight))
-    strength = power_of_two(largest)
-    if PARTS == 1:
-        strength *= power_of_two(tl.sqrt(tl.cast(points, tl.float32))) / _LARGEST
-    share = factor / strength
-    return _kept(re * share + weight / strength, PARTS), _kept(im * share, PARTS), strength
-
-
 @launched()
 def filter_rows(
     filters, scales, spectrum, left, right, blocks, rows,
@@ -155,7 +109,7 @@ def filter_rows(
 ):  # fmt: skip
     """Second pass of filters, from scratch to spectra in float32."""
     channel, block = _row_tile(blocks)
-    left, right = _row_matrices(left, right, P, Q, PARTS)
+    left, right = load_matrices(left, right, P, Q, PARTS)
     tile = _load_rows(channel, block, filters, scales, blocks * (BLOCK * P * Q), P, BLOCK, Q, C, TURNS)
     re, im, factor = _rows_forward(tile, left, right, P, BLOCK, Q, C, TURNS, PARTS)
     size = rows * (P * Q)
@@ -183,21 +137,21 @@ def sequence_rows(
     plane = blocks * (BLOCK * P * Q)
     if ALONE:  # loaded while the filter is transformed
         tile = _load_rows(channel, block, scratch, column_scales, plane, P, BLOCK, Q, C, TURNS)
-    left, right = _row_matrices(left, right, P, Q, PARTS)
+    left, right = load_matrices(left, right, P, Q, PARTS)
     if spectrum is None:
         taps = _load_rows(channel, block, filters, filter_scales, plane, P, BLOCK, Q, C, TURNS)
         h_re, h_im, h_factor = _rows_forward(taps, left, right, P, BLOCK, Q, C, TURNS, PARTS)
         h_factor *= tl.sqrt(tl.cast(rows * (P * Q), tl.float32))
     else:
-        h_re, h_im = _load_spectrum(spectrum, channel, block, rows, P, BLOCK, Q)
+        h_re, h_im = load_spectrum(spectrum, channel, block, rows, P, BLOCK, Q)
         h_factor = 1.0
-    h_re, h_im, h_factor = _with_skip(h_re, h_im, h_factor, skip, first + channel, rows * (P * Q), PARTS)
+    h_re, h_im, h_factor = with_skip(h_re, h_im, h_factor, skip, first + channel, rows * (P * Q), PARTS)
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
         row = entry * channels + channel
         if not ALONE:
             tile = _load_rows(row, block, scratch, column_scales, plane, P, BLOCK, Q, C, TURNS)
         re, im, factor = _rows_forward(tile, left, right, P, BLOCK, Q, C, TURNS, PARTS)
-        re, im = multiply(_kept(re, PARTS), _kept(im, PARTS), h_re, h_im)
+        re, im = multiply(kept(re, PARTS), kept(im, PARTS), h_re, h_im)
         _rows_back(
             re, im, factor * h_factor, row, block, scratch, row_scales, left, right, plane,
             P, BLOCK, Q, C, PARTS,
@@ -221,10 +175,10 @@ def gradient_rows(
     taps = _load_rows(channel, block, filters, filter_column_scales, plane, P, BLOCK, Q, C, TURNS)
     if ALONE:
         outer = _load_rows(channel, block, gradients, gradient_column_scales, plane, P, BLOCK, Q, C, TURNS)
-    left, right = _row_matrices(left, right, P, Q, PARTS)
+    left, right = load_matrices(left, right, P, Q, PARTS)
     h_re, h_im, h_factor = _rows_forward(taps, left, right, P, BLOCK, Q, C, TURNS, PARTS)
     h_factor *= size
-    h_re, h_im, h_factor = _with_skip(h_re, h_im, h_factor, skip, first + channel, rows * (P * Q), PARTS)
+    h_re, h_im, h_factor = with_skip(h_re, h_im, h_factor, skip, first + channel, rows * (P * Q), PARTS)
     sum_re = tl.zeros((P, BLOCK, Q), tl.float32)
     sum_im = tl.zeros((P, BLOCK, Q), tl.float32)
     for entry in tl.range(0, entries, num_stages=1, disable_licm=True):
@@ -234,7 +188,7 @@ def gradient_rows(
         else:
             outer = _load_rows(row, block, gradients, gradient_column_scales, plane, P, BLOCK, Q, C, TURNS)
         g_re, g_im, g_factor = _rows_forward(outer, left, right, P, BLOCK, Q, C, TURNS, PARTS)
-        g_re, g_im = _kept(g_re, PARTS), _kept(g_im, PARTS)
+        g_re, g_im = kept(g_re, PARTS), kept(g_im, PARTS)
         re, im = multiply(g_re, g_im, h_re, -h_im)
         _rows_back(
             re, im, g_factor * h_factor, row, block, gradients, gradient_row_scales, left, right, plane,

@@ -30,7 +30,7 @@ def forward(
 ) -> None:
     """Fill `y`, and `convolved` with what it is before `gate_out`."""
     entries, channels, length = u.shape
-    short_kernels.short_forward[-(-channels // plan.width), _parts(entries * cut.windows)](
+    short_kernels.short_forward[-(-channels // plan.width), parts(entries * cut.windows)](
         u, taps.k, skip, gate_in, gate_out, spectra, y, convolved, *plan.column_tables(u.device),
         *strides(u), taps.k.stride(0), *strides(gate_in), *strides(gate_out), *strides(y),
         entries * cut.windows, channels, length, cut.windows, cut.hop, cut.lead,
@@ -53,11 +53,11 @@ def backward(
 ) -> torch.Tensor:
     """Fill `grad_u` and `grad_gate_in`; the gradient of the taps."""
     entries, channels, length = u.shape
-    parts = _parts(entries * cut.windows)
-    near, far = taps.gradients(parts)
+    programs = parts(entries * cut.windows)
+    near, far = taps.gradients(programs)
     spectra = torch.empty(channels, plan.spectrum_size, device=u.device)
     spectrum(plan, taps, spectra)
-    short_kernels.short_backward[-(-channels // plan.width), parts](
+    short_kernels.short_backward[-(-channels // plan.width), programs](
         grad, u, spectra, skip, gate_in, gate_out, grad_u, grad_gate_in, near, far,
         *plan.column_tables(u.device), *strides(grad), *strides(u), *strides(gate_in), *strides(gate_out),
         *strides(grad_u),
@@ -77,7 +77,7 @@ def spectrum(plan: Plan, taps: Taps, spectra: torch.Tensor) -> None:
 
 def workspace(cut: Cut, plan: Plan, entries: int, k: torch.Tensor) -> int:
     """Bytes that `backward` takes: spectra, and the parts that the filters' gradients are summed from."""
-    numbers = plan.spectrum_size + _parts(entries * cut.windows) * k.shape[1]
+    numbers = plan.spectrum_size + parts(entries * cut.windows) * k.shape[1]
     return k.shape[0] * numbers * torch.float32.itemsize
 
 
@@ -94,5 +94,6 @@ def short_options(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _parts(entries: int) -> int:
+def parts(entries: int) -> int:
+    """Programs that a channel's batch entries, or windows, are dealt out to."""
     return min(-(-entries // _ENTRIES_OF_A_PROGRAM), _MOST_PARTS)

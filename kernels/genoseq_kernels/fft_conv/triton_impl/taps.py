@@ -20,7 +20,10 @@ def dense(x: torch.Tensor | None) -> torch.Tensor | None:
 
 def strides(x: torch.Tensor | None) -> tuple[int, int]:
     """From one batch entry and from one channel to the next."""
-    return (0, 0) if x is None else (x.stride(0), x.stride(1))
+    if x is None:
+        return 0, 0
+    entry, channel, _ = x.stride()
+    return entry, channel
 
 
 class Taps(NamedTuple):

@@ -12,12 +12,16 @@ from functools import partial
 import triton
 import triton.language as tl
 
-from genoseq_kernels.fft_conv.triton_impl.transform import root
+from genoseq_kernels.fft_conv.triton_impl.transform import kept, largest_of, power_of_two, root
+from genoseq_kernels.room import row_end
 
 launched = partial(
     triton.jit, do_not_specialize_on_alignment=["first", "channels", "entries", "radix", "blocks", "rows"]
 )
 """Of kernels that are launched: what divides these integers tells nothing, and would compile them again."""
+
+_LARGEST = tl.constexpr(2.0**14)
+"""What the largest number of a tile in float16 may be, before the skip term is added."""
 
 
 @triton.jit
@@ -47,16 +51,36 @@ def load_gated(source, source_offset, gate, gate_offset, n, inside):
 
 
 @triton.jit
+def load_sequence(source, source_offset, gate, gate_offset, n, inside, length, ROOM: tl.constexpr):
+    """`load_gated` of what is before the sequence's end, and zeros; with ROOM it is read in whole vectors."""
+    x = load_gated(source, source_offset, gate, gate_offset, n, inside & (n < row_end(length, ROOM)))
+    if ROOM:
+        x = tl.where(n < length, x, 0.0)
+    return x
+
+
+@triton.jit
+def times_loaded(x, factor, offset, n, inside, like):
+    """Float32 times what is loaded of `factor`, which may be None, in the type that `like` points to."""
+    if factor is not None:
+        x *= tl.load(factor + offset + n, inside, other=0.0).to(tl.float32)
+    return x.to(like.dtype.element_ty)
+
+
+@triton.jit
 def store_gated(x, offset, n, inside, target, gate, gate_offset, second, factor, factor_offset):
     """`x * gate` to `target`, and `x * factor` to `second`; gate, second and factor may be None."""
     if second is not None:
-        y = x
-        if factor is not None:
-            y *= tl.load(factor + factor_offset + n, inside, other=0.0).to(tl.float32)
-        tl.store(second + offset + n, y.to(second.dtype.element_ty), inside)
-    if gate is not None:
-        x *= tl.load(gate + gate_offset + n, inside, other=0.0).to(tl.float32)
-    tl.store(target + offset + n, x.to(target.dtype.element_ty), inside)
+        z = times_loaded(x, factor, factor_offset, n, inside, second)
+        tl.store(second + offset + n, z, inside)
+    y = times_loaded(x, gate, gate_offset, n, inside, target)
+    tl.store(target + offset + n, y, inside)
+
+
+@triton.jit
+def halves_joined(first, second, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr):
+    """Two neighbouring tiles (A, C, B) as one (A, 2 * C, B)."""
+    return tl.reshape(tl.permute(tl.join(first, second), (0, 3, 1, 2)), (A, 2 * C, B))
 
 
 @triton.jit
@@ -90,6 +114,38 @@ def spectrum_offsets(row, P: tl.constexpr, Q: tl.constexpr):
     """Place in a spectrum of the frequencies (P, BLOCK, Q) of rows (1, BLOCK, 1), whatever BLOCK is."""
     frequency = tl.arange(0, P)[:, None, None] * Q + tl.arange(0, Q)[None, None, :]
     return row * (P * Q) + frequency
+
+
+@triton.jit
+def load_spectrum(spectrum, channel, block, rows, P: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr):
+    """Tile of a filter's spectrum, made before."""
+    index = rows_of_block(block, BLOCK)
+    size = rows * (P * Q)
+    offsets = spectrum_offsets(index, P, Q)
+    return load_complex_row(spectrum, channel, 2 * size, offsets, index < rows, size)
+
+
+@triton.jit
+def with_skip(re, im, factor, skip, channel, points, PARTS: tl.constexpr):
+    """A filter's tile and the skip term, `skip` (may be None) times the identity; and what to multiply by.
+
+    16-bit ones so scaled that no product of theirs leaves float16: the frequencies of a sequence are those of
+    `points` numbers up to 1, transformed unitarily, and with all that comes of them have a norm of no more
+    than sqrt(points) times the largest of the filter's.
+    """
+    if PARTS == 1:
+        largest = factor * largest_of(re, im, False)
+    else:
+        largest = factor
+    weight = 0.0
+    if skip is not None:
+        weight = tl.load(skip + channel).to(tl.float32)
+        largest = tl.maximum(largest, tl.abs(weight))
+    strength = power_of_two(largest)
+    if PARTS == 1:
+        strength *= power_of_two(tl.sqrt(tl.cast(points, tl.float32))) / _LARGEST
+    share = factor / strength
+    return kept(re * share + weight / strength, PARTS), kept(im * share, PARTS), strength
 
 
 @triton.jit

@@ -44,6 +44,16 @@ def load_matrix(table, SIZE: tl.constexpr, PARTS: tl.constexpr):
 
 
 @triton.jit
+def load_matrices(left, right, A: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr):
+    """Both of a transform of A * B points without weight."""
+    left = load_matrix(left, A, PARTS)
+    if A == B:  # the same one, in the same registers
+        return left, left
+    else:
+        return left, load_matrix(right, B, PARTS)
+
+
+@triton.jit
 def _conjugate(matrix):
     return matrix[0], matrix[2], matrix[1], matrix[3], matrix[5], matrix[4]
 
@@ -219,6 +229,26 @@ def shrink(re, im, REAL: tl.constexpr, EACH: tl.constexpr = False):
 
 
 @triton.jit
+def shrink_halves(x, A: tl.constexpr, C: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr):
+    """A real tile (A, 2 * C, B) as two (A, C, B), each over its own power of two as in `shrink`, in float16
+    where that is all that products take; the two, and the two powers."""
+    x = tl.permute(tl.reshape(x, (A, 2, C, B)), (1, 0, 2, 3))
+    peaks = power_of_two(tl.max(tl.reshape(tl.abs(x), (2, A * C * B)), axis=1))
+    x *= tl.reshape(1 / peaks, (2, 1, 1, 1))
+    if PARTS == 1:
+        x = x.to(tl.float16)
+    first, second = tl.split(tl.permute(x, (1, 2, 3, 0)))
+    first_peak, second_peak = tl.split(peaks)
+    return first, second, first_peak, second_peak
+
+
+@triton.jit
+def kept(x, PARTS: tl.constexpr):
+    """Numbers of a scaled tile, in half the registers where results are 16-bit."""
+    return x.to(tl.float16) if PARTS == 1 else x
+
+
+@triton.jit
 def alike(re, im, scale):
     """Lines over scales of their own, powers of two, over the largest of them; and that one."""
     peak = tl.max(scale)
@@ -231,6 +261,18 @@ def power_of_two(x):
     """The least at or above x >= 0, 1e-30 and below 2**127: to scale by it rounds nothing."""
     bits = tl.maximum(x, 1e-30).to(tl.int32, bitcast=True)
     return ((bits + 0x7FFFFF) & 0x7F800000).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def anew(number, turn):
+    """`number`, unknown to the compiler in each turn of a loop: what is computed of it (twiddles) is not kept
+    in registers from one to the next."""
+    if _INTERPRETED:
+        return number
+    else:
+        return tl.inline_asm_elementwise(
+            "mov.b32 $0, $1;", "=r,r,r", [number, turn], dtype=tl.int32, is_pure=True, pack=1
+        )
 
 
 @triton.jit
