@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -48,7 +48,7 @@ TINY = (
     "model.mixer_tile=400",
 )
 PLAIN = "plain"
-ROWS = (*get_args(Backend), PLAIN)
+ROWS = ("auto", "reference", "triton", PLAIN)
 COLUMNS = (
     "tokens", "row", "ms", "steps", "million tokens/s", "peak GiB", "planned GiB", "planned/peak", "note"
 )  # fmt: skip

@@ -23,13 +23,14 @@ from genoseq_kernels import (
     BackendUnavailable,
     causal_conv1d,
     fft_conv,
+    gated_delta_rule,
     layer_norm,
     selective_scan,
     ssd,
 )
 from genoseq_kernels.dispatch import with_triton
 
-_PACKAGES = ("torch", "triton", "lightning", "hydra-core", "numpy", "pandas", "pyfaidx", "wandb")
+_PACKAGES = ("torch", "triton", "lightning", "hydra-core", "numpy", "pandas", "pyfaidx", "wandb", "fla-core")
 _DTYPES = (torch.float32, torch.bfloat16)
 
 
@@ -92,6 +93,11 @@ def _call_ssd(like: torch.Tensor, backend: Backend) -> None:
     ssd(x, dt, like.new_empty(2, dtype=torch.float32), B, B, backend=backend)
 
 
+def _call_gated_delta_rule(like: torch.Tensor, backend: Backend) -> None:
+    q, g = like.new_empty(1, 64, 2, 16), like.new_empty(1, 64, 2)
+    gated_delta_rule(q, q, q, g, g, backend=backend)
+
+
 def _call_layer_norm(like: torch.Tensor, backend: Backend) -> None:
     x = like.new_empty(4, 64)
     layer_norm(x, x[0], x[0], backend=backend)
@@ -103,6 +109,7 @@ _OPERATORS: dict[str, _Call] = {
     "causal_conv1d": _call_causal_conv1d,
     "selective_scan": _call_selective_scan,
     "ssd": _call_ssd,
+    "gated_delta_rule": _call_gated_delta_rule,
     "layer_norm": _call_layer_norm,
 }
 
@@ -117,7 +124,7 @@ def _backends(call: _Call) -> dict[str, str]:
         likes = [torch.empty(0, device=device, dtype=dtype) for dtype in _DTYPES]
         return {
             f"{device}, {str(like.dtype).removeprefix('torch.')}": ", ".join(
-                backend for backend in with_triton(like) if _runs(call, like, backend)
+                backend for backend in ("fla", *with_triton(like)) if _runs(call, like, backend)
             )
             for like in likes
         }

@@ -19,8 +19,10 @@ from genoseq.models.backbone import BackboneOutput
 from genoseq.models.residual_stack import ResidualStack, initialize
 from genoseq.nn.attention import Attention
 from genoseq.nn.checkpointing import Checkpointing
+from genoseq.nn.delta import GatedDeltaNet
 from genoseq.nn.gated_mlp import GatedMlp
 from genoseq.nn.hyena import HyenaMixer
+from genoseq.nn.linear_attention import LinearAttention
 from genoseq.nn.mamba import MambaMixer
 from genoseq.nn.mamba2 import Mamba2Mixer
 from genoseq.nn.materialize import reset_children
@@ -49,6 +51,8 @@ LAYER_KINDS: dict[str, LayerKind] = {
     "a": LayerKind("attention", Attention),
     "s": LayerKind("mamba", MambaMixer),
     "h": LayerKind("hyena", HyenaMixer, needs_l_max=True),
+    "d": LayerKind("delta", GatedDeltaNet),
+    "l": LayerKind("linear", LinearAttention),
 }
 
 
@@ -59,11 +63,11 @@ class HybriDNA(ResidualStack):
         d_model: D, width.
         num_layers: number of blocks.
         pattern: kinds of blocks, repeated until there are `num_layers`: `m` Mamba-2, `a` attention, `s`
-            Mamba, `h` Hyena.
+            Mamba, `h` Hyena, `d` gated delta net, `l` linear attention.
         d_inner: width inside the gated MLPs; 0 for blocks without one.
         mlp_bias: of the MLPs' layers.
-        mamba2, attention, mamba, hyena: arguments of the mixers of each kind, `d_model` and `l_max` aside;
-            None where the pattern has none.
+        mamba2, attention, mamba, hyena, delta, linear: arguments of the mixers of each kind, `d_model` and
+            `l_max` aside; None where the pattern has none.
         vocab_size: number of tokens.
         pad_vocab_size_multiple: the embedding's rows are rounded up to a multiple of this.
         padding_id: token whose embedding is not learned; None for none, which a mask makes unnecessary.
@@ -98,6 +102,8 @@ class HybriDNA(ResidualStack):
         attention: Mapping[str, Any] | None = None,
         mamba: Mapping[str, Any] | None = None,
         hyena: Mapping[str, Any] | None = None,
+        delta: Mapping[str, Any] | None = None,
+        linear: Mapping[str, Any] | None = None,
         vocab_size: int = 12,
         pad_vocab_size_multiple: int = 1,
         padding_id: int | None = None,
@@ -158,8 +164,8 @@ class HybriDNA(ResidualStack):
         )
 
     def init_state(self, batch_size: int, *, max_length: int) -> list[Any]:
-        """See `StreamingBackbone.init_state`; the memory of Mamba, Mamba-2 and attention in a window does not
-        depend on `max_length`, that of Hyena and full attention does."""
+        """See `StreamingBackbone.init_state`; only Hyena and full attention take memory that depends on
+        `max_length`."""
         self._require_length(max_length)
         return super().init_state(batch_size, max_length=max_length)
 

@@ -16,6 +16,9 @@ from genoseq.nn import MixerContext
 from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
 from genoseq.nn.residual import Norm, ResidualBlock, make_norm, normed
 
+# Ends of the names of layers that write to the residual stream.
+_WRITERS = (".out_proj", ".o_proj", ".fc2")
+
 
 class ResidualStack(StreamingBackbone):
     """A causal backbone of residual blocks.
@@ -148,7 +151,7 @@ def initialize(backbone: nn.Module, *, std: float, residuals: int | None) -> Non
             nn.init.normal_(module.weight, std=std)
         if isinstance(module, nn.Linear) and module.bias is not None and not name.endswith(".dt_proj"):
             nn.init.zeros_(module.bias)
-        if residuals and name.endswith((".out_proj", ".fc2")) and id(module.weight) not in rescaled:
+        if residuals and name.endswith(_WRITERS) and id(module.weight) not in rescaled:
             rescaled.add(id(module.weight))
             with torch.no_grad():
                 module.weight /= math.sqrt(residuals)

@@ -1,29 +1,37 @@
 """Layers: mixers that share one contract, the blocks around them, and losses."""
 
 from genoseq.nn.attention import Attention, BidirectionalAttention
+from genoseq.nn.bidirectional import Bidirectional
 from genoseq.nn.blocks import PreNormBlock
+from genoseq.nn.delta import GatedDeltaNet
 from genoseq.nn.gated_mlp import GatedMlp
 from genoseq.nn.hyena import HyenaMixer, HyenaState
 from genoseq.nn.hyena_filter import HyenaFilter
 from genoseq.nn.kv_cache import KeyValueState
+from genoseq.nn.linear_attention import LinearAttention
 from genoseq.nn.mamba import MambaMixer, MambaState
 from genoseq.nn.mamba2 import Mamba2Mixer, Mamba2State
+from genoseq.nn.matrix_memory import MatrixMemoryState
 from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.mlp import Mlp
 from genoseq.nn.residual import ResidualBlock, make_norm, normed
 
 __all__ = [
     "Attention",
+    "Bidirectional",
     "BidirectionalAttention",
+    "GatedDeltaNet",
     "GatedMlp",
     "HyenaFilter",
     "HyenaMixer",
     "HyenaState",
     "KeyValueState",
+    "LinearAttention",
     "Mamba2Mixer",
     "Mamba2State",
     "MambaMixer",
     "MambaState",
+    "MatrixMemoryState",
     "Mixer",
     "MixerContext",
     "Mlp",

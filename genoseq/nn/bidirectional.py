@@ -1,4 +1,4 @@
-"""Two Mamba layers over one sequence, in either direction.
+"""Two layers over one sequence, one in either direction.
 
 Source: Schiff et al. 2024, "Caduceus", section 4.1 (BiMamba), and its released code.
 """
@@ -17,14 +17,13 @@ from genoseq.nn.mixer import Mixer, MixerContext
 Combination = Literal["add", "ew_multiply"]
 
 
-class BidirectionalMamba(Mixer):
-    """A Mamba layer of the sequence, and one of it turned round.
+class Bidirectional(Mixer):
+    """A mixer of the sequence, and one of it turned round.
 
     Args:
-        d_model: D.
+        ahead: of the sequence.
+        back: of it turned round.
         combination: what becomes of the two outputs: their sum, or their product element by element.
-        tied: share the projections in and out.
-        mamba_options: keyword arguments of `MambaMixer`, `d_model` aside.
 
     Raises:
         ConfigError: the combination is none of `Combination`.
@@ -32,25 +31,15 @@ class BidirectionalMamba(Mixer):
 
     causal: ClassVar[bool] = False
     streams: ClassVar[bool] = False
+    names: ClassVar[tuple[str, str]] = ("ahead", "back")
+    """Of the two submodules."""
 
-    def __init__(
-        self, *, d_model: int, combination: Combination, tied: bool, mamba_options: dict[str, Any]
-    ) -> None:
+    def __init__(self, ahead: Mixer, back: Mixer, *, combination: Combination) -> None:
         super().__init__()
         require_choice("combination", combination, get_args(Combination))
         self.combination = combination
-        self.mamba_fwd = MambaMixer(d_model=d_model, **mamba_options)
-        self.mamba_rev = MambaMixer(d_model=d_model, **mamba_options)
-        self.tied = tied
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Tie the projections, also after each was given memory; the rest is the layers' own."""
-        if not self.tied:
-            return
-        for name in ("in_proj", "out_proj"):
-            ours, theirs = getattr(self.mamba_rev, name), getattr(self.mamba_fwd, name)
-            ours.weight, ours.bias = theirs.weight, theirs.bias
+        for name, mixer in zip(self.names, (ahead, back), strict=True):
+            self.add_module(name, mixer)
 
     def forward(
         self,
@@ -68,8 +57,9 @@ class BidirectionalMamba(Mixer):
         if state is not None or return_state:
             _refuse()
         context = context or MixerContext()
-        y = self.mamba_fwd(x, context)
-        other = self.mamba_rev(x.flip(1), turned(context)).flip(1)
+        ahead, back = (self.get_submodule(name) for name in self.names)
+        y = ahead(x, context)
+        other = back(x.flip(1), turned(context)).flip(1)
         return y + other if self.combination == "add" else y * other
 
     def step(self, x: torch.Tensor, state: Any) -> NoReturn:
@@ -81,6 +71,42 @@ class BidirectionalMamba(Mixer):
     ) -> NoReturn:
         """Raises SequenceError."""
         _refuse()
+
+
+class BidirectionalMamba(Bidirectional):
+    """Mamba in both directions.
+
+    Args:
+        d_model: D.
+        combination: what becomes of the two outputs: their sum, or their product element by element.
+        tied: share the projections in and out.
+        mamba_options: keyword arguments of `MambaMixer`, `d_model` aside.
+
+    Raises:
+        ConfigError: the combination is none of `Combination`.
+    """
+
+    names: ClassVar[tuple[str, str]] = ("mamba_fwd", "mamba_rev")
+
+    def __init__(
+        self, *, d_model: int, combination: Combination, tied: bool, mamba_options: dict[str, Any]
+    ) -> None:
+        super().__init__(
+            MambaMixer(d_model=d_model, **mamba_options),
+            MambaMixer(d_model=d_model, **mamba_options),
+            combination=combination,
+        )
+        self.tied = tied
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Tie the projections, also after each was given memory; the rest is the layers' own."""
+        if not self.tied:
+            return
+        ahead, back = (self.get_submodule(name) for name in self.names)
+        for name in ("in_proj", "out_proj"):
+            ours, theirs = getattr(back, name), getattr(ahead, name)
+            ours.weight, ours.bias = theirs.weight, theirs.bias
 
 
 def turned(context: MixerContext) -> MixerContext:

@@ -12,7 +12,8 @@ from typing import Literal, get_args
 
 import torch
 
-Backend = Literal["auto", "reference", "triton"]
+Backend = Literal["auto", "reference", "triton", "fla"]
+"""`triton` are kernels of ours, `fla` those of flash-linear-attention, where they are installed."""
 
 
 class BackendUnavailable(RuntimeError):  # noqa: N818 - the name that the public contract has

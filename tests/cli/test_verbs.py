@@ -294,7 +294,16 @@ def test_info(capsys, tmp_path):
     for text in ("versions", torch.__version__, "cpu", "fft_conv", "reference"):
         assert text in page
     operators = json.loads(out.read_text())["operators"]
-    assert set(operators) == {"fft_conv", "causal_conv1d", "selective_scan", "ssd", "layer_norm"}
+    assert set(operators) == {
+        "fft_conv",
+        "causal_conv1d",
+        "selective_scan",
+        "ssd",
+        "gated_delta_rule",
+        "layer_norm",
+    }
+    # The delta rule has no kernels of ours.
+    assert all(found.endswith("reference") for found in operators.pop("gated_delta_rule").values())
     first = "triton" if torch.cuda.is_available() else "reference"
     for backends in operators.values():
         assert all(found.startswith(first) for found in backends.values())

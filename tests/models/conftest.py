@@ -37,6 +37,7 @@ BACKBONES: dict[str, Callable[[], StreamingBackbone]] = {
     "mamba2": lambda: Mamba2(d_model=8, num_layers=2, d_state=4, headdim=4, chunk_size=16, norm="layer"),
     "hybridna": lambda: hybrid("mma", num_layers=3, position="rotary", l_max=40),
     "hybridna_bounded": lambda: hybrid("ma", num_layers=2, window=6, num_sinks=2, position="alibi"),
+    "hybridna_delta": lambda: hybrid("dla", num_layers=3, position="rotary"),
     "transformer": lambda: hybrid("a", num_layers=2, l_max=40),
 }
 
@@ -49,6 +50,9 @@ def hybrid(pattern: str, *, num_layers: int, l_max: int | None = None, **attenti
         d_inner=12,
         mamba2={"d_state": 4, "headdim": 4, "chunk_size": 16},
         attention={"num_heads": 4, "num_kv_heads": 2, **attention},
+        # The norm of what narrow heads read magnifies rounding where they read little.
+        delta={"num_heads": 2, "head_dim": 8},
+        linear={"num_heads": 2, "head_dim": 8},
         l_max=l_max,
     )
 

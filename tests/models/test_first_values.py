@@ -34,6 +34,13 @@ ALL: dict[str, Callable[[], Backbone]] = {
     "hybridna": lambda: HybriDNA(
         d_model=16, num_layers=2, pattern="ma", mamba2={"headdim": 8}, attention={"num_heads": 2}
     ),
+    "hybridna_delta": lambda: HybriDNA(
+        d_model=16,
+        num_layers=2,
+        pattern="dl",
+        delta={"num_heads": 2, "head_dim": 8},
+        linear={"num_heads": 2, "head_dim": 8},
+    ),
     "caduceus_ph": lambda: Caduceus(d_model=16, num_layers=2, symmetry="none", norm="layer"),
     "caduceus_ps": lambda: Caduceus(d_model=16, num_layers=2, symmetry="shared", tied=False),
 }

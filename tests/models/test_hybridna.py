@@ -34,6 +34,8 @@ MIXERS: dict[str, Any] = {
     "attention": {"num_heads": 4, "num_kv_heads": 2, "window": 8, "num_sinks": 2},
     "mamba": {"d_state": 4},
     "hyena": {"order": 2, "short_filter_order": 3, "dropout": 0.0, "filter_options": HYENA_FILTER},
+    "delta": {"num_heads": 2, "head_dim": 4},
+    "linear": {"num_heads": 2, "head_dim": 4},
 }
 
 
@@ -53,7 +55,13 @@ def preset(name: str, *overrides: str) -> Any:
 
 @pytest.mark.parametrize(
     ("pattern", "layers", "expected"),
-    [("m", 3, "mmm"), ("mmma", 8, "mmmammma"), ("mash", 4, "mash"), ("aammmm", 6, "aammmm")],
+    [
+        ("m", 3, "mmm"),
+        ("mmma", 8, "mmmammma"),
+        ("mash", 4, "mash"),
+        ("dal", 6, "daldal"),
+        ("aammmm", 6, "aammmm"),
+    ],
 )
 def test_pattern(pattern: str, layers: int, expected: str) -> None:
     assert layer_kinds(pattern, layers) == expected
@@ -121,7 +129,7 @@ def test_presets_without_memory(name: str, attention_layers: list[int], millions
     assert backbone.vocab_size == 12
 
 
-@pytest.mark.parametrize("pattern", ["m", "a", "ma", "mmma", "s", "h", "mash"])
+@pytest.mark.parametrize("pattern", ["m", "a", "ma", "mmma", "s", "h", "mash", "d", "ddda", "l"])
 def test_the_ratio_is_one_setting(pattern: str) -> None:
     backbone = instantiate(preset("hybridna_tiny", f"model.pattern={pattern}"))
     assert backbone(bases(1, 20)).last_hidden_state.shape == (1, 20, 64)
@@ -163,7 +171,7 @@ def test_state_of_bounded_layers_does_not_grow() -> None:
         held = (getattr(layer, field.name) for layer in state for field in fields(layer))
         return sum(value.numel() for value in held if isinstance(value, torch.Tensor))
 
-    model = make(pattern="mmas").double().eval()
+    model = make(pattern="masd").double().eval()
     ids = bases(1, 60)
     state = model.init_state(1, max_length=10**12)
     before = numbers(state)

@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from genoseq.errors import SequenceError
-from genoseq.nn import HyenaMixer, Mamba2Mixer, MambaMixer, Mixer, MixerContext
+from genoseq.nn import (
+    Bidirectional,
+    GatedDeltaNet,
+    HyenaMixer,
+    LinearAttention,
+    Mamba2Mixer,
+    MambaMixer,
+    Mixer,
+    MixerContext,
+)
 from genoseq.nn.attention import Attention, BidirectionalAttention
 from genoseq.nn.bidirectional import BidirectionalMamba
 
@@ -47,6 +56,14 @@ def bidirectional(combination: Any, *, tied: bool) -> Mixer:
     return BidirectionalMamba(d_model=WIDTH, combination=combination, tied=tied, mamba_options=options)
 
 
+def delta(**arguments: Any) -> Mixer:
+    return GatedDeltaNet(d_model=WIDTH, num_heads=2, head_dim=4, **arguments)
+
+
+def linear(**arguments: Any) -> Mixer:
+    return LinearAttention(d_model=WIDTH, num_heads=2, head_dim=4, **arguments)
+
+
 @dataclass(frozen=True)
 class Case:
     """Attributes:
@@ -68,6 +85,13 @@ CASES = {
     "bidirectional": Case(lambda: bidirectional("add", tied=True), fixed_memory=False),
     "bidirectional_product": Case(lambda: bidirectional("ew_multiply", tied=False), fixed_memory=False),
     "mamba2_limits": Case(lambda: mamba2(dt_limit=(0.01, 0.5)), fixed_memory=True),
+    "delta": Case(delta, fixed_memory=True),
+    "delta_groups": Case(
+        lambda: delta(num_v_heads=4, expand_v=1, conv_bias=True, allow_neg_eigval=True), fixed_memory=True
+    ),
+    "delta_both_sides": Case(lambda: Bidirectional(delta(), delta(), combination="add"), fixed_memory=False),
+    "linear": Case(linear, fixed_memory=True),
+    "linear_groups": Case(lambda: linear(num_v_heads=4, decay="none"), fixed_memory=True),
     "attention": Case(lambda: Attention(d_model=WIDTH, num_heads=4, num_kv_heads=2), fixed_memory=False),
     "attention_rotary": Case(
         lambda: Attention(d_model=WIDTH, num_heads=2, position="rotary"), fixed_memory=False

@@ -15,10 +15,10 @@ Source: Dao and Gu 2024, "Transformers are SSMs", section 6; the gradient is der
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 
+from genoseq_kernels.spans import Span, spans
 from genoseq_kernels.ssd.reference import Gradients, Inputs, precise, runs, skip_weight, time_step
 
 CHUNK = 64
@@ -26,18 +26,6 @@ CHUNK = 64
 
 BLOCK_ELEMENTS = 2**20
 """About so many numbers has the largest tensor of a block (heads, chunks, position by position)."""
-
-
-class _Span(NamedTuple):
-    """A block: `chunks` chunks of `size` positions from `start` on."""
-
-    start: int
-    chunks: int
-    size: int
-
-    @property
-    def positions(self) -> slice:
-        return slice(self.start, self.start + self.chunks * self.size)
 
 
 def forward(inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -81,21 +69,14 @@ def _chunks_of_block(inputs: Inputs) -> int:
     return max(1, BLOCK_ELEMENTS // (batch * heads * CHUNK**2))
 
 
-def _spans(inputs: Inputs) -> Iterator[_Span]:
-    """Full blocks, then the chunks that are left, then the positions that are left."""
-    length, chunks = inputs.x.shape[1], _chunks_of_block(inputs)
-    start = 0
-    for size in (CHUNK, length % CHUNK):
-        while size and length - start >= size:
-            span = _Span(start, min(chunks, (length - start) // size), size)
-            start = span.positions.stop
-            yield span
+def _spans(inputs: Inputs) -> Iterator[Span]:
+    return spans(inputs.x.shape[1], size=CHUNK, chunks=_chunks_of_block(inputs))
 
 
 class _Block:
     """The tensors of a block that both passes need. T = chunks * positions = K * Q."""
 
-    def __init__(self, inputs: Inputs, span: _Span, run: torch.Tensor | None) -> None:
+    def __init__(self, inputs: Inputs, span: Span, run: torch.Tensor | None) -> None:
         kept = precise(inputs.x.dtype)
         batch, _, heads, width = inputs.x.shape
         groups = inputs.B.shape[2]
