@@ -190,8 +190,8 @@ def test_half_precision_of_the_most_and_the_least_that_sums_can_be(
     large = Tile(2**15, 16)  # which the interpreter is quickest at
     configuration = HALF[1] if DEVICE == "cuda" else Configuration(1, large, large, large)
     plans = [long_plan(length, exponent, configuration, gradient=gradient) for gradient in (False, True)]
-    # A flat sequence meets the rounding of the matrices' elements with one sign, and of the gradient of a pulse
-    # a third of the circle is kept.
+    # A flat sequence meets the rounding of the matrices' elements with one sign; of the gradient of a pulse a
+    # third of the circle is kept.
     check(given, "causal", (plans[0], plans[1]), slack=1.5)
 
 
