@@ -25,6 +25,7 @@ from genoseq.models.layouts import (
     OfficialModel,
     Tensors,
     require_language_model,
+    with_start_changed,
 )
 from genoseq.nn.materialize import Rows
 
@@ -179,8 +180,8 @@ def _from_hf_names(tensors: Tensors) -> dict[str, torch.Tensor | Rows]:
 def _our_name(name: str) -> str:
     layer = _HF_LAYER.match(name)
     if layer is None:
-        return _with_start_changed(name, _HF_NAMES)
-    return f"backbone{layer[1]}{_with_start_changed(name[layer.end() :], _HF_LAYER_NAMES)}"
+        return with_start_changed(name, _HF_NAMES)
+    return f"backbone{layer[1]}{with_start_changed(name[layer.end() :], _HF_LAYER_NAMES)}"
 
 
 def _to_hf_names(model: SequenceModel, attention: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -194,7 +195,7 @@ def _to_hf_names(model: SequenceModel, attention: Mapping[str, Any]) -> dict[str
     for name, tensor in model.state_dict().items():
         layer = _LAYER.match(name)
         if layer is None:
-            tensors[_with_start_changed(name, outer)] = tensor.clone()
+            tensors[with_start_changed(name, outer)] = tensor.clone()
             continue
         attends, rest = layers[int(layer[2])] == "a", name[layer.end() :]
         parts = {rest: tensor}
@@ -205,15 +206,8 @@ def _to_hf_names(model: SequenceModel, attention: Mapping[str, Any]) -> dict[str
         other = "mamba." if attends else "self_attn.o_proj."
         inner = {ours: theirs for theirs, ours in _HF_LAYER_NAMES.items() if theirs != other}
         for part, x in parts.items():
-            tensors[f"model{layer[1]}{_with_start_changed(part, inner)}"] = x.clone()
+            tensors[f"model{layer[1]}{with_start_changed(part, inner)}"] = x.clone()
     return tensors
-
-
-def _with_start_changed(name: str, table: Mapping[str, str]) -> str:
-    for old, new in table.items():
-        if name.startswith(old):
-            return new + name.removeprefix(old)
-    return name
 
 
 def _unwritable(model: SequenceModel) -> OfficialFiles:

@@ -24,6 +24,8 @@ from genoseq.models.base import SequenceModel
 from genoseq.models.caduceus import Caduceus
 from genoseq.models.caduceus_layouts import CADUCEUS_LAYOUTS
 from genoseq.models.card import model_card
+from genoseq.models.dnabert2 import DNABERT2
+from genoseq.models.dnabert2_layouts import DNABERT2_LAYOUTS
 from genoseq.models.heads import HEADS
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
@@ -95,6 +97,7 @@ FAMILIES: dict[str, Family] = {
         re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$"),
     ),
     "caduceus": Family(Caduceus, CADUCEUS_LAYOUTS, _characters),
+    "dnabert2": Family(DNABERT2, DNABERT2_LAYOUTS, _characters),
 }
 
 

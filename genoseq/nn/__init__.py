@@ -1,7 +1,7 @@
 """Layers: mixers that share one contract, the blocks around them, and losses."""
 
 from genoseq.nn.attention import Attention, BidirectionalAttention
-from genoseq.nn.blocks import Mlp, PreNormBlock
+from genoseq.nn.blocks import Mlp, PostNormBlock, PreNormBlock
 from genoseq.nn.gated_mlp import GatedMlp
 from genoseq.nn.hyena import HyenaMixer, HyenaState
 from genoseq.nn.hyena_filter import HyenaFilter
@@ -26,6 +26,7 @@ __all__ = [
     "Mixer",
     "MixerContext",
     "Mlp",
+    "PostNormBlock",
     "PreNormBlock",
     "ResidualBlock",
     "make_norm",
