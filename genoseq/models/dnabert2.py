@@ -79,9 +79,7 @@ class DNABERT2(Backbone):
                 BidirectionalAttention(
                     d_model=d_model, num_heads=num_heads, position="alibi", qkv_bias=True, out_bias=True
                 ),
-                GatedMlp(
-                    d_model=d_model, d_inner=d_inner, out_bias=True, activation="gelu", dropout=dropout
-                ),
+                GatedMlp(d_model=d_model, d_inner=d_inner, out_bias=True, activation="gelu", dropout=dropout),
                 d_model=d_model,
                 dropout=dropout,
                 layer_norm_epsilon=norm_epsilon,

@@ -99,7 +99,7 @@ class MaskedLanguageModelHead(Head):
     ) -> torch.Tensor:
         if self.transform is None or self.complement is not None:
             return super().hidden_loss(hidden, labels, mask=mask, segment_ids=segment_ids)
-        # Logits of the tokens that count, a seventh of all, as released: of thousands of words they are large.
+        # Logits of the tokens that count alone, as released: over thousands of words they are large.
         counted = labels != IGNORED if mask is None else mask & (labels != IGNORED)
         return problem_loss("single_label", self._of_one_strand(hidden[counted]), labels[counted])
 
