@@ -183,12 +183,16 @@ class GenomeTiles(_GenomeDataset):
     bases, or the region where it is shorter; each scores the `stride` last ones (the first of a region: all
     but one), and the labels of the others are -100.
 
+    A token of several bases is scored by the tile that it begins in, and no base twice. What is left out, a
+    few bases a tile, is what a token has in common with the context, or is no token of known bases alone: of
+    k-mers side by side nothing but the first, where `length` and `stride` are multiples of k.
+
     Args:
         genomes, tokenizer: as for `GenomeWindows`.
         regions: disjoint intervals; no window looks outside of them.
         length: bases of a window.
-        stride: 1 to length - 1, None for the latter. A smaller one gives each base more context, at more
-            cost.
+        stride: 1 to length - 1; None for all of a window but the longest token. A smaller one gives each base
+            more context, at more cost.
 
     Attributes:
         table: one row a tile: `chromosome`, and `start` and `end` of the bases it scores.
@@ -207,7 +211,8 @@ class GenomeTiles(_GenomeDataset):
         stride: int | None = None,
     ) -> None:
         super().__init__(genomes, tokenizer)
-        stride = length - 1 if stride is None else stride
+        longest = max(len(tokenizer.vocabulary[index]) for index in tokenizer.known_ids)
+        stride = length - longest if stride is None else stride
         if not 1 <= stride < length:
             raise ConfigError(
                 f"stride={stride} must be at least 1 and less than the length of a window, {length}."
@@ -227,8 +232,10 @@ class GenomeTiles(_GenomeDataset):
         chromosome, window, start, end = self._places[key.index]
         codes = self._genomes.codes(chromosome, window, end)
         ids = self._tokenizer.encode_codes(codes)
-        labels = np.where(codes == _N, IGNORED_LABEL, ids)
-        labels[: start - window] = IGNORED_LABEL
+        # Of words that overlap, each is scored by the bases that the one before has not.
+        new = self._tokenizer.offsets(ids, len(codes))[:, 1] - self._tokenizer.num_bases[ids]
+        scored = np.isin(ids, self._tokenizer.known_ids) & (new >= start - window)
+        labels = np.where(scored, ids, IGNORED_LABEL)
         return {"input_ids": ids, "labels": labels, "index": key.index, "counted": key.counted}
 
 

@@ -44,7 +44,7 @@ class GenomeDataModule(SequenceDataModule):
             and on either strand: it teaches to look back. 0 leaves them as the genome has them.
         max_n_fraction: training windows with a larger share of N are passed over.
         evaluation_length: bases of a tile; None is `length`.
-        stride: bases that a tile scores, the others being context; None is all but one.
+        stride: bases that a tile scores, the others being context; None is all but the longest token.
         global_batch_size, micro_batch_size, num_workers, pin_memory, seed: as for every data module.
 
     Raises:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.models.heads import SequenceHead, TokenHead
 from genoseq.sequence import StrandPolicy, Strands, strand_policy
+from genoseq.tokenizers import CharacterTokenizer, Tokenizer
 
 if TYPE_CHECKING:
     from genoseq.models.base import SequenceModel
@@ -38,13 +40,41 @@ def policy_of(model: SequenceModel, strands: Strands | None = None) -> StrandPol
             f"{type(model.backbone).__name__} is not. Give strands=augment, or a Caduceus with "
             "symmetry=shared or conjoined under head=both_strands or head=masked_language_model."
         )
-    framed = model.tokenizer if labelled else None
+    tokenizer = model.tokenizer
+    turns_tokens = policy.averages or policy.second_pass == "other"
+    if turns_tokens and tokenizer is not None and not tokenizer.turns_in_place:
+        raise ConfigError(
+            f"strands={policy.name} turns tokens, and on the other strand {tokenizer!r} has other words and "
+            "another number of them. Give strands=augment, which turns letters, or none."
+        )
+    framed = tokenizer if labelled else None
     if policy.symmetric and framed is not None and not framed.ends_alike:
         raise ConfigError(
             f"strands={policy.name} wants sequences without a mark of their direction, and {framed} has "
             "other special tokens before them than behind. Give data.tokenizer.special_tokens=none."
         )
+    if policy.symmetric and tokenizer is not None:
+        _require_same_complements(model, tokenizer)
     return policy
+
+
+def _require_same_complements(model: SequenceModel, tokenizer: Tokenizer) -> None:
+    own = model.backbone.arguments.get("complement_map")
+    known = _complements(CharacterTokenizer()) if own is None else np.array(own)
+    wanted = _complements(tokenizer) if tokenizer.turns_in_place else np.empty(0)
+    shared = min(len(known), len(wanted))
+    rest = np.arange(shared, len(wanted))
+    if not len(wanted) or (known[:shared] != wanted[:shared]).any() or (wanted[shared:] != rest).any():
+        raise ConfigError(
+            f"for strands=equivariant the model has to know the other strand of each token of {tokenizer!r}: "
+            "give its table as model.complement_map (the default is that of single bases; words of BPE have "
+            "none), or strands=augment."
+        )
+
+
+def _complements(tokenizer: Tokenizer) -> np.ndarray:
+    """(V,) the token that stands on the other strand for each."""
+    return tokenizer.reverse_complement(np.arange(tokenizer.vocab_size)[:, None])[:, 0]
 
 
 def require_room_for_two(

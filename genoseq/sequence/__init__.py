@@ -14,6 +14,7 @@ from genoseq.sequence.alphabet import (
     require_codes,
     reverse_complement,
 )
+from genoseq.sequence.coding import CODON, CodingRegion, codon_starts
 from genoseq.sequence.codon_usage import CodonUsage, codon_usage, count_codons
 from genoseq.sequence.genetic_code import CODONS, GeneticCode, genetic_code
 from genoseq.sequence.intervals import Anchor, Interval, Strand
@@ -32,8 +33,10 @@ from genoseq.sequence.unify import unify_cds, unify_dna, unify_pair, unify_prote
 __all__ = [
     "AS_GIVEN",
     "BASES",
+    "CODON",
     "CODONS",
     "Anchor",
+    "CodingRegion",
     "CodonUsage",
     "GeneticCode",
     "Interval",
@@ -48,6 +51,7 @@ __all__ = [
     "Strands",
     "Transcript",
     "UnifiedSequence",
+    "codon_starts",
     "codon_usage",
     "count_codons",
     "decode_bases",

@@ -1,23 +1,32 @@
 """From letters to token ids and back: one contract, and the tokenizers that keep it."""
 
 from genoseq.tokenizers.base import PaddingSide, TokenBatch, Tokenizer
+from genoseq.tokenizers.bpe import BpeTokenizer
 from genoseq.tokenizers.character import CharacterTokenizer, SpecialTokens
+from genoseq.tokenizers.codon import CodonTokenizer
 from genoseq.tokenizers.control import ControlTokenizer
+from genoseq.tokenizers.kmer import KmerTokenizer
+from genoseq.tokenizers.masking import choose_hidden
 from genoseq.tokenizers.passes import PassBatch, Passes, encode_passes, pad_passes
-from genoseq.tokenizers.storage import load_tokenizer
+from genoseq.tokenizers.storage import load_tokenizer, read_tokenizer
 from genoseq.tokenizers.strands import turned_places
 
 __all__ = [
+    "BpeTokenizer",
     "CharacterTokenizer",
+    "CodonTokenizer",
     "ControlTokenizer",
+    "KmerTokenizer",
     "PaddingSide",
     "PassBatch",
     "Passes",
     "SpecialTokens",
     "TokenBatch",
     "Tokenizer",
+    "choose_hidden",
     "encode_passes",
     "load_tokenizer",
     "pad_passes",
+    "read_tokenizer",
     "turned_places",
 ]

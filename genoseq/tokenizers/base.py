@@ -1,7 +1,7 @@
 """The contract that every tokenizer keeps.
 
 A kind of tokenizer gives `_encode`, `_decode`, `reverse_complement` and `settings`; special tokens, padding,
-batches, equality and the file on disk are here.
+batches, places of tokens, equality and the file on disk are here.
 """
 
 from __future__ import annotations
@@ -52,11 +52,15 @@ class Tokenizer(ABC):
         padding_side: the side `pad` fills up: "left" keeps the last position of a causal model real.
         prefix_ids, suffix_ids: (n,) int64, what `encode` puts around a sequence.
         special_ids: (n,) int64, the tokens that stand for no letters.
+        known_ids: (n,) int64, the tokens of A, C, G and T alone: what a language model is scored by.
+        num_bases: (V,) int64, by how many bases each token makes a sequence longer; 0 for special tokens.
         pad_id: the token that fills up.
         controls: labels that a sequence can be asked for by a token before it; most tokenizers have none.
+        turns_in_place: whether the other strand of a sequence has as many tokens, the complement of each.
     """
 
     tokenizer_type: ClassVar[str]
+    turns_in_place: ClassVar[bool] = True
     controls: tuple[str, ...] = ()
 
     def __init__(
@@ -68,8 +72,10 @@ class Tokenizer(ABC):
         suffix: Sequence[str],
         pad_token: str,
         padding_side: PaddingSide,
+        mask_token: str | None = None,
     ) -> None:
-        """Args are texts of tokens; `prefix`, `suffix` and `pad_token` are among `special_tokens`.
+        """Args are texts of tokens; `prefix`, `suffix`, `pad_token` and `mask_token` are among
+        `special_tokens`. Without `mask_token` no letter can be hidden.
 
         Raises:
             ConfigError: the padding side is unknown.
@@ -83,7 +89,11 @@ class Tokenizer(ABC):
         self.prefix_ids = self._ids(prefix)
         self.suffix_ids = self._ids(suffix)
         self.pad_id = self.token_id(pad_token)
+        self._mask_token = mask_token
         self._is_special = np.isin(np.arange(self.vocab_size), self.special_ids)
+        self.num_bases = np.where(self._is_special, 0, [len(token) for token in self.vocabulary])
+        known = [not token.strip("ACGT") for token in self.vocabulary]
+        self.known_ids = np.flatnonzero(np.array(known) & ~self._is_special)
 
     @property
     @abstractmethod
@@ -105,7 +115,7 @@ class Tokenizer(ABC):
         Special tokens at the two ends keep their places; those inside are turned with the sequence.
 
         Args:
-            ids: (L,) or (B, L) integers.
+            ids: (L,) or (B, L) integers; without `turns_in_place` one sequence, (L,), at a time.
 
         Returns:
             The same type, dtype, device and (for a vocabulary that is closed under it) shape.
@@ -128,6 +138,17 @@ class Tokenizer(ABC):
     def ends_alike(self) -> bool:
         """Whether the special tokens behind a sequence are those before it, seen from its end."""
         return np.array_equal(self.prefix_ids, self.suffix_ids[::-1])
+
+    @property
+    def mask_id(self) -> int:
+        """The id of the token that hides letters.
+
+        Raises:
+            SequenceError: the vocabulary has none.
+        """
+        if self._mask_token is None:
+            raise SequenceError(f"{self!r} has no token that hides letters: take another tokenizer.")
+        return self.token_id(self._mask_token)
 
     @property
     def base_ids(self) -> np.ndarray:
@@ -177,6 +198,38 @@ class Tokenizer(ABC):
             SequenceError: the array is not of base codes.
         """
         return self._encode(decode_bases(codes))
+
+    def offsets(self, ids: Sequence[int] | np.ndarray | torch.Tensor, length: int) -> np.ndarray:
+        """Where in its sequence each token is.
+
+        Args:
+            ids: (L,) what a sequence was encoded to: whole or cut at its end, with or without special tokens
+                and padding.
+            length: bases of the sequence.
+
+        Returns:
+            (L, 2) int64: first base, and the one after the last; of a special token both are the place where
+            it stands.
+
+        Raises:
+            SequenceError: the tokens are of a longer sequence, there is an id that the vocabulary does not
+                have, or a batch.
+        """
+        array = _as_array(ids)
+        self._require_ids(array)
+        places = self._places(array, length)
+        if len(places) and places[-1, 1] > length:
+            raise SequenceError(
+                f"these tokens stand for {places[-1, 1]:,} bases, and the sequence has {length:,}: give the "
+                "length of the sequence that they were made of, given once."
+            )
+        return places
+
+    def _places(self, ids: np.ndarray, length: int) -> np.ndarray:
+        """Offsets of checked ids, for tokens that stand side by side from the first base on."""
+        bases = self.num_bases[ids]
+        stops = np.cumsum(bases)
+        return np.stack([stops - bases, stops], axis=1)
 
     def is_letter(self, ids: torch.Tensor) -> torch.Tensor:
         """Where ids stand for letters, bool of their shape: not at special tokens, not at padding."""

@@ -17,13 +17,13 @@ from genoseq.tokenizers.strands import reverse_complement_by_table
 
 SpecialTokens = Literal["cls_sep", "sep", "none"]
 
-_SPECIAL = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]")
-_FRAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+SPECIAL_TOKENS = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]")
+FRAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cls_sep": (("[CLS]",), ("[SEP]",)),
     "sep": ((), ("[SEP]",)),
     "none": ((), ()),
 }
-_FIRST_BASE = len(_SPECIAL)
+FIRST_BASE = len(SPECIAL_TOKENS)
 
 
 class CharacterTokenizer(Tokenizer):
@@ -52,19 +52,20 @@ class CharacterTokenizer(Tokenizer):
     ) -> None:
         require_choice("special_tokens", special_tokens, get_args(SpecialTokens))
         require_choice("lowercase", lowercase, get_args(Lowercase))
-        prefix, suffix = _FRAMES[special_tokens]
+        prefix, suffix = FRAMES[special_tokens]
         controls = [control_token(label) for label in self.controls]
         super().__init__(
-            vocabulary=(*_SPECIAL, *BASES, *controls),
-            special_tokens=(*_SPECIAL, *controls),
+            vocabulary=(*SPECIAL_TOKENS, *BASES, *controls),
+            special_tokens=(*SPECIAL_TOKENS, *controls),
             prefix=prefix,
             suffix=suffix,
             pad_token="[PAD]",
+            mask_token="[MASK]",
             padding_side=padding_side,
         )
         self.special_tokens = special_tokens
         self.lowercase = lowercase
-        self._letters = np.frombuffer(("?" * _FIRST_BASE + BASES).encode(), dtype=np.uint8)
+        self._letters = np.frombuffer(("?" * FIRST_BASE + BASES).encode(), dtype=np.uint8)
         self._complement = np.arange(self.vocab_size)
         self._complement[self.base_ids] = self.base_ids[::-1]
         # [MASK] and [UNK] stand for a base, wherever they are: they are turned with the sequence.
@@ -80,14 +81,14 @@ class CharacterTokenizer(Tokenizer):
 
     def encode_codes(self, codes: np.ndarray) -> np.ndarray:
         require_codes(codes)
-        return np.add(codes, _FIRST_BASE, dtype=np.int64)
+        return np.add(codes, FIRST_BASE, dtype=np.int64)
 
     def reverse_complement(self, ids: Ids) -> Ids:
         self._require_ids(ids)
         return reverse_complement_by_table(ids, self._complement, self._is_frame)
 
     def _encode(self, sequence: str | bytes) -> np.ndarray:
-        return np.add(encode_bases(sequence, lowercase=self.lowercase), _FIRST_BASE, dtype=np.int64)
+        return np.add(encode_bases(sequence, lowercase=self.lowercase), FIRST_BASE, dtype=np.int64)
 
     def _decode(self, ids: np.ndarray) -> str:
         return self._letters[ids].tobytes().decode("ascii")

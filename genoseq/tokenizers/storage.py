@@ -1,4 +1,7 @@
-"""A tokenizer from its `tokenizer.json`. The file names a type of the table here, never a class to import."""
+"""A tokenizer from its `tokenizer.json`. The file names a type of the table here, never a class to import.
+
+A file of Hugging Face, such as DNABERT-2's, is one of BPE.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,39 @@ from pathlib import Path
 from typing import Any
 
 from genoseq.errors import CheckpointError, GenoseqError
+from genoseq.paths import locate
 from genoseq.tokenizers.base import FILE_NAME, FORMAT_VERSION, Tokenizer
+from genoseq.tokenizers.bpe import BpeTokenizer
 from genoseq.tokenizers.character import CharacterTokenizer
+from genoseq.tokenizers.codon import CodonTokenizer
 from genoseq.tokenizers.control import ControlTokenizer
+from genoseq.tokenizers.kmer import KmerTokenizer
 
 _TOKENIZERS: dict[str, type[Tokenizer]] = {
-    CharacterTokenizer.tokenizer_type: CharacterTokenizer,
-    ControlTokenizer.tokenizer_type: ControlTokenizer,
+    kind.tokenizer_type: kind
+    for kind in (CharacterTokenizer, ControlTokenizer, CodonTokenizer, KmerTokenizer, BpeTokenizer)
 }
 
 
 def load_tokenizer(folder: str | os.PathLike[str]) -> Tokenizer:
-    """The tokenizer that `Tokenizer.save` wrote into a folder.
+    """The tokenizer that `Tokenizer.save` wrote into a folder, or that DNABERT-2's release has there.
 
     Raises:
         CheckpointError: `tokenizer.json` is missing, broken, or of an unknown program, type or version.
     """
-    path = Path(folder) / FILE_NAME
+    return read_tokenizer(file=Path(folder) / FILE_NAME)
+
+
+def read_tokenizer(*, file: str | os.PathLike[str]) -> Tokenizer:
+    """The tokenizer of a `tokenizer.json`, whatever its name: genoseq's own, or Hugging Face's of BPE.
+
+    Raises:
+        CheckpointError: as `load_tokenizer`.
+    """
+    path = locate(file)
     described = _read(path)
+    if "tokenizer_type" not in described and isinstance(described.get("model"), dict):
+        return _from_hugging_face(described, path)
     kind = described.get("tokenizer_type")
     if not isinstance(kind, str) or kind not in _TOKENIZERS:
         raise CheckpointError(
@@ -63,6 +81,13 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} holds a {type(described).__name__}, wanted a JSON object of a tokenizer."
         )
     return described
+
+
+def _from_hugging_face(described: dict[str, Any], path: Path) -> Tokenizer:
+    try:
+        return BpeTokenizer.from_hugging_face(described)
+    except GenoseqError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _build(kind: type[Tokenizer], settings: object, path: Path) -> Tokenizer:

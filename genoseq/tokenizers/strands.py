@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
+from genoseq.sequence import reverse_complement
 from genoseq.tokenizers.base import Ids
+
+
+def complement_table(vocabulary: Sequence[str], has_no_letters: np.ndarray) -> np.ndarray:
+    """(V,) int64: the reverse complement of each token; itself where it has no letters, (V,) bool."""
+    id_of = {token: index for index, token in enumerate(vocabulary)}
+    return np.array(
+        [
+            index if without else id_of[reverse_complement(token)]
+            for index, (token, without) in enumerate(zip(vocabulary, has_no_letters, strict=True))
+        ]
+    )
 
 
 def reverse_complement_by_table(ids: Ids, complement: np.ndarray, is_frame: np.ndarray) -> Ids:

@@ -1,4 +1,4 @@
-"""Next-base prediction."""
+"""Next-token prediction."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from genoseq_tasks.language_model import LanguageModelTask, Predictions
 class CausalLM(LanguageModelTask):
     """Learn to predict each token from those before it.
 
-    Training is on every token that the batch labels, without labels on all; evaluation is of the bases among
-    them.
+    Training is on every token that the batch labels, without labels on all; evaluation is of those among
+    them that are known bases.
 
     Args:
         model, optimizer, schedule, seed: as for every task.
@@ -49,10 +49,10 @@ class CausalLM(LanguageModelTask):
         return self.model(batch["input_ids"], batch.get("attention_mask"), labels=labels, loss_only=True).loss
 
     def predict(self, batch: Batch) -> Predictions:
-        """Logits of the next token, and the labelled bases."""
+        """Logits of the next token, and the labelled tokens of known bases."""
         logits = self.model(batch["input_ids"], batch.get("attention_mask")).logits[:, :-1]
         targets = _labels(batch)[:, 1:]
-        scored = torch.isin(targets, self.base_ids) & batch["counted"][:, None]
+        scored = torch.isin(targets, self.known_ids) & batch["counted"][:, None]
         return Predictions(logits, targets.where(scored, IGNORED_LABEL))
 
 

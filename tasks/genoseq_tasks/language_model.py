@@ -1,4 +1,4 @@
-"""What tasks that predict bases share: how they are measured."""
+"""What tasks that predict tokens of bases share: how they are measured."""
 
 from __future__ import annotations
 
@@ -30,23 +30,26 @@ class Predictions(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """Of the scored bases of each row.
+    """Of the scored tokens of each row.
 
     Attributes:
         nats: (B,) float64, sums of -ln p.
-        bases: (B,) how many there are.
-        correct: (B,) how many of them are the likeliest token.
+        bases: (B,) how many bases they are.
+        tokens: (B,) how many there are.
+        correct: (B,) how many of them are the likeliest one.
     """
 
     nats: torch.Tensor
     bases: torch.Tensor
+    tokens: torch.Tensor
     correct: torch.Tensor
 
 
 class LanguageModelTask(SequenceTask):
-    """Learn to predict bases; measured in bits per base, and by how many are right.
+    """Learn to predict tokens; measured in bits per base, and by how many tokens are right.
 
-    Evaluation is of A, C, G and T alone, each under the full distribution over the model's vocabulary.
+    Evaluation is of A, C, G and T, and of words of nothing else, each under the full distribution over the
+    model's vocabulary. Bits are per base whatever the tokens are, so that models of different tokens compare.
 
     Args:
         model, optimizer, schedule, seed: as for every task.
@@ -64,12 +67,14 @@ class LanguageModelTask(SequenceTask):
         assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
         self.nats_per_base = PerBase()
         self.accuracy = PerBase()
-        self.register_buffer("base_ids", torch.from_numpy(model.tokenizer.base_ids), persistent=False)
-        self.base_ids: torch.Tensor
+        self.register_buffer("known_ids", torch.from_numpy(model.tokenizer.known_ids), persistent=False)
+        self.register_buffer("num_bases", torch.from_numpy(model.tokenizer.num_bases), persistent=False)
+        self.known_ids: torch.Tensor
+        self.num_bases: torch.Tensor
 
     @abstractmethod
     def predict(self, batch: Batch) -> Predictions:
-        """Logits of a batch, and the bases that they are scored by."""
+        """Logits of a batch, and the tokens that they are scored by."""
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch."""
@@ -106,7 +111,8 @@ class LanguageModelTask(SequenceTask):
         scored = targets != IGNORED_LABEL
         nats = functional.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none")
         correct = scored & (logits.argmax(dim=-1) == targets)
-        scores = Scores(nats.double().sum(dim=1), scored.sum(dim=1), correct.sum(dim=1))
+        bases = self.num_bases[targets.clamp(min=0)] * scored
+        scores = Scores(*(each.sum(dim=1) for each in (nats.double(), bases, scored, correct)))
         self.nats_per_base.update(scores.nats, scores.bases)
-        self.accuracy.update(scores.correct, scores.bases)
+        self.accuracy.update(scores.correct, scores.tokens)
         return scores

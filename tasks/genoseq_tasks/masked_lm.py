@@ -1,4 +1,4 @@
-"""Prediction of hidden bases from everything around them.
+"""Prediction of hidden tokens from everything around them.
 
 Source: Devlin et al. 2019, "BERT", section 3.1 (15 %, of which 80 % hidden, 10 % exchanged, 10 % kept).
 """
@@ -21,12 +21,11 @@ from genoseq_tasks.language_model import LanguageModelTask, Predictions
 
 # Apart from the random numbers that the data draw from (seed, epoch, index).
 _STREAM = 0x4D4C4D
-_MASK_TOKEN = "[MASK]"
 
 
 class Corrupted(NamedTuple):
     """Attributes:
-    input_ids: (B, L) with bases hidden or exchanged.
+    input_ids: (B, L) with tokens hidden or exchanged.
     labels: (B, L) the true tokens at the chosen places, -100 elsewhere.
     """
 
@@ -35,21 +34,23 @@ class Corrupted(NamedTuple):
 
 
 class MaskedLM(LanguageModelTask):
-    """Learn to tell hidden bases.
+    """Learn to tell hidden tokens.
 
-    Which bases of an example are chosen is a function of (seed, epoch, index) and of the example alone: not
-    of the batch, its padding or the device. Chosen are A, C, G and T at positions that the batch labels.
-    Evaluation hides every chosen base, the same ones each time: one that was kept would give itself away.
+    Which tokens of an example are chosen is a function of (seed, epoch, index) and of the example alone: not
+    of the batch, its padding or the device. Chosen are A, C, G and T, or words of them, at positions that the
+    batch labels. Evaluation hides every chosen one, the same ones each time: one that was kept would give
+    itself away.
 
     Args:
         model, optimizer, schedule, seed: as for every task.
-        chosen_fraction: of the bases, those that count.
+        chosen_fraction: of the tokens, those that count.
         hidden_fraction: of the chosen ones, those that become [MASK] in training.
-        exchanged_fraction: of the chosen ones, those that become any of the four bases; the rest is kept.
+        exchanged_fraction: of the chosen ones, those that become any of the known bases or words; the rest is
+            kept.
 
     Raises:
-        ConfigError: a fraction outside its range, a head that predicts something else, or a tokenizer
-            without [MASK].
+        ConfigError: a fraction outside its range, or a head that predicts something else.
+        SequenceError: the tokenizer has no [MASK].
     """
 
     def __init__(
@@ -69,10 +70,10 @@ class MaskedLM(LanguageModelTask):
         self.chosen_fraction = chosen_fraction
         self.hidden_fraction = hidden_fraction
         self.exchanged_fraction = exchanged_fraction
-        self.mask_id = model.tokenizer.token_id(_MASK_TOKEN)
+        self.mask_id = model.tokenizer.mask_id
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Mean cross-entropy of the chosen bases, in nats."""
+        """Mean cross-entropy of the chosen tokens, in nats."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         corrupted = self.corrupt(batch, epoch=datamodule.stages.at(self.global_step).epoch)
         return self.model(
@@ -80,7 +81,7 @@ class MaskedLM(LanguageModelTask):
         ).loss
 
     def predict(self, batch: Batch) -> Predictions:
-        """Logits where every chosen base is hidden, and those bases."""
+        """Logits where every chosen token is hidden, and those tokens."""
         chosen, _, _ = self._draw(batch, epoch=0)
         chosen &= batch["counted"][:, None]
         ids = batch["input_ids"]
@@ -88,31 +89,33 @@ class MaskedLM(LanguageModelTask):
         return Predictions(logits, ids.where(chosen, IGNORED_LABEL))
 
     def corrupt(self, batch: Batch, *, epoch: int) -> Corrupted:
-        """Choose bases of a batch, and hide or exchange them as in training."""
+        """Choose tokens of a batch, and hide or exchange them as in training."""
         ids = batch["input_ids"]
         chosen, fate, substitute = self._draw(batch, epoch)
         hidden = chosen & (fate < self.hidden_fraction)
         exchanged = chosen & ~hidden & (fate < self.hidden_fraction + self.exchanged_fraction)
         corrupted = ids.masked_fill(hidden, self.mask_id)
-        corrupted = torch.where(exchanged, self.base_ids[(substitute * len(self.base_ids)).long()], corrupted)
+        corrupted = torch.where(
+            exchanged, self.known_ids[(substitute * len(self.known_ids)).long()], corrupted
+        )
         return Corrupted(corrupted, ids.where(chosen, IGNORED_LABEL))
 
     def _draw(self, batch: Batch, epoch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The chosen places (B, L) bool, and two random numbers in [0, 1) for each place, (B, L)."""
         ids = batch["input_ids"]
-        bases = torch.isin(ids, self.base_ids)
+        known = torch.isin(ids, self.known_ids)
         if "attention_mask" in batch:
-            bases &= batch["attention_mask"]
+            known &= batch["attention_mask"]
         numbers = [
             np.random.default_rng([self._seed, _STREAM, epoch, index]).random((ids.shape[1], 3), np.float32)
             for index in batch["index"].tolist()
         ]
-        # A base has the numbers of its rank among the bases of its row, wherever padding has moved it.
-        rank = (bases.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, 3)
+        # A token has the numbers of its rank among those of its row, wherever padding has moved it.
+        rank = (known.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, 3)
         choice, fate, substitute = (
             torch.from_numpy(np.stack(numbers)).to(ids.device).gather(1, rank).unbind(-1)
         )
-        chosen = bases & (choice < self.chosen_fraction)
+        chosen = known & (choice < self.chosen_fraction)
         if "labels" in batch:
             chosen &= batch["labels"] != IGNORED_LABEL
         return chosen, fate, substitute

@@ -1,9 +1,13 @@
 """`genoseq train` makes a run folder, its report, and a model that the other verbs take."""
 
+import json
+
+import pandas as pd
 import pytest
 
 from genoseq.cli import main
 from genoseq.models import load
+from genoseq.tokenizers import BpeTokenizer
 
 TINY = [
     "model.d_model=16",
@@ -39,6 +43,38 @@ def test_a_run_and_what_follows(trained, tmp_path):
     main(["generate", f"checkpoint={folder}", f"out={out}", "length=60", "num_sequences=2"])
     assert out.read_text().count(">") == 2
     assert load(folder).backbone.d_model == 16
+
+
+@pytest.mark.parametrize("kind", ["kmer", "kmer_dnabert", "codon", "bpe"])
+def test_a_run_of_other_tokens(trained, tmp_path, kind):
+    tokenizer = BpeTokenizer.train(["ACGTTTGACAACGTTTACGA" * 20], vocab_size=16, special_tokens="none")
+    settings = {
+        "kmer": ["tokenizer@data.tokenizer=kmer", "model.vocab_size=4128", "data.length=126"],
+        "kmer_dnabert": ["tokenizer@data.tokenizer=kmer_dnabert", "model.vocab_size=4101"],
+        "codon": ["tokenizer@data.tokenizer=codon", "model.vocab_size=76"],
+        "bpe": [
+            "tokenizer@data.tokenizer=file",
+            f"data.tokenizer.file={tokenizer.save(tmp_path)}",
+            "model.vocab_size=16",
+        ],
+    }
+    folder = trained(*settings[kind], "test=true", "report=false", "baselines=genome")
+    model = load(folder)
+    assert model.tokenizer.tokenizer_type == kind.partition("_")[0]
+    assert model.embed(["ACGTACGTAAT", "ACG"]).shape == (2, 16)
+    rows = json.loads((folder / "results.json").read_text())["rows"]
+    # Words of other tokens are scored per base as well: no better than chance, and not much worse.
+    assert 1.9 < rows[0]["metrics"]["bits_per_base"] < (13 if kind == "kmer_dnabert" else 8)
+    table = pd.read_parquet(folder / "predictions.parquet")
+    assert (table["num_bases"] <= table["end"] - table["start"]).all()
+
+
+def test_tokenizer_files_that_are_none(mistake, trained, tmp_path):
+    tokenizer = ["tokenizer@data.tokenizer=file", f"data.tokenizer.file={tmp_path / 't.json'}"]
+    assert "t.json cannot be read" in mistake(trained, *tokenizer)
+    (tmp_path / "t.json").write_text('{"model": {"type": "Unigram", "vocab": []}}')
+    assert "type 'Unigram'; wanted BPE" in mistake(trained, *tokenizer)
+    assert "set the model's vocab_size" in mistake(trained, "tokenizer@data.tokenizer=kmer")
 
 
 def test_resume_takes_the_settings_of_the_run(trained, tiny_fasta, mistake):

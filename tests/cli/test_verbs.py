@@ -7,12 +7,20 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 
 from genoseq.cli import main
 from genoseq.data.fasta import Fasta
 from genoseq.models import HyenaDNA, LanguageModelHead, Sampling, SequenceHead, SequenceModel, load
-from genoseq.sequence import reverse_complement
-from genoseq.tokenizers import CharacterTokenizer
+from genoseq.paths import configs_dir
+from genoseq.sequence import decode_bases, reverse_complement
+from genoseq.tokenizers import BpeTokenizer, CharacterTokenizer, load_tokenizer
+
+
+def composed(verb, *overrides):
+    with initialize_config_dir(str(configs_dir()), version_base="1.3"):
+        return compose(verb, overrides=list(overrides))
 
 
 def saved(folder, head, **preprocessing):
@@ -261,6 +269,22 @@ def test_data_of_another_kind_are_refused(classifier, tiny_fasta, mistake):
     message = mistake(main, ["evaluate", f"checkpoint={classifier}", *data])
     assert "language_model" in message
     assert "single_label" in message
+
+
+def test_words_of_a_genome(tiny_fasta, tmp_path, mistake):
+    out = tmp_path / "words"
+    settings = ["tokenizer", "data=genome", f"data.fasta={tiny_fasta}", "vocab_size=40", f"out={out}"]
+    main(settings)
+    learnt = load_tokenizer(out)
+    assert (learnt.vocab_size, learnt.settings["special_tokens"]) == (40, "none")
+    # Of both strands, and of the training split alone.
+    data = instantiate(composed("tokenizer", *settings[1:3]).data)
+    forward = [decode_bases(codes) for _, codes in data.sequences("train")]
+    both = [strand for text in forward for strand in (text, reverse_complement(text))]
+    expected = BpeTokenizer.train(both, vocab_size=40, special_tokens="none", padding_side="left")
+    assert learnt == expected
+    assert "is there already" in mistake(main, settings)
+    assert "from a genome" in mistake(main, ["tokenizer", "data=labelled", "data.train=x", f"out={out}2"])
 
 
 def test_info(capsys, tmp_path):

@@ -14,7 +14,7 @@ from genoseq.data import BlockSplit, GenomeDataModule, Genomes, GenomeTiles, Gen
 from genoseq.data.loading import ExampleKey
 from genoseq.errors import ConfigError, DataError
 from genoseq.sequence import Interval, reverse_complement
-from genoseq.tokenizers import CharacterTokenizer
+from genoseq.tokenizers import BpeTokenizer, CharacterTokenizer, KmerTokenizer, Tokenizer
 
 TOKENIZER = CharacterTokenizer()
 
@@ -186,6 +186,36 @@ def test_tiles_score_every_base_once_with_its_context(
         scored += [(region.chromosome, start + int(place)) for place in labelled]
     expected = [(r.chromosome, base) for r in regions for base in range(r.start + 1, r.end)]
     assert sorted(scored) == sorted(expected)
+
+
+@pytest.mark.parametrize("stride", [None, 24])
+@pytest.mark.parametrize(
+    ("tokenizer", "first", "lost"),
+    [
+        (KmerTokenizer(k=6), 6, 0),
+        (KmerTokenizer(k=6, overlapping=True, layout="dnabert"), 6, 0),
+        (BpeTokenizer(merges=["A C", "G T", "AC GT", "A A", "ACGT AA"], special_tokens="none"), 1, 6),
+    ],
+)
+def test_longer_tokens_score_each_base_once(
+    genomes: Genomes, tokenizer: Tokenizer, first: int, lost: int, stride: int | None
+) -> None:
+    """All but the first token of the region and, where words begin anywhere, a few bases a tile."""
+    region = Interval("chr1", 5, 5 + 60 * 10)
+    dataset = GenomeTiles(genomes, [region], tokenizer, length=60, stride=stride)
+    scored = np.zeros(region.end, dtype=int)
+    for index, row in dataset.table.iterrows():
+        item = dataset[ExampleKey(0, int(str(index)))]
+        window = max(int(row["end"]) - 60, region.start)
+        # The first token of a row is predicted from nothing.
+        labelled = np.flatnonzero(item["labels"][1:] != -100) + 1
+        offsets = tokenizer.offsets(item["input_ids"], int(row["end"]) - window)[labelled]
+        for (_, stop), bases in zip(offsets, tokenizer.num_bases[item["input_ids"][labelled]], strict=True):
+            scored[window + stop - bases : window + stop] += 1
+            assert row["start"] <= window + stop - bases < window + stop <= row["end"]
+    assert scored.max() == 1
+    missing = np.count_nonzero(scored[region.start :] == 0)
+    assert first <= missing <= first + lost * len(dataset)
 
 
 def test_unknown_bases_are_not_scored(tmp_path: Path) -> None:

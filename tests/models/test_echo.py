@@ -25,7 +25,15 @@ from genoseq.models import (
 )
 from genoseq.models.backbone import Backbone
 from genoseq.sequence import reverse_complement, strand_policy
-from genoseq.tokenizers import CharacterTokenizer, PassBatch, encode_passes, pad_passes
+from genoseq.tokenizers import (
+    BpeTokenizer,
+    CharacterTokenizer,
+    KmerTokenizer,
+    PassBatch,
+    Tokenizer,
+    encode_passes,
+    pad_passes,
+)
 
 AGAIN: dict[str, Callable[[str], str]] = {"repeat": str, "echo": reverse_complement}
 SEQUENCES = ["ACGTTGCAAGC", "G", "TTGACNA"]
@@ -47,7 +55,7 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
 def model_of(
     name: str = "hyenadna",
     head: Callable[[Backbone], Head] = LanguageModelHead,
-    tokenizer: CharacterTokenizer | None = None,
+    tokenizer: Tokenizer | None = None,
     **preprocessing: Any,
 ) -> SequenceModel:
     torch.manual_seed(5)
@@ -209,6 +217,16 @@ def test_policies_that_do_not_go_with_a_model(head: Any, preprocessing: Any, mes
         model_of(head=head, **preprocessing)
 
 
+@pytest.mark.parametrize(("strands", "allowed"), [("average", False), ("echo", False), ("repeat", True)])
+def test_words_that_the_other_strand_does_not_have_are_not_turned(strands: str, allowed: bool) -> None:
+    tokenizer = BpeTokenizer(merges=["A C"])
+    if allowed:
+        model_of(head=classifier, tokenizer=tokenizer, strands=strands)
+        return
+    with pytest.raises(ConfigError, match=r"turns tokens.*strands=augment"):
+        model_of(head=classifier, tokenizer=tokenizer, strands=strands)
+
+
 @pytest.mark.parametrize("symmetry", ["none", "conjoined", "shared"])
 def test_models_that_are_blind_to_strand(symmetry: Any) -> None:
     backbone = Caduceus(d_model=8, num_layers=1, d_state=4, symmetry=symmetry)
@@ -230,3 +248,26 @@ def test_models_that_are_blind_to_strand(symmetry: Any) -> None:
     # Channels of both strands under a head that takes them for one.
     with pytest.raises(ConfigError, match="TokenHead on Caduceus is not"):
         SequenceModel(backbone, TokenHead(backbone, num_outputs=2), preprocessing={"strands": "equivariant"})
+
+
+def test_a_model_blind_to_strand_knows_the_other_strand_of_each_token() -> None:
+    words = KmerTokenizer(k=2)
+    table = words.reverse_complement(np.arange(words.vocab_size)[:, None])[:, 0].tolist()
+
+    def of(tokenizer: Tokenizer, complement_map: list[int] | None) -> SequenceModel:
+        backbone = Caduceus(
+            d_model=8,
+            num_layers=1,
+            d_state=4,
+            symmetry="shared",
+            vocab_size=tokenizer.vocab_size,
+            complement_map=complement_map,
+        )
+        head = MaskedLanguageModelHead(backbone)
+        return SequenceModel(backbone, head, tokenizer, {"strands": "equivariant"})
+
+    of(words, table)
+    of(CharacterTokenizer(special_tokens="none"), None)
+    for tokenizer, complement_map in ((words, None), (BpeTokenizer(merges=["A C"]), None)):
+        with pytest.raises(ConfigError, match=r"model\.complement_map"):
+            of(tokenizer, complement_map)

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from genoseq.data import Ability, AbilityExamples
 from genoseq.data.loading import ExampleKey, collate
 from genoseq.models import LanguageModelHead, Mamba2, SequenceModel
-from genoseq.tokenizers import CharacterTokenizer
+from genoseq.tokenizers import BpeTokenizer, CharacterTokenizer, KmerTokenizer, Tokenizer
 from genoseq_tasks import CausalLM
 
 TOKENIZER = CharacterTokenizer()
@@ -80,3 +80,29 @@ def test_rows_that_only_fill_up_do_not_count(task: CausalLM) -> None:
     task.test_step(batch_of(1, counted=False), 1)
     assert task.compute_metrics() == once
     assert len(task._test_rows[-1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "bases"),
+    [
+        (KmerTokenizer(k=3, layout="dnabert"), [12, 6]),
+        (KmerTokenizer(k=3, layout="dnabert", overlapping=True, padding_side="right"), [12, 8]),
+        (BpeTokenizer(merges=["A C", "AC G"], special_tokens="none"), [12, 10]),
+    ],
+)
+def test_bits_are_per_base_whatever_the_tokens(tokenizer: Tokenizer, bases: list[int]) -> None:
+    backbone = Mamba2(
+        d_model=16, num_layers=1, d_state=8, headdim=8, chunk_size=16, vocab_size=tokenizer.vocab_size
+    )
+    model = SequenceModel(backbone, LanguageModelHead(backbone), tokenizer)
+    optimizer = partial(torch.optim.SGD, lr=0.0, weight_decay=0.0)
+    task = CausalLM(model=model, optimizer=optimizer, schedule=LambdaLR, seed=0).eval().requires_grad_(False)
+    # The first token is predicted from nothing; a token with an N is not scored.
+    sequences = ["ACGTTTACGTTTACG", "ACGACGTTTNACGA"]
+    ids, mask = tokenizer(sequences, add_special_tokens=False)
+    batch = {"input_ids": ids, "attention_mask": mask, "index": torch.arange(2)}
+    task.test_step(batch | {"counted": torch.tensor([True, True])}, 0)
+    rows = task._test_rows[0]
+    assert rows["num_bases"].tolist() == bases
+    metrics = task.compute_metrics()
+    assert metrics["bits_per_base"].item() == pytest.approx(rows["bits"].sum() / sum(bases), rel=1e-6)

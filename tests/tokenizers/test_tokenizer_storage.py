@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from genoseq.errors import CheckpointError
-from genoseq.tokenizers import CharacterTokenizer, load_tokenizer
+from genoseq.tokenizers import (
+    BpeTokenizer,
+    CharacterTokenizer,
+    CodonTokenizer,
+    KmerTokenizer,
+    Tokenizer,
+    load_tokenizer,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +29,24 @@ def test_what_is_saved_comes_back(tmp_path: Path, special_tokens, padding_side, 
     saved = CharacterTokenizer(special_tokens=special_tokens, padding_side=padding_side, lowercase=lowercase)
     assert saved.save(tmp_path / "model") == tmp_path / "model" / "tokenizer.json"
     assert load_tokenizer(tmp_path / "model") == saved
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        CodonTokenizer(special_tokens="cls_sep", padding_side="right", lowercase="mask"),
+        KmerTokenizer(k=3, overlapping=True, layout="dnabert", special_tokens="both", padding_side="right"),
+        KmerTokenizer(remainder="pad", special_tokens="start", lowercase="mask"),
+        BpeTokenizer(merges=["A C", "AC G"], special_tokens="none", padding_side="left", lowercase="mask"),
+    ],
+    ids=lambda tokenizer: tokenizer.tokenizer_type,
+)
+def test_every_kind_comes_back(tmp_path: Path, saved: Tokenizer) -> None:
+    saved.save(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert type(loaded) is type(saved)
+    assert loaded == saved
+    assert loaded.encode("ACGTACGTNacg").tolist() == saved.encode("ACGTACGTNacg").tolist()
 
 
 def test_saving_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -56,7 +81,8 @@ def test_a_folder_without_the_file_is_refused(tmp_path: Path) -> None:
         (b'{"tokenizer_type": "char', "truncated or damaged"),
         (b"\xff\xfe\x00", "is no JSON"),
         (b"[1, 2]", "holds a list"),
-        (b'{"model": {"type": "BPE"}}', "tokenizer_type None is not known"),
+        (b'{"model": {"type": "BPE"}}', "wanted BPE of bases, with its vocab and merges"),
+        (b'{"model_type": "llama"}', "tokenizer_type None is not known"),
     ],
 )
 def test_files_that_are_no_tokenizer_are_refused(tmp_path: Path, content: bytes, complaint: str) -> None:
