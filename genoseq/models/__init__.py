@@ -9,6 +9,7 @@ from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHea
 from genoseq.models.hub import export, load, load_backbone, save
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
+from genoseq.models.llama import Llama
 from genoseq.models.mamba import Mamba, Mamba2
 from genoseq.models.sampling import Sampling
 from genoseq.models.strand_heads import MaskedLanguageModelHead, StrandSequenceHead
@@ -23,6 +24,7 @@ __all__ = [
     "HybriDNA",
     "HyenaDNA",
     "LanguageModelHead",
+    "Llama",
     "Mamba",
     "Mamba2",
     "MaskedLanguageModelHead",

@@ -25,6 +25,7 @@ from genoseq.models.layouts import (
     OfficialModel,
     Tensors,
     require_language_model,
+    rotation,
     with_start_changed,
 )
 from genoseq.nn.materialize import Rows
@@ -80,9 +81,7 @@ def _is_bamba(config: Mapping[str, Any]) -> bool:
 
 def _read_bamba(config: Mapping[str, Any], tensors: Tensors, head: HeadChoice | None) -> OfficialModel:
     arguments = _hf_arguments(config)
-    rope = {**config, **(config.get("rope_parameters") or config.get("rope_scaling") or {})}
-    if rope.get("rope_type", "default") != "default":
-        raise CheckpointError(f"config.json: rope_type={rope['rope_type']!r}; only the default one is read.")
+    rope = rotation(config)
     attention = arguments["attention"]
     part = rope.get("partial_rotary_factor", _HF_ROTARY_PART)
     attention |= {

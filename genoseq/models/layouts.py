@@ -143,6 +143,18 @@ def is_classifier(
     return "SequenceClassification" in named or alone
 
 
+def rotation(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the rotary embedding, of any version of transformers, among those of the config.
+
+    Raises:
+        CheckpointError: it is scaled.
+    """
+    rope = {**config, **(config.get("rope_parameters") or config.get("rope_scaling") or {})}
+    if rope.get("rope_type", "default") != "default":
+        raise CheckpointError(f"config.json: rope_type={rope['rope_type']!r}; only the default one is read.")
+    return rope
+
+
 def require_language_model(model: SequenceModel, layout: str) -> LanguageModelHead:
     """The head of a language model.
 

@@ -15,6 +15,7 @@ from genoseq.models.backbone import BackboneOutput, StreamingBackbone
 from genoseq.nn import MixerContext
 from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
 from genoseq.nn.residual import Norm, ResidualBlock, make_norm, normed
+from genoseq.nn.visibility import run_starts, runs_of
 
 
 class ResidualStack(StreamingBackbone):
@@ -182,3 +183,12 @@ def as_mask(attention_mask: torch.Tensor | None, segment_ids: torch.Tensor | Non
             "or give segment_ids where a row holds several sequences."
         )
     return mask
+
+
+def longest_sequence(ids: torch.Tensor, mask: torch.Tensor | None, segment_ids: torch.Tensor | None) -> int:
+    """Tokens of the longest sequence, padding aside."""
+    mask = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
+    runs = runs_of(MixerContext(mask=mask, segment_ids=segment_ids))
+    assert runs is not None
+    counted = torch.arange(1, ids.shape[1] + 1, device=ids.device) - run_starts(runs)
+    return int(torch.where(mask, counted, 0).amax())

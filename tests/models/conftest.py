@@ -24,6 +24,7 @@ from genoseq.models import (
     HybriDNA,
     HyenaDNA,
     LanguageModelHead,
+    Llama,
     Mamba,
     Mamba2,
     MaskedLanguageModelHead,
@@ -42,6 +43,9 @@ BACKBONES: dict[str, Callable[[], StreamingBackbone]] = {
     "hybridna": lambda: hybrid("mma", num_layers=3, position="rotary", l_max=40),
     "hybridna_bounded": lambda: hybrid("ma", num_layers=2, window=6, num_sinks=2, position="alibi"),
     "transformer": lambda: hybrid("a", num_layers=2, l_max=40),
+    "llama": lambda: Llama(
+        d_model=8, num_layers=2, num_heads=4, num_kv_heads=2, d_inner=12, vocab_size=12, l_max=40
+    ),
 }
 # So is one that reads both ways.
 BIDIRECTIONAL: dict[str, Callable[[], Backbone]] = {

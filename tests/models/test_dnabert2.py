@@ -17,6 +17,7 @@ from genoseq.errors import CheckpointError
 from genoseq.models import DNABERT2, MaskedLanguageModelHead, SequenceHead, SequenceModel, export
 from genoseq.nn.losses import IGNORED
 from genoseq.nn.rotary import alibi_slopes
+from genoseq.tokenizers import BpeTokenizer
 
 ATOL, LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-5, 5e-5
 Golden = Callable[[str], Any]
@@ -199,3 +200,33 @@ def test_no_hidden_token_is_no_loss() -> None:
     loss = model(ids, labels=torch.full_like(ids, IGNORED), loss_only=True).loss
     loss.backward()
     assert loss == 0
+
+
+def test_words_come_and_go_with_the_official_folder(reference: Any, folder: Path, tmp_path: Path) -> None:
+    words = BpeTokenizer.train(["ACGTTGCAACGGTTAACCGTACGTAGGCTA"], vocab_size=20)
+    (folder / "tokenizer.json").write_text(words.to_hugging_face())
+    model = genoseq.load(folder)
+    assert model.tokenizer == words
+    assert model.embed("ACGTTGCA").shape == (1, 48)
+    export(model, tmp_path / "again", layout="original")
+    assert genoseq.load(tmp_path / "again").tokenizer == words
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_fine_tuning_on_words(pooling: Any) -> None:
+    """A few steps of the released classifier tell two kinds of sequence apart."""
+    words = BpeTokenizer.train(["ACGTTGCAACGGTTAACCGTACGTAGGCTA", "TTTTAAAATTTAAATATA"], vocab_size=24)
+    torch.manual_seed(0)
+    backbone = DNABERT2(
+        d_model=16, num_layers=1, num_heads=2, d_inner=16, vocab_size=24, initializer_range=0.2
+    )
+    head = SequenceHead(backbone, num_outputs=2, pooling=pooling, pooler=True, dropout=0.1)
+    model = SequenceModel(backbone, head, words)
+    batch = words(["TTTTAAAATTT", "ACGGTTGCACGT", "AAATTTATATATTA", "GGCATGCCGGACGT"])
+    labels = torch.tensor([0, 1, 0, 1])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(30):
+        optimizer.zero_grad()
+        model.train()(*batch, labels=labels).loss.backward()
+        optimizer.step()
+    assert torch.equal(model.eval()(*batch).logits.argmax(-1), labels)

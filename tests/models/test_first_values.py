@@ -16,6 +16,7 @@ from genoseq.models import (
     HybriDNA,
     HyenaDNA,
     LanguageModelHead,
+    Llama,
     Mamba,
     Mamba2,
     SequenceHead,
@@ -38,6 +39,9 @@ ALL: dict[str, Callable[[], Backbone]] = {
     "caduceus_ph": lambda: Caduceus(d_model=16, num_layers=2, symmetry="none", norm="layer"),
     "caduceus_ps": lambda: Caduceus(d_model=16, num_layers=2, symmetry="shared", tied=False),
     "dnabert2": lambda: DNABERT2(d_model=16, num_layers=2, num_heads=2, d_inner=24, vocab_size=12),
+    "llama": lambda: Llama(
+        d_model=16, num_layers=2, num_heads=2, d_inner=24, vocab_size=12, attention_bias=True
+    ),
 }
 
 
