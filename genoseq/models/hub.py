@@ -86,8 +86,7 @@ def _characters(backbone: Backbone) -> Tokenizer | None:
 
 def _words_of_six(backbone: Backbone) -> Tokenizer | None:
     """GENERator's words, where the vocabulary is of their size; else single nucleotides, or None."""
-    # Before generation its authors cut a sequence to whole words; the other tokens it learnt in training.
-    tokenizer = KmerTokenizer(k=6, remainder="drop", special_tokens="start")
+    tokenizer = KmerTokenizer(special_tokens="start")
     return tokenizer if backbone.vocab_size == tokenizer.vocab_size else _characters(backbone)
 
 

@@ -16,6 +16,7 @@ from genoseq.sequence.alphabet import (
 )
 from genoseq.sequence.coding import CODON, CodingRegion, codon_starts
 from genoseq.sequence.codon_usage import CodonUsage, codon_usage, count_codons
+from genoseq.sequence.frames import OpenFrame, longest_open_frame
 from genoseq.sequence.genetic_code import CODONS, GeneticCode, genetic_code
 from genoseq.sequence.intervals import Anchor, Interval, Strand
 from genoseq.sequence.keep import Kept, OnError, keep
@@ -45,6 +46,7 @@ __all__ = [
     "Lowercase",
     "Modality",
     "OnError",
+    "OpenFrame",
     "Strand",
     "StrandKind",
     "StrandPolicy",
@@ -62,6 +64,7 @@ __all__ = [
     "expected_codons",
     "genetic_code",
     "keep",
+    "longest_open_frame",
     "require_codes",
     "reverse_complement",
     "reverse_transcribe",

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 import genoseq
 from genoseq.errors import CheckpointError, ConfigError, SequenceError
 from genoseq.models import LanguageModelHead, Llama, SequenceModel, export
+from genoseq.tokenizers import KmerTokenizer
 
 ATOL, LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-5, 5e-5
 Golden = Callable[[str], Any]
@@ -162,3 +163,13 @@ def test_length_beyond_what_it_takes() -> None:
         backbone.init_state(1, max_length=7)
     with pytest.raises(SequenceError, match="hold no token"):
         model(torch.zeros(1, 0, dtype=torch.int64))
+
+
+def test_a_vocabulary_of_words_of_six_is_read_with_them(tmp_path: Path) -> None:
+    backbone = Llama(d_model=8, num_layers=1, num_heads=2, d_inner=8)
+    export(SequenceModel(backbone, LanguageModelHead(backbone, tied=False)), tmp_path, layout="hf")
+    model = genoseq.load(tmp_path)
+    assert model.tokenizer == KmerTokenizer(k=6, special_tokens="start")
+    (sequence,) = model.generate("ATGGCC", length=60)
+    assert sequence.startswith("ATGGCC")
+    assert len(sequence) == 60
