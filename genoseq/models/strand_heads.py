@@ -89,20 +89,6 @@ class MaskedLanguageModelHead(Head):
             labels = labels.masked_fill(~mask, IGNORED)
         return problem_loss("single_label", logits, labels)
 
-    def hidden_loss(
-        self,
-        hidden: torch.Tensor,
-        labels: torch.Tensor,
-        *,
-        mask: torch.Tensor | None = None,
-        segment_ids: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        if self.transform is None or self.complement is not None:
-            return super().hidden_loss(hidden, labels, mask=mask, segment_ids=segment_ids)
-        # Logits of the tokens that count alone, as released: over thousands of words they are large.
-        counted = labels != IGNORED if mask is None else mask & (labels != IGNORED)
-        return problem_loss("single_label", self._of_one_strand(hidden[counted]), labels[counted])
-
 
 class _Transform(nn.Module):
     """norm(gelu(dense(x))), as BERT has it before the weight that gives logits: (..., D) to the same."""
