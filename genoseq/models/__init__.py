@@ -4,6 +4,7 @@ from genoseq.models.backbone import Backbone, BackboneOutput, StreamingBackbone
 from genoseq.models.base import ModelOutput, SequenceModel
 from genoseq.models.caduceus import Caduceus
 from genoseq.models.dnabert2 import DNABERT2
+from genoseq.models.esm2 import ESM2
 from genoseq.models.generation import GeneratedSequence
 from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHead
 from genoseq.models.hub import export, load, load_backbone, save
@@ -19,6 +20,7 @@ __all__ = [
     "BackboneOutput",
     "Caduceus",
     "DNABERT2",
+    "ESM2",
     "GeneratedSequence",
     "Head",
     "HybriDNA",

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from genoseq.models.backbone import Backbone, BackboneOutput
-from genoseq.models.residual_stack import as_mask, require_tokens
+from genoseq.models.residual_stack import as_mask, initialize_normally, require_tokens
 from genoseq.nn import BidirectionalAttention, GatedMlp, MixerContext, PostNormBlock, normed
 from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
 from genoseq.nn.materialize import reset_children
@@ -86,7 +86,7 @@ class DNABERT2(Backbone):
             )
             for _ in range(num_layers)
         )
-        self._initialize()
+        initialize_normally(self, std=self.arguments["initializer_range"])
 
     @property
     def input_embedding(self) -> nn.Embedding:
@@ -94,7 +94,7 @@ class DNABERT2(Backbone):
 
     def reset_parameters(self) -> None:
         reset_children(self)
-        self._initialize()
+        initialize_normally(self, std=self.arguments["initializer_range"])
 
     def forward(
         self,
@@ -119,11 +119,3 @@ class DNABERT2(Backbone):
             if output_hidden_states:
                 kept.append(x)
         return BackboneOutput(x, (*kept, x) if output_hidden_states else None)
-
-    def _initialize(self) -> None:
-        std = self.arguments["initializer_range"]
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=std)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)

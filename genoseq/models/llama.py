@@ -7,6 +7,7 @@ Source: Wu et al. 2025, "GENERator: A Long-Context Generative Genomic Foundation
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
@@ -14,7 +15,8 @@ from torch import nn
 
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.models.backbone import BackboneOutput, StreamingBackbone
-from genoseq.models.residual_stack import as_mask, longest_sequence, require_tokens
+from genoseq.models.borrowed import import_transformers, reset_rotation, run_borrowed
+from genoseq.models.residual_stack import as_mask, initialize_normally, longest_sequence, require_tokens
 from genoseq.nn import MixerContext
 from genoseq.nn.checkpointing import Checkpointing, require_checkpointing
 from genoseq.nn.recurrence import require_rows
@@ -138,9 +140,7 @@ class Llama(StreamingBackbone):
 
     def reset_parameters(self) -> None:
         self._initialize()
-        rotary = self.llama.rotary_emb
-        for name, buffer in type(rotary)(self.llama.config).named_buffers():
-            rotary.get_buffer(name).copy_(buffer)
+        reset_rotation(self.llama.rotary_emb, self.llama.config)
 
     def forward(
         self,
@@ -162,10 +162,9 @@ class Llama(StreamingBackbone):
         return self._run(input_ids, number - run_starts(runs), seen, keep=output_hidden_states)
 
     def init_state(self, batch_size: int, *, max_length: int) -> list[Any]:
-        from transformers import DynamicCache
-
         self._require_length(max_length)
-        return [LlamaState(DynamicCache(config=self.llama.config), batch_size, max_length)]
+        cache = import_transformers("Llama").DynamicCache(config=self.llama.config)
+        return [LlamaState(cache, batch_size, max_length)]
 
     def read_on(
         self,
@@ -207,22 +206,15 @@ class Llama(StreamingBackbone):
         keep: bool,
     ) -> BackboneOutput:
         """Hidden states of tokens at `places` (B or 1, L), which see (B, L, keys), or all before them."""
-        blocks: list[torch.Tensor] = []
-        # What transformers calls the last block's output is after the norm.
-        hook = self.llama.norm.register_forward_pre_hook(lambda _, inputs: blocks.append(inputs[0]))
-        try:
-            output = self.llama(
-                input_ids=input_ids,
-                attention_mask=None if seen is None else seen.unsqueeze(1),
-                position_ids=places,
-                past_key_values=cache,
-                use_cache=cache is not None,
-                output_hidden_states=keep,
-            )
-        finally:
-            hook.remove()
-        last = output.last_hidden_state
-        return BackboneOutput(last, (*output.hidden_states[:-1], *blocks, last) if keep else None)
+        run = partial(
+            self.llama,
+            input_ids=input_ids,
+            attention_mask=None if seen is None else seen.unsqueeze(1),
+            position_ids=places,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        return run_borrowed(run, self.llama.norm, keep=keep)
 
     def _require_length(self, length: int) -> None:
         if length > self.arguments["l_max"]:
@@ -232,13 +224,9 @@ class Llama(StreamingBackbone):
             )
 
     def _initialize(self) -> None:
-        std = self.arguments["initializer_range"]
+        initialize_normally(self.llama, std=self.arguments["initializer_range"])
         for module in self.llama.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=std)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, type(self.llama.norm)):
+            if isinstance(module, type(self.llama.norm)):
                 nn.init.ones_(module.weight)
 
 
@@ -248,13 +236,7 @@ def _make(arguments: dict[str, Any]) -> LlamaModel:
     Raises:
         ConfigError: heads do not divide, or transformers is not installed.
     """
-    try:
-        from transformers import LlamaConfig, LlamaModel
-    except ImportError as error:
-        raise ConfigError(
-            "model_type=llama (GENERator) is the model of transformers, which is not installed here: "
-            "pip install 'genoseq[transformers]'."
-        ) from error
+    transformers = import_transformers("model_type=llama (GENERator)")
     heads = arguments["num_heads"]
     shared = heads if arguments["num_kv_heads"] is None else arguments["num_kv_heads"]
     if shared < 1 or heads % shared:
@@ -264,7 +246,7 @@ def _make(arguments: dict[str, Any]) -> LlamaModel:
             f"num_heads={heads} does not divide d_model={arguments['d_model']}: choose one that does, or set "
             "head_dim."
         )
-    config = LlamaConfig(
+    config = transformers.LlamaConfig(
         hidden_size=arguments["d_model"],
         num_hidden_layers=arguments["num_layers"],
         num_attention_heads=heads,
@@ -281,7 +263,7 @@ def _make(arguments: dict[str, Any]) -> LlamaModel:
         rms_norm_eps=arguments["norm_epsilon"],
         initializer_range=arguments["initializer_range"],
     )
-    return LlamaModel(config)
+    return transformers.LlamaModel(config)
 
 
 def _joined(

@@ -155,6 +155,15 @@ def initialize(backbone: nn.Module, *, std: float, residuals: int | None) -> Non
                 module.weight /= math.sqrt(residuals)
 
 
+def initialize_normally(module: nn.Module, *, std: float) -> None:
+    """First values as BERT and Llama have them: normal weights, zero biases."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Embedding):
+            nn.init.normal_(part.weight, std=std)
+        if isinstance(part, nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)
+
+
 def require_tokens(input_ids: torch.Tensor) -> None:
     """Refuse input without a token.
 

@@ -19,6 +19,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from genoseq.models import (
     DNABERT2,
+    ESM2,
     Backbone,
     Caduceus,
     HybriDNA,
@@ -53,6 +54,7 @@ BIDIRECTIONAL: dict[str, Callable[[], Backbone]] = {
     "caduceus_conjoined": lambda: Caduceus(d_model=8, num_layers=2, d_state=4, symmetry="conjoined"),
     "caduceus_ps": lambda: Caduceus(d_model=8, num_layers=2, d_state=4, symmetry="shared"),
     "dnabert2": lambda: DNABERT2(d_model=8, num_layers=2, num_heads=2, d_inner=12, vocab_size=12),
+    "esm2": lambda: ESM2(d_model=8, num_layers=2, num_heads=2, d_inner=12),
 }
 
 
@@ -136,7 +138,7 @@ def language_model(make: Callable[[], Backbone]) -> SequenceModel:
         model = SequenceModel(backbone, LanguageModelHead(backbone))
     else:
         model = SequenceModel(
-            backbone, MaskedLanguageModelHead(backbone, transform=isinstance(backbone, DNABERT2))
+            backbone, MaskedLanguageModelHead(backbone, transform=isinstance(backbone, DNABERT2 | ESM2))
         )
     with torch.no_grad():
         for parameter in model.parameters():

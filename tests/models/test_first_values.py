@@ -11,6 +11,7 @@ from torch import nn
 
 from genoseq.models import (
     DNABERT2,
+    ESM2,
     Backbone,
     Caduceus,
     HybriDNA,
@@ -39,6 +40,7 @@ ALL: dict[str, Callable[[], Backbone]] = {
     "caduceus_ph": lambda: Caduceus(d_model=16, num_layers=2, symmetry="none", norm="layer"),
     "caduceus_ps": lambda: Caduceus(d_model=16, num_layers=2, symmetry="shared", tied=False),
     "dnabert2": lambda: DNABERT2(d_model=16, num_layers=2, num_heads=2, d_inner=24, vocab_size=12),
+    "esm2": lambda: ESM2(d_model=16, num_layers=2, num_heads=2, d_inner=24),
     "llama": lambda: Llama(
         d_model=16, num_layers=2, num_heads=2, d_inner=24, vocab_size=12, attention_bias=True
     ),
@@ -79,7 +81,7 @@ def tied(name: str) -> SequenceModel:
     if backbone.causal:
         return SequenceModel(backbone, LanguageModelHead(backbone))
     return SequenceModel(
-        backbone, MaskedLanguageModelHead(backbone, transform=isinstance(backbone, DNABERT2))
+        backbone, MaskedLanguageModelHead(backbone, transform=isinstance(backbone, DNABERT2 | ESM2))
     )
 
 

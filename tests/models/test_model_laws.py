@@ -145,7 +145,7 @@ def test_checkpointing_changes_neither_names_nor_numbers(any_model: SequenceMode
         any_model.backbone.named_parameters(), other.named_parameters(), strict=True
     ):
         assert name == other_name
-        assert torch.equal(a.grad, b.grad), name
+        assert not a.requires_grad or torch.equal(a.grad, b.grad), name
 
 
 def test_bfloat16_autocast(any_model: SequenceModel) -> None:
@@ -165,7 +165,8 @@ def test_bfloat16_weights(any_model: SequenceModel) -> None:
     output.loss.backward()
     assert output.logits.dtype == torch.bfloat16
     assert output.loss.dtype == torch.float32
-    assert all(torch.isfinite(parameter.grad).all() for parameter in any_model.parameters())
+    learned = [parameter for parameter in any_model.parameters() if parameter.requires_grad]
+    assert all(torch.isfinite(parameter.grad).all() for parameter in learned)
 
 
 def test_dropout_only_in_training() -> None:
