@@ -29,7 +29,7 @@ def run(config: DictConfig) -> None:
             batch_size=config.batch_size,
         )
         results = counted(results, what="sequences", total=config.num_sequences)
-        write_fasta(path, (describe(index, result) for index, result in enumerate(results)))
+        write_fasta(path, (describe(index, result, code=config.code) for index, result in enumerate(results)))
     log.info("%s sequences in %s", config.num_sequences, config.out)
 
 

@@ -11,6 +11,7 @@ from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import batches
 from genoseq.models.generation import GeneratedSequence
 from genoseq.models.sampling import Sampling
+from genoseq.sequence import longest_open_frame
 
 
 def generate(
@@ -29,7 +30,7 @@ def generate(
     Sequence i depends on the model, the settings, the seed and i, not on `batch_size` or `num_sequences`.
 
     Args:
-        model: a causal language model with a tokenizer of single nucleotides.
+        model: a causal language model with a tokenizer of single nucleotides, or of words of one length.
         length: bases of each sequence, the prompt included.
         num_sequences: how many.
         prompt: letters that every sequence starts with.
@@ -60,9 +61,18 @@ def generate(
         yield from results
 
 
-def describe(index: int, result: GeneratedSequence) -> Record:
-    """Sequence number `index` as FASTA has it: called `generated_0`, `generated_1`, ..., its length, what was
-    asked for and what the model makes of it behind the name."""
+def describe(index: int, result: GeneratedSequence, *, code: int | str | None = None) -> Record:
+    """A sequence as FASTA has it.
+
+    Args:
+        index: its number: it is called `generated_0`, `generated_1`, ...; its length, what was asked for and
+            what the model makes of it stand behind the name.
+        result: the sequence.
+        code: genetic code whose longest open reading frame stands there too; None for none.
+
+    Raises:
+        ConfigError: there is no such code.
+    """
     words = [f"generated_{index}", f"length={len(result.sequence)}"]
     if result.control is not None:
         words.append(f"control={result.control}")
@@ -71,4 +81,15 @@ def describe(index: int, result: GeneratedSequence) -> Record:
         words.append(f"bits_per_base={result.bits_per_base:.4f}")
     if result.stopped:
         words.append("stopped")
+    if code is not None:
+        words += _frame_words(result.sequence, code)
     return Record(" ".join(words), result.sequence)
+
+
+def _frame_words(sequence: str, code: int | str) -> list[str]:
+    frame = longest_open_frame(sequence, code)
+    if frame is None:
+        return ["frame_codons=0"]
+    # As people and GFF count: from 1, both ends included.
+    place = f"frame={frame.start + 1}-{frame.stop}:{frame.strand}"
+    return [place, f"frame_codons={frame.num_codons}", *(["frame_stops"] if frame.ends else [])]

@@ -25,6 +25,8 @@ from genoseq.models.layouts import (
     OfficialModel,
     Tensors,
     require_language_model,
+    rotation,
+    with_start_changed,
 )
 from genoseq.nn.materialize import Rows
 
@@ -79,9 +81,7 @@ def _is_bamba(config: Mapping[str, Any]) -> bool:
 
 def _read_bamba(config: Mapping[str, Any], tensors: Tensors, head: HeadChoice | None) -> OfficialModel:
     arguments = _hf_arguments(config)
-    rope = {**config, **(config.get("rope_parameters") or config.get("rope_scaling") or {})}
-    if rope.get("rope_type", "default") != "default":
-        raise CheckpointError(f"config.json: rope_type={rope['rope_type']!r}; only the default one is read.")
+    rope = rotation(config)
     attention = arguments["attention"]
     part = rope.get("partial_rotary_factor", _HF_ROTARY_PART)
     attention |= {
@@ -179,8 +179,8 @@ def _from_hf_names(tensors: Tensors) -> dict[str, torch.Tensor | Rows]:
 def _our_name(name: str) -> str:
     layer = _HF_LAYER.match(name)
     if layer is None:
-        return _with_start_changed(name, _HF_NAMES)
-    return f"backbone{layer[1]}{_with_start_changed(name[layer.end() :], _HF_LAYER_NAMES)}"
+        return with_start_changed(name, _HF_NAMES)
+    return f"backbone{layer[1]}{with_start_changed(name[layer.end() :], _HF_LAYER_NAMES)}"
 
 
 def _to_hf_names(model: SequenceModel, attention: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -194,7 +194,7 @@ def _to_hf_names(model: SequenceModel, attention: Mapping[str, Any]) -> dict[str
     for name, tensor in model.state_dict().items():
         layer = _LAYER.match(name)
         if layer is None:
-            tensors[_with_start_changed(name, outer)] = tensor.clone()
+            tensors[with_start_changed(name, outer)] = tensor.clone()
             continue
         attends, rest = layers[int(layer[2])] == "a", name[layer.end() :]
         parts = {rest: tensor}
@@ -205,15 +205,8 @@ def _to_hf_names(model: SequenceModel, attention: Mapping[str, Any]) -> dict[str
         other = "mamba." if attends else "self_attn.o_proj."
         inner = {ours: theirs for theirs, ours in _HF_LAYER_NAMES.items() if theirs != other}
         for part, x in parts.items():
-            tensors[f"model{layer[1]}{_with_start_changed(part, inner)}"] = x.clone()
+            tensors[f"model{layer[1]}{with_start_changed(part, inner)}"] = x.clone()
     return tensors
-
-
-def _with_start_changed(name: str, table: Mapping[str, str]) -> str:
-    for old, new in table.items():
-        if name.startswith(old):
-            return new + name.removeprefix(old)
-    return name
 
 
 def _unwritable(model: SequenceModel) -> OfficialFiles:

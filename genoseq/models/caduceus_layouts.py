@@ -21,6 +21,7 @@ from genoseq.models.layouts import (
     OfficialLayout,
     OfficialModel,
     Tensors,
+    is_classifier,
     translate,
 )
 from genoseq.models.mamba_layouts import layer_arguments, layer_config
@@ -56,7 +57,7 @@ def _read(config: Mapping[str, Any], tensors: Tensors, head: HeadChoice | None) 
     arguments["norm"] = "rms" if given["rms_norm"] else "layer"
     _require_variant(given, tensors)
     arguments["complement_map"] = _complement_map(given.get("complement_map"))
-    classifier = _is_classifier(config, tensors, head)
+    classifier = is_classifier(config, tensors, head, score=_SCORE, masked=_MASKED)
     conjoined = classifier or bool(given.get("conjoin_eval", False))
     arguments["symmetry"] = "shared" if given["rcps"] else "conjoined" if conjoined else "none"
     if not classifier:
@@ -114,14 +115,6 @@ def _write(model: SequenceModel) -> OfficialFiles:
 
 def _is_released_classifier(head: SequenceHead) -> bool:
     return head.pooling == "mean" and head.score.bias is None
-
-
-def _is_classifier(config: Mapping[str, Any], tensors: Tensors, head: HeadChoice | None) -> bool:
-    if head is not None:
-        return head == "sequence"
-    named = " ".join(config.get("architectures") or ())
-    alone = _SCORE in tensors and not any(name.startswith(_MASKED) for name in tensors)
-    return "SequenceClassification" in named or alone
 
 
 def _our_names(tensors: Tensors, heads: set[str]) -> dict[str, torch.Tensor]:

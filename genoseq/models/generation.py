@@ -1,4 +1,4 @@
-"""New sequences from a causal language model, base by base."""
+"""New sequences from a causal language model, base by base, or word by word of as many bases each."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class GeneratedSequence:
     """Attributes:
     sequence: the letters, the prompt included.
     log_probs: (N,) float32, a number a letter: the model's own natural log-probability of it given those
-        before, over the tokenizer's vocabulary, whatever the settings of the draws; NaN where the letter was
-        not the model's choice: in the prompt, and at a first base that nothing comes before.
+        before, over the tokenizer's vocabulary, whatever the settings of the draws; each letter of a word has
+        its even share of the word's. NaN where the letter was not the model's choice: in the prompt, and at a
+        first base or word that nothing comes before.
     stopped: whether a stop token ended it before its length.
     control: the label that was asked for, if one was.
     """
@@ -70,10 +71,11 @@ def generate(
     give the same sequences.
 
     Args:
-        model: a causal language model with a tokenizer of single nucleotides.
-        prompt: letters that every sequence starts with; where nothing at all comes before the first base, it
-            is drawn evenly.
-        length: bases of each sequence, the prompt included; fewer where a stop token ends it.
+        model: a causal language model with a tokenizer of single nucleotides, or of words of one length that
+            stand side by side; all that is said of bases in `sampling` then holds of words.
+        prompt: letters that every sequence starts with, in whole words; where nothing at all comes before the
+            first base or word, it is drawn evenly.
+        length: bases of each sequence, the prompt included, in whole words; fewer where a stop token ends it.
         num_sequences: how many.
         control: the label that the sequences are to have, one of the tokenizer's `controls`; its token comes
             before everything else.
@@ -84,8 +86,8 @@ def generate(
     Raises:
         ConfigError: the model is no causal language model or does not know the control, or a setting is
             outside its range.
-        SequenceError: the prompt is no sequence, is longer than `length`, or `length` is beyond the model's
-            l_max.
+        SequenceError: the prompt is no sequence, is longer than `length`, either is no whole number of words,
+            tokens are words of several lengths, or `length` is beyond the model's l_max.
     """
     tokenizer = require_language_model(model, "generation")
     backbone = model.backbone
@@ -93,22 +95,30 @@ def generate(
         raise ConfigError(f"generation needs a backbone with a state; {type(backbone).__name__} has none.")
     if length < 1 or num_sequences < 1:
         raise ConfigError(f"length={length}, num_sequences={num_sequences}: both are 1 or more.")
+    word = _word_length(tokenizer)
+    for what, count in (("length=", length), ("a prompt of ", len(prompt or ""))):
+        if count % word:
+            raise SequenceError(
+                f"{what}{count:,} bases: this model writes words of {word}; give whole words."
+            )
     lead = tokenizer.prefix_ids
     if control is not None:
         lead = np.concatenate([[tokenizer.control_id(control)], lead])
     given = np.concatenate([lead, tokenizer.encode(prompt or "", add_special_tokens=False)])
-    wanted = length + len(lead)
+    wanted = length // word + len(lead)
     if len(given) > wanted:
         raise SequenceError(
             f"the prompt has {len(prompt or ''):,} bases, more than length={length:,}: raise it."
         )
-    numbers = [np.random.default_rng([seed, first_index + i]).random(length) for i in range(num_sequences)]
+    numbers = [
+        np.random.default_rng([seed, first_index + i]).random(length // word) for i in range(num_sequences)
+    ]
     uniforms = torch.from_numpy(np.stack(numbers)).to(model.device)
     if len(given):
         tokens = torch.from_numpy(given).to(model.device).expand(num_sequences, -1)
     else:
-        base_ids = torch.from_numpy(tokenizer.base_ids).to(model.device)
-        tokens = base_ids[(uniforms[:, :1] * len(base_ids)).long()]
+        words = torch.from_numpy(tokenizer.known_ids).to(model.device)
+        tokens = words[(uniforms[:, :1] * len(words)).long()]
     drawing = _Drawing(model, tokenizer, sampling, tokens, uniforms, wanted)
     with evaluating(model):
         drawing.run(backbone)
@@ -120,7 +130,7 @@ class _Drawing:
 
     Args:
         tokens: (B, L) what they start with.
-        uniforms: (B, length) a random number a base.
+        uniforms: (B, tokens of the letters) a random number a token.
         wanted: tokens of a whole sequence, with those before its letters.
     """
 
@@ -139,14 +149,14 @@ class _Drawing:
         self.uniforms = uniforms
         stop = _stop_ids(tokenizer, sampling.stop_tokens)
         self.stop_ids = torch.tensor(stop, dtype=torch.int64, device=tokens.device)
-        self.candidates = torch.tensor([*tokenizer.base_ids.tolist(), *stop], device=tokens.device)
+        self.candidates = torch.tensor([*tokenizer.known_ids.tolist(), *stop], device=tokens.device)
         self.columns = list(tokens.unbind(1))
         self.scores: list[torch.Tensor] = []
         self.stopped = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
         controlled = sampling.no_repeat_ngram_size is not None or sampling.repetition_penalty != 1
         letters = tokens[:, self.lead :]
-        bases = tokenizer.base_ids.tolist()
-        self.control = RepetitionControl(sampling, letters, bases) if controlled else None
+        words = tokenizer.known_ids.tolist()
+        self.control = RepetitionControl(sampling, letters, words) if controlled else None
 
     def run(self, backbone: StreamingBackbone) -> None:
         """Draw until every sequence is done."""
@@ -169,7 +179,8 @@ class _Drawing:
         for row, score, end in zip(rows.cpu(), scores.cpu(), ends.cpu(), strict=True):
             length = int(end.int().argmax()) if end.any() else len(row)
             text = self.tokenizer.decode(row[self.lead : length])
-            scored = score[self.lead : length].numpy()
+            word = _word_length(self.tokenizer)
+            scored = np.repeat(score[self.lead : length].numpy() / word, word)
             results.append(GeneratedSequence(text, scored, bool(end.any()), control))
         return results
 
@@ -198,6 +209,22 @@ class _Drawing:
         self.stopped |= torch.isin(drawn, self.stop_ids)
         if self.control is not None:
             self.control.append(drawn)
+
+
+def _word_length(tokenizer: Tokenizer) -> int:
+    """Bases of each token that can be drawn.
+
+    Raises:
+        SequenceError: words overlap, or are of several lengths.
+    """
+    drawn = tokenizer.known_ids
+    lengths = {len(tokenizer.vocabulary[index]) for index in drawn} | set(tokenizer.num_bases[drawn].tolist())
+    if len(lengths) != 1:
+        raise SequenceError(
+            f"{tokenizer!r} has words that overlap or are of several lengths, and sequences are generated of "
+            "words of one length, side by side: take another model."
+        )
+    return int(lengths.pop())
 
 
 def _stop_ids(tokenizer: Tokenizer, names: tuple[str, ...]) -> list[int]:

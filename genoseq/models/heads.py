@@ -139,8 +139,9 @@ class SequenceHead(Head):
         num_outputs: classes, labels or values.
         pooling: of the hidden states over the real positions: `mean`, `last`, `first`, `max`, or `attention`
             with one learned query.
+        pooler: a linear layer and tanh behind the pooling, as BERT has.
         dropout: of the pooled state.
-        bias: of the linear layer.
+        bias: of the linear layer that gives the outputs.
 
     Raises:
         ConfigError: an unknown problem or pooling, or no output.
@@ -155,6 +156,7 @@ class SequenceHead(Head):
         problem: Problem = "single_label",
         num_outputs: int,
         pooling: Pooling = "mean",
+        pooler: bool = False,
         dropout: float = 0.0,
         bias: bool = True,
     ) -> None:
@@ -165,6 +167,7 @@ class SequenceHead(Head):
             "problem": problem,
             "num_outputs": num_outputs,
             "pooling": pooling,
+            "pooler": pooler,
             "dropout": dropout,
             "bias": bias,
         }
@@ -174,11 +177,12 @@ class SequenceHead(Head):
         self.dropout = nn.Dropout(dropout)
         self.score = _linear(backbone.d_model, num_outputs, bias=bias)
         self.query = _linear(backbone.d_model, 1, bias=False) if pooling == "attention" else None
+        self.pooler = _linear(backbone.d_model, backbone.d_model, bias=True) if pooler else None
 
     def reset_parameters(self) -> None:
-        _draw(self.score)
-        if self.query is not None:
-            _draw(self.query)
+        for layer in (self.score, self.query, self.pooler):
+            if layer is not None:
+                draw_first(layer)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         if self.pooling != "attention":
@@ -189,6 +193,8 @@ class SequenceHead(Head):
             if mask is not None:
                 weights = weights.masked_fill(~mask.unsqueeze(-1), -torch.inf)
             pooled = (torch.softmax(weights, dim=1) * hidden).sum(1)
+        if self.pooler is not None:
+            pooled = torch.tanh(self.pooler(pooled))
         return self.score(self.dropout(pooled))
 
     def loss(
@@ -235,7 +241,7 @@ class TokenHead(Head):
         self.score = _linear(backbone.d_model, num_outputs, bias=True)
 
     def reset_parameters(self) -> None:
-        _draw(self.score)
+        draw_first(self.score)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         return self.score(self.dropout(hidden))
@@ -281,16 +287,17 @@ def pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: PlainPooling)
     return hidden[torch.arange(hidden.shape[0], device=hidden.device), chosen]
 
 
-def _linear(width: int, outputs: int, *, bias: bool) -> nn.Linear:
-    layer = nn.Linear(width, outputs, bias=bias)
-    _draw(layer)
-    return layer
-
-
-def _draw(layer: nn.Linear) -> None:
+def draw_first(layer: nn.Linear) -> None:
+    """First values of a head's layer."""
     nn.init.normal_(layer.weight, std=FIRST_STD)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+def _linear(width: int, outputs: int, *, bias: bool) -> nn.Linear:
+    layer = nn.Linear(width, outputs, bias=bias)
+    draw_first(layer)
+    return layer
 
 
 def _check_outputs(problem: str, num_outputs: int) -> None:

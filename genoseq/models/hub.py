@@ -24,10 +24,16 @@ from genoseq.models.base import SequenceModel
 from genoseq.models.caduceus import Caduceus
 from genoseq.models.caduceus_layouts import CADUCEUS_LAYOUTS
 from genoseq.models.card import model_card
+from genoseq.models.dnabert2 import DNABERT2
+from genoseq.models.dnabert2_layouts import DNABERT2_LAYOUTS
+from genoseq.models.esm2 import ESM2
+from genoseq.models.esm2_layouts import ESM2_LAYOUTS
 from genoseq.models.heads import HEADS
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
 from genoseq.models.layouts import HeadChoice, OfficialLayout
+from genoseq.models.llama import Llama
+from genoseq.models.llama_layouts import LLAMA_LAYOUTS
 from genoseq.models.mamba import Mamba, Mamba2
 from genoseq.models.mamba_layouts import MAMBA2_LAYOUTS, MAMBA_LAYOUTS
 from genoseq.models.strand_heads import STRAND_HEADS
@@ -42,7 +48,8 @@ from genoseq.models.tensor_files import (
     write_text,
 )
 from genoseq.nn.materialize import Values
-from genoseq.tokenizers import CharacterTokenizer, Tokenizer, load_tokenizer
+from genoseq.tokenizers import BpeTokenizer, CharacterTokenizer, KmerTokenizer, Tokenizer, load_tokenizer
+from genoseq.tokenizers.base import FILE_NAME as TOKENIZER_FILE
 
 _log = logging.getLogger(__name__)
 
@@ -63,18 +70,26 @@ class Family:
         default_tokenizer: for checkpoints that hold none; of the backbone, since a family may have models of
             many vocabularies.
         derivable: whether a name of the state dict is a buffer that the constructor makes from its arguments.
+        has_words: an official folder may hold the `tokenizer.json` of a `BpeTokenizer`.
     """
 
     backbone: type[Backbone]
     layouts: tuple[OfficialLayout, ...]
     default_tokenizer: Callable[[Backbone], Tokenizer | None]
     derivable: re.Pattern[str] | None = None
+    has_words: bool = False
 
 
 def _characters(backbone: Backbone) -> Tokenizer | None:
     """Single nucleotides, where the vocabulary is of their size; None for one of text."""
     tokenizer = CharacterTokenizer()
     return tokenizer if tokenizer.vocab_size <= backbone.vocab_size <= 2 * tokenizer.vocab_size else None
+
+
+def _words_of_six(backbone: Backbone) -> Tokenizer | None:
+    """GENERator's words, where the vocabulary is of their size; else single nucleotides, or None."""
+    tokenizer = KmerTokenizer(special_tokens="start")
+    return tokenizer if backbone.vocab_size == tokenizer.vocab_size else _characters(backbone)
 
 
 # One row a model type. A new family: its class, the layouts of its own `*_layouts.py`, its tokenizer.
@@ -95,6 +110,10 @@ FAMILIES: dict[str, Family] = {
         re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$"),
     ),
     "caduceus": Family(Caduceus, CADUCEUS_LAYOUTS, _characters),
+    "dnabert2": Family(DNABERT2, DNABERT2_LAYOUTS, _characters, has_words=True),
+    "llama": Family(Llama, LLAMA_LAYOUTS, _words_of_six),
+    # Residues are no letters of our tokenizers.
+    "esm2": Family(ESM2, ESM2_LAYOUTS, lambda _: None, re.compile(r"\.rotary_embeddings\.inv_freq$")),
 }
 
 
@@ -194,7 +213,8 @@ def export(model: SequenceModel, folder: str | os.PathLike[str], *, layout: Layo
         return save(model, folder)
     if model.tokenizer is not None and model.tokenizer.controls:
         raise CheckpointError(f"the {layout} layout has no place for control tokens: give layout=genoseq.")
-    chosen = [known for known in _family(model.backbone.model_type).layouts if known.name == layout]
+    family = _family(model.backbone.model_type)
+    chosen = [known for known in family.layouts if known.name == layout]
     if not chosen:
         raise CheckpointError(f"{type(model.backbone).__name__} was never released in a layout {layout!r}.")
     files = chosen[0].write(model)
@@ -204,6 +224,8 @@ def export(model: SequenceModel, folder: str | os.PathLike[str], *, layout: Layo
         write_state_dict(folder / "weights.ckpt", files.tensors)
     else:
         write_safetensors(folder / "model.safetensors", files.tensors)
+    if family.has_words and isinstance(model.tokenizer, BpeTokenizer):
+        write_text(folder / TOKENIZER_FILE, model.tokenizer.to_hugging_face())
     write_json(folder / "config.json", files.config)
     return folder
 
@@ -249,7 +271,7 @@ def _read(
     if "format_version" in config:
         model = _from_genoseq(folder, config, arguments)
     else:
-        model, tensors = _from_official(config, official, family, head, arguments)
+        model, tensors = _from_official(folder, config, official, family, head, arguments)
     _fill(model, tensors, source=str(weights))
     return model
 
@@ -262,7 +284,7 @@ def _from_genoseq(folder: Path, config: Mapping[str, Any], arguments: Mapping[st
         )
     head = config.get("head") or {}
     preprocessing = read_json(folder / "preprocessing.json")
-    tokenizer = load_tokenizer(folder) if (folder / "tokenizer.json").is_file() else None
+    tokenizer = load_tokenizer(folder) if (folder / TOKENIZER_FILE).is_file() else None
     family = _family(config.get("model_type"))
     return _build(
         family,
@@ -275,6 +297,7 @@ def _from_genoseq(folder: Path, config: Mapping[str, Any], arguments: Mapping[st
 
 
 def _from_official(
+    folder: Path,
     config: Mapping[str, Any],
     tensors: Mapping[str, torch.Tensor],
     family: str | None,
@@ -301,10 +324,10 @@ def _from_official(
         _changed(known, official.arguments, arguments),
         official.head_type,
         official.head_arguments,
-        tokenizer=None,
+        tokenizer=load_tokenizer(folder) if known.has_words and (folder / TOKENIZER_FILE).is_file() else None,
         preprocessing=official.preprocessing,
     )
-    model.tokenizer = known.default_tokenizer(model.backbone)
+    model.tokenizer = model.tokenizer or known.default_tokenizer(model.backbone)
     return model, official.tensors
 
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.models.backbone import BackboneOutput
-from genoseq.models.residual_stack import ResidualStack, initialize
+from genoseq.models.residual_stack import ResidualStack, initialize, longest_sequence
 from genoseq.nn.attention import Attention
 from genoseq.nn.checkpointing import Checkpointing
 from genoseq.nn.delta import GatedDeltaNet
@@ -26,10 +26,9 @@ from genoseq.nn.linear_attention import LinearAttention
 from genoseq.nn.mamba import MambaMixer
 from genoseq.nn.mamba2 import Mamba2Mixer
 from genoseq.nn.materialize import reset_children
-from genoseq.nn.mixer import Mixer, MixerContext
+from genoseq.nn.mixer import Mixer
 from genoseq.nn.residual import Norm, ResidualBlock, make_norm
 from genoseq.nn.tiling import require_tile
-from genoseq.nn.visibility import run_starts, runs_of
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class HybriDNA(ResidualStack):
         output_hidden_states: bool = False,
     ) -> BackboneOutput:
         if self.l_max is not None and input_ids.shape[1] > self.l_max:
-            self._require_length(_longest(input_ids, attention_mask, segment_ids))
+            self._require_length(longest_sequence(input_ids, attention_mask, segment_ids))
         return super().forward(
             input_ids, attention_mask, segment_ids=segment_ids, output_hidden_states=output_hidden_states
         )
@@ -244,12 +243,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(held) for held in value]
     return value
-
-
-def _longest(ids: torch.Tensor, mask: torch.Tensor | None, segment_ids: torch.Tensor | None) -> int:
-    """Tokens of the longest sequence, padding aside."""
-    mask = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
-    runs = runs_of(MixerContext(mask=mask, segment_ids=segment_ids))
-    assert runs is not None
-    counted = torch.arange(1, ids.shape[1] + 1, device=ids.device) - run_starts(runs)
-    return int(torch.where(mask, counted, 0).amax())

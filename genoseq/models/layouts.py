@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -14,6 +15,8 @@ from genoseq.nn.materialize import Values
 
 if TYPE_CHECKING:
     from genoseq.models.base import SequenceModel
+
+_LAYER = re.compile(r".*?\blayers?\.\d+\.")
 
 HeadChoice = Literal["language_model", "sequence"]
 Tensors = Mapping[str, torch.Tensor]
@@ -97,6 +100,59 @@ def translate(
             f"{where}: this genoseq has no place for {listed}: the model would be another function."
         )
     return {ours: config[theirs] for theirs, ours in names.items() if theirs in config}
+
+
+def renamed(name: str, outer: Mapping[str, str], inner: Mapping[str, str]) -> str:
+    """A tensor's name in another layout.
+
+    Args:
+        name: its name.
+        outer: other beginnings of names; that of the layers, too, up to their number.
+        inner: other beginnings of what stands behind a layer's number.
+    """
+    layer = _LAYER.match(name)
+    if layer is None:
+        return with_start_changed(name, outer)
+    return with_start_changed(layer[0], outer) + with_start_changed(name[layer.end() :], inner)
+
+
+def with_start_changed(name: str, table: Mapping[str, str]) -> str:
+    """A name with the first of the beginnings in the table that it has replaced."""
+    for old, new in table.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
+
+
+def is_classifier(
+    config: Mapping[str, Any], tensors: Tensors, head: HeadChoice | None, *, score: str, masked: str
+) -> bool:
+    """Whether the classifier of an official checkpoint is wanted, or the only head there.
+
+    Args:
+        config: its architectures may tell.
+        tensors: by their official names.
+        head: the wanted one.
+        score: a tensor of the classifier.
+        masked: what the names of the masked language model's begin with.
+    """
+    if head is not None:
+        return head == "sequence"
+    named = " ".join(config.get("architectures") or ())
+    alone = score in tensors and not any(name.startswith(masked) for name in tensors)
+    return "SequenceClassification" in named or alone
+
+
+def rotation(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the rotary embedding, of any version of transformers, among those of the config.
+
+    Raises:
+        CheckpointError: it is scaled.
+    """
+    rope = {**config, **(config.get("rope_parameters") or config.get("rope_scaling") or {})}
+    if rope.get("rope_type", "default") != "default":
+        raise CheckpointError(f"config.json: rope_type={rope['rope_type']!r}; only the default one is read.")
+    return rope
 
 
 def require_language_model(model: SequenceModel, layout: str) -> LanguageModelHead:

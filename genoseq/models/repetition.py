@@ -43,7 +43,7 @@ class RepetitionControl:
     Args:
         sampling: the settings.
         tokens: (B, L) the sequences so far.
-        bases: the tokens of A, C, G and T, as the columns of the logits have them.
+        bases: the tokens of A, C, G and T, or of words of them, as the columns of the logits have them.
     """
 
     def __init__(self, sampling: Sampling, tokens: torch.Tensor, bases: Sequence[int]) -> None:

@@ -15,6 +15,7 @@ from genoseq.models.backbone import BackboneOutput, StreamingBackbone
 from genoseq.nn import MixerContext
 from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
 from genoseq.nn.residual import Norm, ResidualBlock, make_norm, normed
+from genoseq.nn.visibility import run_starts, runs_of
 
 # Ends of the names of layers that write to the residual stream.
 _WRITERS = (".out_proj", ".o_proj", ".fc2")
@@ -157,6 +158,15 @@ def initialize(backbone: nn.Module, *, std: float, residuals: int | None) -> Non
                 module.weight /= math.sqrt(residuals)
 
 
+def initialize_normally(module: nn.Module, *, std: float) -> None:
+    """First values as BERT and Llama have them: normal weights, zero biases."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Embedding):
+            nn.init.normal_(part.weight, std=std)
+        if isinstance(part, nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)
+
+
 def require_tokens(input_ids: torch.Tensor) -> None:
     """Refuse input without a token.
 
@@ -185,3 +195,12 @@ def as_mask(attention_mask: torch.Tensor | None, segment_ids: torch.Tensor | Non
             "or give segment_ids where a row holds several sequences."
         )
     return mask
+
+
+def longest_sequence(ids: torch.Tensor, mask: torch.Tensor | None, segment_ids: torch.Tensor | None) -> int:
+    """Tokens of the longest sequence, padding aside."""
+    mask = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
+    runs = runs_of(MixerContext(mask=mask, segment_ids=segment_ids))
+    assert runs is not None
+    counted = torch.arange(1, ids.shape[1] + 1, device=ids.device) - run_starts(runs)
+    return int(torch.where(mask, counted, 0).amax())

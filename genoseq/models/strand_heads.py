@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from genoseq.errors import ConfigError
 from genoseq.models.backbone import Backbone
 from genoseq.models.caduceus import Caduceus
-from genoseq.models.heads import FIRST_STD, Head, Pooling, SequenceHead
+from genoseq.models.heads import FIRST_STD, Head, Pooling, SequenceHead, draw_first
 from genoseq.nn.losses import IGNORED, Problem, problem_loss
+from genoseq.nn.residual import normed
 from genoseq.nn.strands import turn
 
 
@@ -31,21 +32,25 @@ class MaskedLanguageModelHead(Head):
     Args:
         backbone: what it stands on.
         tied: share the weight of the backbone's embedding.
+        transform: a linear layer, GELU and LayerNorm before that weight, and a bias behind it, as BERT has.
+        norm_epsilon: of that LayerNorm.
     """
 
     head_type: ClassVar[str] = "masked_language_model"
     complement: torch.Tensor | None
 
-    def __init__(self, backbone: Backbone, *, tied: bool = True) -> None:
+    def __init__(
+        self, backbone: Backbone, *, tied: bool = True, transform: bool = False, norm_epsilon: float = 1e-12
+    ) -> None:
         super().__init__()
-        self.arguments = {"tied": tied}
+        self.arguments = {"tied": tied, "transform": transform, "norm_epsilon": norm_epsilon}
         self.tied = tied
         table = backbone.input_embedding.weight
-        if tied:
-            self.weight = table
-        else:
-            self.weight = nn.Parameter(torch.empty_like(table))
-            self.reset_parameters()
+        self.weight = table if tied else nn.Parameter(torch.empty_like(table))
+        rows, width = table.shape
+        self.transform = _Transform(width, norm_epsilon) if transform else None
+        self.bias = nn.Parameter(torch.empty(rows)) if transform else None
+        self.reset_parameters()
         complement = None
         if isinstance(backbone, Caduceus) and backbone.two_strands:
             complement = backbone.complement
@@ -55,13 +60,21 @@ class MaskedLanguageModelHead(Head):
     def reset_parameters(self) -> None:
         if not self.tied:
             nn.init.normal_(self.weight, std=FIRST_STD)
+        if self.transform is not None and self.bias is not None:
+            self.transform.reset_parameters()
+            nn.init.zeros_(self.bias)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         if self.complement is None:
-            return F.linear(hidden, self.weight)
+            return self._of_one_strand(hidden)
         first, second = hidden.chunk(2, dim=-1)
-        other = F.linear(turn(second), self.weight).flip(1)
-        return F.linear(first, self.weight) + other[..., self.complement]
+        other = self._of_one_strand(turn(second)).flip(1)
+        return self._of_one_strand(first) + other[..., self.complement]
+
+    def _of_one_strand(self, hidden: torch.Tensor) -> torch.Tensor:
+        if self.transform is not None:
+            hidden = self.transform(hidden)
+        return F.linear(hidden, self.weight, self.bias)
 
     def loss(
         self,
@@ -77,6 +90,23 @@ class MaskedLanguageModelHead(Head):
         return problem_loss("single_label", logits, labels)
 
 
+class _Transform(nn.Module):
+    """norm(gelu(dense(x))), as BERT has it before the weight that gives logits: (..., D) to the same."""
+
+    def __init__(self, d_model: int, norm_epsilon: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(d_model, d_model)
+        self.norm = nn.LayerNorm(d_model, eps=norm_epsilon)
+
+    def reset_parameters(self) -> None:
+        """Draw all first values again."""
+        draw_first(self.dense)
+        self.norm.reset_parameters()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return normed(self.norm, F.gelu(self.dense(x)))
+
+
 @dataclass
 class _OneStrand:
     """What a head asks of a backbone, for half of its channels."""
@@ -89,7 +119,7 @@ class StrandSequenceHead(SequenceHead):
 
     Args:
         backbone: what it stands on.
-        problem, num_outputs, pooling, dropout, bias: see `SequenceHead`.
+        problem, num_outputs, pooling, pooler, dropout, bias: see `SequenceHead`.
 
     Raises:
         ConfigError: as `SequenceHead`; or the backbone carries one strand.
@@ -105,6 +135,7 @@ class StrandSequenceHead(SequenceHead):
         problem: Problem = "single_label",
         num_outputs: int,
         pooling: Pooling = "mean",
+        pooler: bool = False,
         dropout: float = 0.0,
         bias: bool = True,
     ) -> None:
@@ -119,6 +150,7 @@ class StrandSequenceHead(SequenceHead):
             problem=problem,
             num_outputs=num_outputs,
             pooling=pooling,
+            pooler=pooler,
             dropout=dropout,
             bias=bias,
         )

@@ -2,7 +2,7 @@
 
 from genoseq.nn.attention import Attention, BidirectionalAttention
 from genoseq.nn.bidirectional import Bidirectional
-from genoseq.nn.blocks import PreNormBlock
+from genoseq.nn.blocks import PostNormBlock, PreNormBlock
 from genoseq.nn.delta import GatedDeltaNet
 from genoseq.nn.gated_mlp import GatedMlp
 from genoseq.nn.hyena import HyenaMixer, HyenaState
@@ -35,6 +35,7 @@ __all__ = [
     "Mixer",
     "MixerContext",
     "Mlp",
+    "PostNormBlock",
     "PreNormBlock",
     "ResidualBlock",
     "make_norm",

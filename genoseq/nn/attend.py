@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -31,8 +32,8 @@ class Reach:
         end: (Lq,) number behind the last key of the chunk.
     """
 
-    first: torch.Tensor
-    end: torch.Tensor
+    first: np.ndarray
+    end: np.ndarray
 
 
 def attend_whole(
@@ -67,10 +68,15 @@ def attend_whole(
 
         return flex_attend(q, k, v, rule, runs=runs, slopes=slopes)
     number = torch.arange(length, device=q.device).unsqueeze(0)
-    starts = torch.zeros_like(number) if runs is None else run_starts(runs)
-    ends = torch.full_like(number, length) if runs is None else length - run_starts(runs.flip(1)).flip(1)
-    places = Places(number - starts, runs)
-    return attend(q, k, v, rule, places, places, _reach(rule, starts.amin(0), ends.amax(0)), slopes=slopes)
+    if runs is None:
+        places = Places(number)
+        reach = _reach(rule, np.zeros(length, dtype=np.int64), np.full(length, length))
+    else:
+        starts, ends = run_starts(runs), length - run_starts(runs.flip(1)).flip(1)
+        places = Places(number - starts, runs)
+        # The one thing that a GPU is waited for.
+        reach = _reach(rule, *torch.stack([starts.amin(0), ends.amax(0)]).numpy(force=True))
+    return attend(q, k, v, rule, places, places, reach, slopes=slopes)
 
 
 def attend(
@@ -104,9 +110,10 @@ def attend(
     for start, first, end in _blocks(reach, block, q.shape[2]):
         begin = 0 if first < 0 else before + first
         stop = before + end
-        kept = sinks[sinks < begin] if rule.causal else sinks[(sinks < begin) | (sinks >= stop)]
-        if len(kept):
-            kept = torch.cat([kept, torch.arange(begin, stop, device=k.device)])
+        beyond = [sink for sink in sinks if sink < begin or (sink >= stop and not rule.causal)]
+        if beyond:
+            near = torch.arange(begin, stop, device=k.device)
+            kept = torch.cat([torch.tensor(beyond, device=k.device), near])
             seen_k, seen_v, seen = k[:, :, kept], v[:, :, kept], keys.chosen(kept)
         else:
             seen_k, seen_v, seen = k[:, :, begin:stop], v[:, :, begin:stop], keys.part(begin, stop)
@@ -139,35 +146,35 @@ def masked_attention(
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
 
 
-def chunk_reach(rule: Visibility, length: int, *, padded: bool, device: torch.device) -> Reach:
+def chunk_reach(rule: Visibility, length: int, *, padded: bool) -> Reach:
     """What a chunk of a causal stream reaches; padding in it makes places and numbers differ."""
-    number = torch.arange(length, device=device)
+    number = np.arange(length)
     if padded or rule.window is None:
-        return Reach(torch.full_like(number, -1), number + 1)
+        return Reach(np.full_like(number, -1), number + 1)
     return Reach(number - rule.window + 1, number + 1)
 
 
-def _reach(rule: Visibility, starts: torch.Tensor, ends: torch.Tensor) -> Reach:
-    number = torch.arange(len(starts), device=starts.device)
+def _reach(rule: Visibility, starts: np.ndarray, ends: np.ndarray) -> Reach:
+    number = np.arange(len(starts))
     if rule.window is not None:
-        starts = torch.maximum(starts, number - rule.window + 1)
-        ends = torch.minimum(ends, number + rule.window)
-    return Reach(starts, torch.minimum(ends, number + 1) if rule.causal else ends)
+        starts = np.maximum(starts, number - rule.window + 1)
+        ends = np.minimum(ends, number + rule.window)
+    return Reach(starts, np.minimum(ends, number + 1) if rule.causal else ends)
 
 
 def _blocks(reach: Reach, block: int, length: int) -> list[tuple[int, int, int]]:
     """First query, first key and end of keys of every block."""
-    starts = torch.arange(0, length, block, device=reach.first.device)
-    lasts = (starts + block - 1).clamp(max=length - 1)
-    bounds = torch.stack([starts, reach.first[starts], reach.end[lasts]], dim=1).tolist()
-    return [(start, first, end) for start, first, end in bounds]
+    starts = np.arange(0, length, block)
+    lasts = np.minimum(starts + block, length) - 1
+    bounds = np.stack([starts, reach.first[starts], reach.end[lasts]], axis=1)
+    return [(start, first, end) for start, first, end in bounds.tolist()]
 
 
-def _sinks(rule: Visibility, keys: Places) -> torch.Tensor:
+def _sinks(rule: Visibility, keys: Places) -> list[int]:
     """Numbers of the keys that are seen from beyond the window, in one row or more."""
     if rule.window is None or not rule.num_sinks:
-        return keys.index.new_empty(0)
-    return (keys.index < rule.num_sinks).any(0).nonzero().squeeze(1)
+        return []
+    return (keys.index < rule.num_sinks).any(0).nonzero().squeeze(1).tolist()
 
 
 def _block(queries: Places, num_keys: int, num_heads: int) -> int:

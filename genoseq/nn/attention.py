@@ -153,7 +153,7 @@ class Attention(Mixer):
             used = before.index.shape[1]
             keys = torch.cat([state.keys[:, :, :used].to(k.dtype), k], dim=2)
             values = torch.cat([state.values[:, :, :used].to(v.dtype), v], dim=2)
-            reach = chunk_reach(self.rule, q.shape[2], padded=mask is not None, device=q.device)
+            reach = chunk_reach(self.rule, q.shape[2], padded=mask is not None)
             y = attend(q, keys, values, self.rule, places, _joined(before, places), reach, slopes=slopes)
         state.append(k, v, places, mask)
         return y

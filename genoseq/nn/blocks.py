@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.residual import branched, normed_input
+from genoseq.nn.residual import branched, normed, normed_input
 
 
 class PreNormBlock(nn.Module):
@@ -53,3 +53,30 @@ class PreNormBlock(nn.Module):
     def _feed_forward(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
         x, y = branched(self.norm2, x, mixed)
         return x + self.dropout(self.mlp(y))
+
+
+class PostNormBlock(nn.Module):
+    """norm(x + mixer(x)), then norm2 of that plus its MLP, as BERT has them.
+
+    What passes from block to block is float32 (float64 in a float64 model), whatever the layers run in.
+
+    Args:
+        mixer, mlp: of width `d_model`.
+        dropout: of what the mixer adds.
+        layer_norm_epsilon: of both norms.
+    """
+
+    def __init__(
+        self, mixer: Mixer, mlp: nn.Module, *, d_model: int, dropout: float, layer_norm_epsilon: float
+    ) -> None:
+        super().__init__()
+        self.mixer = mixer
+        self.norm = nn.LayerNorm(d_model, eps=layer_norm_epsilon)
+        self.mlp = mlp
+        self.norm2 = nn.LayerNorm(d_model, eps=layer_norm_epsilon)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, context: MixerContext | None = None) -> torch.Tensor:
+        """(B, L, D) to (B, L, D)."""
+        x = normed(self.norm, x + self.dropout(self.mixer(x, context)))
+        return normed(self.norm2, x + self.mlp(x))

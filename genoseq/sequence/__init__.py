@@ -16,6 +16,7 @@ from genoseq.sequence.alphabet import (
 )
 from genoseq.sequence.coding import CODON, CodingRegion, codon_starts
 from genoseq.sequence.codon_usage import CodonUsage, codon_usage, count_codons
+from genoseq.sequence.frames import OpenFrame, longest_open_frame
 from genoseq.sequence.genetic_code import CODONS, GeneticCode, genetic_code
 from genoseq.sequence.intervals import Anchor, Interval, Strand
 from genoseq.sequence.keep import Kept, OnError, keep
@@ -33,27 +34,28 @@ from genoseq.sequence.unify import unify_cds, unify_dna, unify_pair, unify_prote
 __all__ = [
     "AS_GIVEN",
     "BASES",
+    "CODON",
     "CODONS",
     "Anchor",
+    "CodingRegion",
     "CodonUsage",
     "GeneticCode",
-    "CODON",
-    "CodingRegion",
     "Interval",
     "Kept",
     "Letters",
     "Lowercase",
     "Modality",
     "OnError",
+    "OpenFrame",
     "Strand",
     "StrandKind",
     "StrandPolicy",
     "Strands",
     "Transcript",
     "UnifiedSequence",
+    "codon_starts",
     "codon_usage",
     "count_codons",
-    "codon_starts",
     "decode_bases",
     "dinucleotide_shuffle",
     "encode_base_sets",
@@ -62,6 +64,7 @@ __all__ = [
     "expected_codons",
     "genetic_code",
     "keep",
+    "longest_open_frame",
     "require_codes",
     "reverse_complement",
     "reverse_transcribe",

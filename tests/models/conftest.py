@@ -18,11 +18,17 @@ from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from genoseq.models import (
+    DNABERT2,
+    ESM2,
+    Backbone,
+    Caduceus,
     HybriDNA,
     HyenaDNA,
     LanguageModelHead,
+    Llama,
     Mamba,
     Mamba2,
+    MaskedLanguageModelHead,
     SequenceModel,
     StreamingBackbone,
 )
@@ -39,6 +45,17 @@ BACKBONES: dict[str, Callable[[], StreamingBackbone]] = {
     "hybridna_bounded": lambda: hybrid("ma", num_layers=2, window=6, num_sinks=2, position="alibi"),
     "hybridna_delta": lambda: hybrid("dla", num_layers=3, position="rotary"),
     "transformer": lambda: hybrid("a", num_layers=2, l_max=40),
+    "llama": lambda: Llama(
+        d_model=8, num_layers=2, num_heads=4, num_kv_heads=2, d_inner=12, vocab_size=12, l_max=40
+    ),
+}
+# So is one that reads both ways.
+BIDIRECTIONAL: dict[str, Callable[[], Backbone]] = {
+    "caduceus_ph": lambda: Caduceus(d_model=8, num_layers=2, d_state=4, symmetry="none"),
+    "caduceus_conjoined": lambda: Caduceus(d_model=8, num_layers=2, d_state=4, symmetry="conjoined"),
+    "caduceus_ps": lambda: Caduceus(d_model=8, num_layers=2, d_state=4, symmetry="shared"),
+    "dnabert2": lambda: DNABERT2(d_model=8, num_layers=2, num_heads=2, d_inner=12, vocab_size=12),
+    "esm2": lambda: ESM2(d_model=8, num_layers=2, num_heads=2, d_inner=12),
 }
 
 
@@ -109,12 +126,28 @@ def small_model() -> SequenceModel:
 @pytest.fixture(params=list(BACKBONES))
 def model(request: pytest.FixtureRequest) -> SequenceModel:
     """A language model on each of the causal backbones, in float64."""
+    return language_model(BACKBONES[request.param])
+
+
+@pytest.fixture(params=[*BACKBONES, *BIDIRECTIONAL])
+def any_model(request: pytest.FixtureRequest) -> SequenceModel:
+    """The same, and masked language models on those that read both ways."""
+    return language_model((BACKBONES | BIDIRECTIONAL)[request.param])
+
+
+def language_model(make: Callable[[], Backbone]) -> SequenceModel:
     torch.manual_seed(5)
-    backbone = BACKBONES[request.param]()
+    backbone = make()
+    if backbone.causal:
+        model = SequenceModel(backbone, LanguageModelHead(backbone))
+    else:
+        model = SequenceModel(
+            backbone, MaskedLanguageModelHead(backbone, transform=isinstance(backbone, DNABERT2 | ESM2))
+        )
     with torch.no_grad():
-        for parameter in backbone.parameters():
+        for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    return SequenceModel(backbone, LanguageModelHead(backbone)).double().eval()
+    return model.double().eval()
 
 
 class Parts:

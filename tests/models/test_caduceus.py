@@ -161,30 +161,6 @@ def test_conjoining_is_the_mean_over_strands() -> None:
     torch.testing.assert_close(SequenceModel(both, head)(ids).logits, expected)
 
 
-@pytest.mark.parametrize("symmetry", ["none", "conjoined", "shared"])
-@pytest.mark.parametrize(("left", "right"), [(0, 1), (1, 0), (3, 70), (70, 3)])
-def test_padding_changes_nothing(symmetry: str, left: int, right: int) -> None:
-    backbone = small(symmetry)
-    model = SequenceModel(backbone, MaskedLanguageModelHead(backbone)).double()
-    ids = bases(2, 37)
-    expected = model(ids, labels=ids)
-    padded = torch.nn.functional.pad(ids, (left, right), value=PAD)
-    mask = torch.nn.functional.pad(torch.ones_like(ids, dtype=torch.bool), (left, right))
-    output = model(padded, mask, labels=padded)
-    torch.testing.assert_close(output.logits[:, left : left + 37], expected.logits)
-    torch.testing.assert_close(output.loss, expected.loss)
-
-
-@pytest.mark.parametrize("symmetry", ["none", "shared"])
-def test_packed_equals_separate(symmetry: str) -> None:
-    backbone = small(symmetry).double()
-    ids = bases(1, 30)
-    segments = torch.tensor([[0] * 9 + [1] * 21])
-    packed = backbone(ids, segment_ids=segments).last_hidden_state
-    separate = [backbone(part).last_hidden_state for part in (ids[:, :9], ids[:, 9:])]
-    torch.testing.assert_close(packed, torch.cat(separate, dim=1))
-
-
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("head", ["language_model", "sequence"])
 def test_round_trip_of_the_official_layout(golden: Golden, tmp_path: Path, name: str, head: Any) -> None:

@@ -10,11 +10,14 @@ import torch
 from torch import nn
 
 from genoseq.models import (
+    DNABERT2,
+    ESM2,
     Backbone,
     Caduceus,
     HybriDNA,
     HyenaDNA,
     LanguageModelHead,
+    Llama,
     Mamba,
     Mamba2,
     SequenceHead,
@@ -43,6 +46,11 @@ ALL: dict[str, Callable[[], Backbone]] = {
     ),
     "caduceus_ph": lambda: Caduceus(d_model=16, num_layers=2, symmetry="none", norm="layer"),
     "caduceus_ps": lambda: Caduceus(d_model=16, num_layers=2, symmetry="shared", tied=False),
+    "dnabert2": lambda: DNABERT2(d_model=16, num_layers=2, num_heads=2, d_inner=24, vocab_size=12),
+    "esm2": lambda: ESM2(d_model=16, num_layers=2, num_heads=2, d_inner=24),
+    "llama": lambda: Llama(
+        d_model=16, num_layers=2, num_heads=2, d_inner=24, vocab_size=12, attention_bias=True
+    ),
 }
 
 
@@ -77,13 +85,16 @@ def test_first_values_after_the_meta_device(name: str) -> None:
 
 def tied(name: str) -> SequenceModel:
     backbone = ALL[name]()
-    head = LanguageModelHead(backbone) if backbone.causal else MaskedLanguageModelHead(backbone)
-    return SequenceModel(backbone, head)
+    if backbone.causal:
+        return SequenceModel(backbone, LanguageModelHead(backbone))
+    return SequenceModel(
+        backbone, MaskedLanguageModelHead(backbone, transform=isinstance(backbone, DNABERT2 | ESM2))
+    )
 
 
 def classifier() -> SequenceModel:
     backbone = ALL["mamba2"]()
-    return SequenceModel(backbone, SequenceHead(backbone, num_outputs=2, pooling="attention"))
+    return SequenceModel(backbone, SequenceHead(backbone, num_outputs=2, pooling="attention", pooler=True))
 
 
 def strands() -> SequenceModel:
