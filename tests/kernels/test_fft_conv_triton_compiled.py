@@ -46,7 +46,7 @@ def test_kernels_of_middle_lengths_fit() -> None:
     rows = compiled(8191, only="bfloat16")
     check(rows)
     # Twiddles and addresses that the compiler keeps beyond the registers are read as a table would be.
-    assert all(row["stack"] <= 1536 for row in rows), rows
+    assert all(row["stack"] <= 1792 for row in rows), rows
 
 
 def test_the_longest_of_the_short_kernel_fits() -> None:

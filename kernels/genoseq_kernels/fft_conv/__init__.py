@@ -59,7 +59,8 @@ def fft_conv(
     chosen = choose_backend(backend, operator="fft_conv", available=available, like=u)
     if spectrum is not None:
         _check_spectrum(spectrum, u, k, mode, chosen)
-    return operators.forward_operator(u, k, skip, gate_in, gate_out, spectrum, mode, chosen)[0]
+    keep = torch.is_grad_enabled()
+    return operators.forward_operator(u, k, skip, gate_in, gate_out, spectrum, mode, chosen, keep)[0]
 
 
 def filter_spectrum(

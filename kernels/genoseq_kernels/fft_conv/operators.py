@@ -15,7 +15,8 @@ from genoseq_kernels.fft_conv import reference
 from genoseq_kernels.library import below_autograd, differentiable, operator
 from genoseq_kernels.rows import rows_like
 
-_NUM_INPUTS = 8
+_DEFAULTS = ("reference", True)
+_NUM_INPUTS = 9
 _TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _TRITON_LENGTH = 2**24
 
@@ -29,10 +30,12 @@ def fft_conv(
     spectrum: torch.Tensor | None,
     mode: str,
     backend: str = "reference",
+    keep: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """See `genoseq_kernels.fft_conv`; the second result is the convolution before `gate_out`, kept for it."""
+    """See `genoseq_kernels.fft_conv`; with `keep` the second result is the convolution before `gate_out`, for
+    the gradient of that."""
     forward = _implementation(backend).forward
-    return forward(u, k, skip, gate_in, gate_out, spectrum, mode)
+    return forward(u, k, skip, gate_in, gate_out, spectrum, mode, keep=keep)
 
 
 def _fake_forward(
@@ -44,8 +47,9 @@ def _fake_forward(
     spectrum: torch.Tensor | None,
     mode: str,
     backend: str = "reference",
+    keep: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    return rows_like(u), u.new_empty(0) if gate_out is None else rows_like(u)
+    return rows_like(u), rows_like(u) if keep and gate_out is not None else u.new_empty(0)
 
 
 def fft_conv_backward(
@@ -91,7 +95,7 @@ class _FftConv(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *args: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        u, k, skip, gate_in, gate_out, _, ctx.mode, ctx.backend = args
+        u, k, skip, gate_in, gate_out, _, ctx.mode, ctx.backend, _ = args
         y, convolved = below_autograd(forward_operator, *args)
         ctx.save_for_backward(u, k, skip, gate_in, gate_out, convolved)
         # The second result has no gradient: zeros of its size are gigabytes at millions of positions.
@@ -110,7 +114,10 @@ class _FftConv(torch.autograd.Function):
 
 
 def _with_gradient(*args: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    args = (*args, "reference")[:_NUM_INPUTS]  # torch leaves out what is the default
+    args = (
+        *args,
+        *_DEFAULTS[len(args) - _NUM_INPUTS + len(_DEFAULTS) :],
+    )  # torch leaves out what is the default
     return _FftConv.apply(*args) if torch.is_grad_enabled() else below_autograd(forward_operator, *args)
 
 

@@ -59,15 +59,18 @@ def forward(
     gate_out: torch.Tensor | None,
     filters: torch.Tensor | None,
     mode: str,
+    *,
+    keep: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The result (B, D, L), and the convolution before `gate_out`, which its gradient needs (empty
-    without)."""
+    """The result (B, D, L), and the convolution before `gate_out`, which its gradient needs; empty without, or
+    where it is not to be kept."""
     length, taps = u.shape[-1], k.shape[-1]
     plan = make_plan(length, taps, mode)
     centre = centre_tap(taps, mode)
     filters = _with_skip(spectrum(k, plan.size) if filters is None else filters, skip, centre, plan.size)
     y = rows_like(u)
-    convolved = u.new_empty(0) if gate_out is None else rows_like(u)
+    kept = keep and gate_out is not None
+    convolved = rows_like(u) if kept else u.new_empty(0)
     for rows in _blocks(u):
         windows = _windows(u[rows], gate_in, rows, plan, left=plan.lead - centre)
         product = torch.fft.rfft(windows)
@@ -75,7 +78,7 @@ def forward(
         inner = torch.fft.irfft(product, n=plan.size)[..., plan.lead : plan.lead + plan.hop]
         inner = inner.flatten(2)[..., :length]
         y[rows] = inner if gate_out is None else inner * gate_out[rows]
-        if gate_out is not None:
+        if kept:
             convolved[rows] = inner
     return y, convolved
 

@@ -30,13 +30,14 @@ def forward(
     spectra: torch.Tensor | None,
     mode: str,
     *,
+    keep: bool = True,
     plan: Plan | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As `reference.forward`; `spectra` (D, F) is what `spectrum` gave, None to make it here."""
     cut = Cut.of(u.shape[-1], k.shape[-1], mode)
     plan = plan or make_plan(cut.points, chosen(u), several=len(u) > 1)
     y = rows_like(u)
-    convolved = None if gate_out is None else rows_like(u)
+    convolved = rows_like(u) if keep and gate_out is not None else None
     launch = partial(short_launch.forward, cut) if plan.short else _passes(plan).forward
     with on_device_of(u):
         launch(
