@@ -62,8 +62,8 @@ def forward(
     *,
     keep: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The result (B, D, L), and the convolution before `gate_out`, which its gradient needs; empty without, or
-    where it is not to be kept."""
+    """The result (B, D, L), and the convolution before `gate_out`, which its gradient needs; empty
+    without, or where it is not to be kept."""
     length, taps = u.shape[-1], k.shape[-1]
     plan = make_plan(length, taps, mode)
     centre = centre_tap(taps, mode)
