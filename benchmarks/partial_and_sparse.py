@@ -193,7 +193,8 @@ def draw(rows: Sequence[dict[str, Any]], times: dict[str, dict[float, float]]) -
             ticks = settings[:: -(-len(settings) // 6)]
             axes.set_xscale("log", base=2)
             axes.set_xticks(ticks, [in_short(tick) for tick in ticks])
-        measured = [(x, y) for x, y in sorted(times.get(kind, {}).items()) if x <= max(settings)]
+        longest = max(settings) if kind == "partial" else 1
+        measured = [(x, y) for x, y in sorted(times.get(kind, {}).items()) if x <= longest]
         if measured:
             _draw_times(axes, measured)
     panels[0].set_ylabel("bits per base")
