@@ -131,9 +131,9 @@ def test_channels_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     check(inputs(18, channels=5, groups=1), delta_softplus=True)
 
 
-@pytest.mark.parametrize("warps", [2, 4])
-def test_states_over_several_warps(warps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(2, 2, 4, warps))
+@pytest.mark.parametrize(("warps", "together"), [(2, 1), (4, 3), (1, 2)])
+def test_states_side_by_side(warps: int, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(2, 2, 4, warps, together))
     check(inputs(18, states=12), delta_softplus=True, seq_idx=sequences(18))
 
 
@@ -170,8 +170,9 @@ def test_every_configuration_compiles_for_a_gpu() -> None:
         assert int(registers) <= 255
         # Packed sequences keep a number more for each position of a run.
         assert int(stack) <= (16 if lengths == "whole" else 128), (kernel, dtype, lengths, stack)
-        # Sums over warps, half of a run at a time, are all that leaves a warp.
-        assert int(shared) == (256 if kernel == "outputs" else 0), (kernel, dtype, lengths, shared)
+        # Sums over warps are all that leaves a warp, and results whose rows begin anywhere.
+        most = (256 if lengths == "whole" else 2048) if kernel == "outputs" else 0
+        assert int(shared) <= most, (kernel, dtype, lengths, shared)
 
 
 def on_gpu(length: int, channels: int, **options: Any) -> Tensors:
@@ -262,6 +263,7 @@ def main() -> None:
             "COLUMNS": -(-16 // configuration.lanes),
             "CHUNK": BACKWARD.tile,
             "WARPS": configuration.warps,
+            "TOGETHER": configuration.together,
         }
         constants = flags | sizes | {"BACK": back, "HAS_KEEP": odd}
         types = {

@@ -21,6 +21,7 @@ import triton.language as tl
 from genoseq_kernels.selective_scan.triton_impl.tiles import (
     LN_2,
     across,
+    all_through_lanes,
     decays_of,
     elapse,
     filled,
@@ -130,17 +131,19 @@ def carry(
 
 
 @triton.jit
-def outputs(
+def outputs(  # noqa: C901 - conditions are compile-time ones
     u, delta, B, C, exponents, D, z, bias, keep, entering, y, starts, last_state,
     u_batch, u_channel, delta_batch, delta_channel, z_batch, z_channel,
     length, padded, segment, num_batch, channels, groups, blocks, N,
     COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, LANES: tl.constexpr, RUN: tl.constexpr,
-    WARPS: tl.constexpr, CHUNK: tl.constexpr, HAS_D: tl.constexpr, HAS_Z: tl.constexpr,
-    HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
+    WARPS: tl.constexpr, TOGETHER: tl.constexpr, CHUNK: tl.constexpr,
+    HAS_D: tl.constexpr, HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
 ):  # fmt: skip
     """y, the state before each chunk (B, D, chunks, N), and the last one, from that entering each segment.
 
     Each warp goes through an equal part of the states, and through all positions; y is the sum over warps.
+    `TOGETHER` states go in step, so that there is work while one of them waits for its lanes.
     """
     batch, group, channel, exists, thread, lane = place(
         tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES, WARPS
@@ -175,34 +178,47 @@ def outputs(
         is_chunk = (begin % CHUNK == 0) & (begin < length) & exists
         chunk_at = chunk_row + (begin // CHUNK).to(tl.int64) * N
         before = states
-        for n in range(of_warp):
-            exponent = tl.load(exponents + n, mask=exists, other=0.0)
-            weight, read = (
-                load_shared(B + row + n * padded, begin, RUN),
-                load_shared(C + row + n * padded, begin, RUN),
-            )
-            holder = lane - lane + n % LANES
-            first = across(before[0], holder, LANES)
-            for j in tl.static_range(1, COLUMNS):
-                first = tl.where(n < j * LANES, first, across(before[j], holder, LANES))
-            decays = decays_of(dt, exponent, keeps, RUN, HAS_KEEP)
-            factor, factor_2 = half_decays(totals, exponent, keeps, RUN, HAS_KEEP)
-            values = products(x, weight, RUN)
-            value, value_2 = half_states(decays, values, RUN)
-            h, leaving = through_lanes(
-                factor * factor_2, factor_2 * value + value_2, first, lane, LANES, False
-            )
-            tl.store(chunk_at + n, h, mask=is_chunk)
-            after, sums, sums_2 = (), (), ()
-            for j in tl.static_range(COLUMNS):
-                after = after + (tl.where(lane + j * LANES == n, leaving, states[j]),)
-            h_2 = factor * h + value
-            for k in tl.static_range(HALF):
-                h = decays[k] * h + values[k]
-                h_2 = decays[HALF + k] * h_2 + values[HALF + k]
-                sums = sums + (results[k] + h * read[k],)
-                sums_2 = sums_2 + (results[HALF + k] + h_2 * read[HALF + k],)
-            states, results = after, sums + sums_2
+        for step in range(of_warp // TOGETHER):
+            # What is read comes before anything is written: later, a read would wait for its whole way.
+            firsts, givens, reads = (), (), ()
+            for i in tl.static_range(TOGETHER):
+                n = step * TOGETHER + i
+                holder = lane - lane + n % LANES
+                first = across(before[0], holder, LANES)
+                for j in tl.static_range(1, COLUMNS):
+                    first = tl.where(n < j * LANES, first, across(before[j], holder, LANES))
+                firsts = firsts + (first,)
+                exponent = tl.load(exponents + n, mask=exists, other=0.0)
+                givens = givens + ((exponent, load_shared(B + row + n * padded, begin, RUN)),)
+                reads = reads + (load_shared(C + row + n * padded, begin, RUN),)
+            steps, halves, factors, values = (), (), (), ()
+            for i in tl.static_range(TOGETHER):
+                exponent, weight = givens[i]
+                decays = decays_of(dt, exponent, keeps, RUN, HAS_KEEP)
+                factor, factor_2 = half_decays(totals, exponent, keeps, RUN, HAS_KEEP)
+                added = products(x, weight, RUN)
+                value, value_2 = half_states(decays, added, RUN)
+                steps, halves = steps + ((decays, added),), halves + ((factor, value),)
+                factors, values = factors + (factor * factor_2,), values + (factor_2 * value + value_2,)
+            entered, left = all_through_lanes(factors, values, firsts, lane, LANES, False, TOGETHER)
+            for i in tl.static_range(TOGETHER):
+                n = step * TOGETHER + i
+                tl.store(chunk_at + n, entered[i], mask=is_chunk)
+                after = ()
+                for j in tl.static_range(COLUMNS):
+                    after = after + (tl.where(lane + j * LANES == n, left[i], states[j]),)
+                states = after
+            for i in tl.static_range(TOGETHER):
+                decays, added = steps[i]
+                factor, value = halves[i]
+                h, read, sums, sums_2 = entered[i], reads[i], (), ()
+                h_2 = factor * h + value
+                for k in tl.static_range(HALF):
+                    h = decays[k] * h + added[k]
+                    h_2 = decays[HALF + k] * h_2 + added[HALF + k]
+                    sums = sums + (results[k] + h * read[k],)
+                    sums_2 = sums_2 + (results[HALF + k] + h_2 * read[HALF + k],)
+                results = sums + sums_2
         results = unpack(fold(results, thread, CHANNELS * LANES, WARPS, RUN))
         begin += warp * PART
         skipped = products(load_run(u_row, begin, length, exists, PART), filled(skip, PART), PART)
