@@ -91,12 +91,12 @@ def test_values_and_gradients(length: int) -> None:
 
 
 def test_two_tiles_in_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_impl, "_WARPS", 1)
+    monkeypatch.setattr(triton_impl, "_PROGRAMS", 1)
     check(inputs(21, groups=1), delta_softplus=True, seq_idx=sequences(21))
 
 
 def test_several_segments_of_two_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_impl, "_WARPS", 12 * 2)
+    monkeypatch.setattr(triton_impl, "_PROGRAMS", 12 * 2)
     check(inputs(50), delta_softplus=True, seq_idx=sequences(50))
 
 
@@ -129,6 +129,12 @@ def test_strided_input() -> None:
 def test_channels_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(4, 2, 4))
     check(inputs(18, channels=5, groups=1), delta_softplus=True)
+
+
+@pytest.mark.parametrize(("warps", "together"), [(2, 1), (4, 3), (1, 2)])
+def test_states_side_by_side(warps: int, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(2, 2, 4, warps, together))
+    check(inputs(18, states=12), delta_softplus=True, seq_idx=sequences(18))
 
 
 @pytest.mark.parametrize("states", [1, 16, 40])
@@ -164,7 +170,9 @@ def test_every_configuration_compiles_for_a_gpu() -> None:
         assert int(registers) <= 255
         # Packed sequences keep a number more for each position of a run.
         assert int(stack) <= (16 if lengths == "whole" else 128), (kernel, dtype, lengths, stack)
-        assert int(shared) == 0, "something crosses threads that should not"
+        # Sums over warps are all that leaves a warp, and results whose rows begin anywhere.
+        most = (256 if lengths == "whole" else 2048) if kernel == "outputs" else 0
+        assert int(shared) <= most, (kernel, dtype, lengths, shared)
 
 
 def on_gpu(length: int, channels: int, **options: Any) -> Tensors:
@@ -189,9 +197,11 @@ def test_packed_sequences_on_cuda(length: int) -> None:
 @pytest.mark.gpu
 @pytest.mark.usefixtures("full_tiles")
 @pytest.mark.parametrize("states", [1, 5, 40])
-@pytest.mark.parametrize("warps", [1, 4000])
-def test_groups_states_and_segments_on_cuda(states: int, warps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_impl, "_WARPS", warps)
+@pytest.mark.parametrize("programs", [1, 4000])
+def test_groups_states_and_segments_on_cuda(
+    states: int, programs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton_impl, "_PROGRAMS", programs)
     tensors = inputs(3000, channels=198, groups=2, states=states, device="cuda", dtype=torch.bfloat16)
     check(tensors, delta_softplus=True)
 
@@ -249,7 +259,12 @@ def main() -> None:
         passes, ("bf16", "fp32"), (False, True)
     ):
         sizes = {"CHANNELS": configuration.channels, "LANES": configuration.lanes, "RUN": configuration.run}
-        sizes |= {"COLUMNS": -(-16 // configuration.lanes), "CHUNK": BACKWARD.tile}
+        sizes |= {
+            "COLUMNS": -(-16 // configuration.lanes),
+            "CHUNK": BACKWARD.tile,
+            "WARPS": configuration.warps,
+            "TOGETHER": configuration.together,
+        }
         constants = flags | sizes | {"BACK": back, "HAS_KEEP": odd}
         types = {
             name: f"*{dtype}" if name in sequences else "i32" if name in numbers else "*fp32"
@@ -259,7 +274,14 @@ def main() -> None:
         multiples = (
             {"padded", "segment"} if odd else numbers - {"num_batch", "groups", "blocks", "parts", "N"}
         )
-        found = compile_for_gpu(kernel, types, constants, num_warps=1, multiples=multiples)
+        found = compile_for_gpu(
+            kernel,
+            types,
+            constants,
+            num_warps=constants.get("WARPS", 1),
+            maxnreg=configuration.registers,
+            multiples=multiples,
+        )
         print(kernel.__name__, dtype, "odd" if odd else "whole", *found, flush=True)
 
 

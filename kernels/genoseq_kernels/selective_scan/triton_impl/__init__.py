@@ -16,17 +16,23 @@ from genoseq_kernels.selective_scan.triton_impl import kernels
 
 @dataclass(frozen=True)
 class Configuration:
-    """How a program of one warp is cut up: channels times lanes are its threads.
+    """How a program is cut up: channels times lanes are the threads of a warp.
 
     Attributes:
         channels: side by side.
         lanes: of a channel, each with its own positions.
-        run: positions of a lane, one after another; powers of two, all three.
+        run: positions of a lane, one after another; powers of two, all four.
+        warps: at most, of which each has its part of the states (forward only).
+        together: states that a warp goes through in step, at most (forward only).
+        registers: a thread may have, where the compiler would take more than so many warps can.
     """
 
     channels: int
     lanes: int
     run: int
+    warps: int = 1
+    together: int = 1
+    registers: int | None = None
 
     @property
     def tile(self) -> int:
@@ -34,13 +40,16 @@ class Configuration:
         return self.lanes * self.run
 
 
-FORWARD = Configuration(1, 32, 16)
-"""As many programs as channels: most often enough to go through all positions in one piece."""
+FORWARD = Configuration(1, 32, 16, warps=2, registers=128)
+"""As many programs as channels: most often enough to go through all positions in one piece.
+
+One warp of each is too few to hide how long exponentials and shuffles take: 16 of 128 registers fit an SM.
+"""
 
 BACKWARD = Configuration(8, 4, 16)
 """Fewer lanes, because dB and dC are sums over channels; its tile is the distance of states kept for it."""
 
-_WARPS = 1056
+_PROGRAMS = 1056
 _PARTS = 8
 _CARRY_BLOCK = 128
 
@@ -100,7 +109,7 @@ class _Call:
 
     def __init__(self, x: Inputs, configuration: Configuration) -> None:
         self.x = x
-        self.tile = configuration.tile
+        self.tile, self.registers = configuration.tile, configuration.registers
         batch, channels, length = x.u.shape
         groups, states = x.B.shape[1:3]
         # So that no lane of either configuration reads beyond the end.
@@ -124,6 +133,8 @@ class _Call:
             "CHANNELS": configuration.channels,
             "LANES": configuration.lanes,
             "RUN": configuration.run,
+            "WARPS": (warps := math.gcd(states, configuration.warps)),
+            "TOGETHER": math.gcd(states // warps, configuration.together),
             "CHUNK": BACKWARD.tile,
             "HAS_D": x.D is not None,
             "HAS_Z": x.z is not None,
@@ -154,13 +165,15 @@ class _Call:
     def cut(self, programs: int) -> None:
         """Cut L into as many segments of whole tiles as fill a GPU, with so many programs to each."""
         tiles = num_chunks(self["length"], self.tile)
-        of_segment = triton.cdiv(tiles, max(1, min(tiles, _WARPS // programs)))
+        of_segment = triton.cdiv(tiles, max(1, min(tiles, _PROGRAMS // programs)))
         self["segment"] = of_segment * self.tile
         self["segments"] = triton.cdiv(tiles, of_segment)
 
     def launch(self, kernel: Any, *, programs: int | None = None, **more: Any) -> None:
         arguments = {name: self[name] for name in kernel.arg_names if name not in more}
-        kernel[(programs or self.programs, self["segments"])](**arguments, **more, num_warps=1)
+        kernel[(programs or self.programs, self["segments"])](
+            **arguments, **more, num_warps=arguments.get("WARPS", 1), maxnreg=self.registers
+        )
 
     def enter(self, source: str, weights: str, *, back: bool) -> None:
         """From the state (or its gradient) that enters all segments to those that enter each."""

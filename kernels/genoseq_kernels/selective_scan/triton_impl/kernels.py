@@ -20,6 +20,8 @@ import triton.language as tl
 
 from genoseq_kernels.selective_scan.triton_impl.tiles import (
     LN_2,
+    across,
+    all_through_lanes,
     decays_of,
     elapse,
     filled,
@@ -39,8 +41,10 @@ from genoseq_kernels.selective_scan.triton_impl.tiles import (
     silu,
     store_part,
     store_run,
+    sums_of,
     through_lanes,
     time_steps,
+    unpack,
 )
 
 
@@ -58,8 +62,8 @@ def summarise(  # noqa: C901 - conditions are compile-time ones
     Also the product of its decays. A position counts by the decay between it and the end (beginning) of the
     segment, the exponential of a sum of time steps: no recurrence, and nothing crosses lanes but sums.
     """
-    batch, group, channel, exists, thread, lane = place(
-        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES
+    batch, group, channel, exists, _thread, lane = place(
+        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES, 1
     )
     index = tl.program_id(1)
     shift = load_vector(bias, channel, exists, HAS_BIAS)
@@ -79,13 +83,13 @@ def summarise(  # noqa: C901 - conditions are compile-time ones
         elif HAS_Z:
             gate = load_run(z + batch * z_batch + channel * z_channel, begin, length, exists, RUN)
             amount = products(amount, silu(gate, RUN), RUN)
-        elapsed, total = elapse(dt, total, thread, lane, LANES, RUN, BACK)
+        elapsed, total = elapse(dt, total, lane, LANES, RUN, BACK)
         if HAS_KEEP:
             keeps = load_shared(keep + batch * padded, begin, RUN)
             broken = ()
             for k in tl.static_range(RUN):
                 broken = broken + (1.0 - keeps[k],)
-            passed, resets = elapse(broken, resets, thread, lane, LANES, RUN, BACK)
+            passed, resets = elapse(broken, resets, lane, LANES, RUN, BACK)
             reaching = ()
             for k in tl.static_range(RUN):
                 reaching = reaching + (tl.where(passed[k] == 0.0, amount[k], 0.0),)
@@ -96,7 +100,7 @@ def summarise(  # noqa: C901 - conditions are compile-time ones
             part = zero
             for k in tl.static_range(RUN):
                 part += power_of_two(elapsed[k] * exponent) * (amount[k] * weight[k])
-            part = over_lanes(part, thread, LANES)
+            part = over_lanes(part, lane, LANES)
             added = ()
             for j in tl.static_range(COLUMNS):
                 added = added + (tl.where(lane + j * LANES == n, summaries[j] + part, summaries[j]),)
@@ -127,75 +131,106 @@ def carry(
 
 
 @triton.jit
-def outputs(
+def outputs(  # noqa: C901 - conditions are compile-time ones
     u, delta, B, C, exponents, D, z, bias, keep, entering, y, starts, last_state,
     u_batch, u_channel, delta_batch, delta_channel, z_batch, z_channel,
     length, padded, segment, num_batch, channels, groups, blocks, N,
     COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, LANES: tl.constexpr, RUN: tl.constexpr,
-    CHUNK: tl.constexpr, HAS_D: tl.constexpr, HAS_Z: tl.constexpr,
-    HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
+    WARPS: tl.constexpr, TOGETHER: tl.constexpr, CHUNK: tl.constexpr,
+    HAS_D: tl.constexpr, HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
 ):  # fmt: skip
-    """y, the state before each chunk (B, D, chunks, N), and the last one, from that entering each segment."""
+    """y, the state before each chunk (B, D, chunks, N), and the last one, from that entering each segment.
+
+    Each warp goes through an equal part of the states, and through all positions; y is the sum over warps.
+    `TOGETHER` states go in step, so that there is work while one of them waits for its lanes.
+    """
     batch, group, channel, exists, thread, lane = place(
-        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES
+        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES, WARPS
     )
     index = tl.program_id(1)
     shift = load_vector(bias, channel, exists, HAS_BIAS)
     skip = load_vector(D, channel, exists, HAS_D)
     own = batch * channels + channel
-    chunk_row = starts + own * tl.cdiv(length, CHUNK) * N
-    entering += (index.to(tl.int64) * num_batch * channels + own) * N + lane
+    warp, of_warp = thread // (CHANNELS * LANES), N // WARPS
+    own_state = warp * of_warp
+    exponents += channel * N + own_state
+    row = ((batch * groups + group) * N + own_state) * padded
+    chunk_row = starts + own * tl.cdiv(length, CHUNK) * N + own_state
+    entering += (index.to(tl.int64) * num_batch * channels + own) * N + own_state + lane
     states = ()
     for j in tl.static_range(COLUMNS):
-        mask = exists & (lane + j * LANES < N)
+        mask = exists & (lane + j * LANES < of_warp)
         states = states + (tl.load(entering + j * LANES, mask=mask, other=0.0),)
     HALF: tl.constexpr = RUN // 2
+    PART: tl.constexpr = RUN // WARPS
+    u_row = u + batch * u_batch + channel * u_channel
+    zero = tl.zeros((WARPS * CHANNELS * LANES,), tl.float32)
     end = tl.minimum(index * segment + segment, length)
     for start in range(index * segment, end, LANES * RUN):
         begin = start + lane * RUN
         raw = load_run(delta + batch * delta_batch + channel * delta_channel, begin, length, exists, RUN)
-        inputs = load_run(u + batch * u_batch + channel * u_channel, begin, length, exists, RUN)
         dt = time_steps(raw, shift, begin, length, RUN, SOFTPLUS)
-        x = products(inputs, dt, RUN)
+        x = products(load_run(u_row, begin, length, exists, RUN), dt, RUN)
         totals = half_sums(dt, RUN)
         keeps = load_shared(keep + batch * padded, begin, RUN) if HAS_KEEP else dt
-        results = products(inputs, filled(skip, RUN), RUN)
+        results = filled(zero, RUN)
         is_chunk = (begin % CHUNK == 0) & (begin < length) & exists
         chunk_at = chunk_row + (begin // CHUNK).to(tl.int64) * N
         before = states
-        for n in range(N):
-            exponent = tl.load(exponents + channel * N + n, mask=exists, other=0.0)
-            row = ((batch * groups + group) * N + n) * padded
-            weight, read = load_shared(B + row, begin, RUN), load_shared(C + row, begin, RUN)
-            first = tl.gather(before[0], thread - lane + n % LANES, 0)
-            for j in tl.static_range(1, COLUMNS):
-                first = tl.where(n < j * LANES, first, tl.gather(before[j], thread - lane + n % LANES, 0))
-            decays = decays_of(dt, exponent, keeps, RUN, HAS_KEEP)
-            factor, factor_2 = half_decays(totals, exponent, keeps, RUN, HAS_KEEP)
-            values = products(x, weight, RUN)
-            value, value_2 = half_states(decays, values, RUN)
-            h, leaving = through_lanes(
-                factor * factor_2, factor_2 * value + value_2, first, thread, lane, LANES, False
-            )
-            tl.store(chunk_at + n, h, mask=is_chunk)
-            after, sums, sums_2 = (), (), ()
-            for j in tl.static_range(COLUMNS):
-                after = after + (tl.where(lane + j * LANES == n, leaving, states[j]),)
-            h_2 = factor * h + value
-            for k in tl.static_range(HALF):
-                h = decays[k] * h + values[k]
-                h_2 = decays[HALF + k] * h_2 + values[HALF + k]
-                sums = sums + (results[k] + h * read[k],)
-                sums_2 = sums_2 + (results[HALF + k] + h_2 * read[HALF + k],)
-            states, results = after, sums + sums_2
+        for step in range(of_warp // TOGETHER):
+            # What is read comes before anything is written: later, a read would wait for its whole way.
+            firsts, givens, reads = (), (), ()
+            for i in tl.static_range(TOGETHER):
+                n = step * TOGETHER + i
+                holder = lane - lane + n % LANES
+                first = across(before[0], holder, LANES)
+                for j in tl.static_range(1, COLUMNS):
+                    first = tl.where(n < j * LANES, first, across(before[j], holder, LANES))
+                firsts = firsts + (first,)
+                exponent = tl.load(exponents + n, mask=exists, other=0.0)
+                givens = givens + ((exponent, load_shared(B + row + n * padded, begin, RUN)),)
+                reads = reads + (load_shared(C + row + n * padded, begin, RUN),)
+            steps, halves, factors, values = (), (), (), ()
+            for i in tl.static_range(TOGETHER):
+                exponent, weight = givens[i]
+                decays = decays_of(dt, exponent, keeps, RUN, HAS_KEEP)
+                factor, factor_2 = half_decays(totals, exponent, keeps, RUN, HAS_KEEP)
+                added = products(x, weight, RUN)
+                value, value_2 = half_states(decays, added, RUN)
+                steps, halves = steps + ((decays, added),), halves + ((factor, value),)
+                factors, values = factors + (factor * factor_2,), values + (factor_2 * value + value_2,)
+            entered, left = all_through_lanes(factors, values, firsts, lane, LANES, False, TOGETHER)
+            for i in tl.static_range(TOGETHER):
+                n = step * TOGETHER + i
+                tl.store(chunk_at + n, entered[i], mask=is_chunk)
+                after = ()
+                for j in tl.static_range(COLUMNS):
+                    after = after + (tl.where(lane + j * LANES == n, left[i], states[j]),)
+                states = after
+            for i in tl.static_range(TOGETHER):
+                decays, added = steps[i]
+                factor, value = halves[i]
+                h, read, sums, sums_2 = entered[i], reads[i], (), ()
+                h_2 = factor * h + value
+                for k in tl.static_range(HALF):
+                    h = decays[k] * h + added[k]
+                    h_2 = decays[HALF + k] * h_2 + added[HALF + k]
+                    sums = sums + (results[k] + h * read[k],)
+                    sums_2 = sums_2 + (results[HALF + k] + h_2 * read[HALF + k],)
+                results = sums + sums_2
+        results = unpack(fold(results, thread, CHANNELS * LANES, WARPS, RUN))
+        begin += warp * PART
+        skipped = products(load_run(u_row, begin, length, exists, PART), filled(skip, PART), PART)
+        results = sums_of(results, skipped, PART)
         if HAS_Z:
-            gate = load_run(z + batch * z_batch + channel * z_channel, begin, length, exists, RUN)
-            results = products(results, silu(gate, RUN), RUN)
-        store_run(y + own * length, begin, length, exists, results, RUN)
+            gate = load_run(z + batch * z_batch + channel * z_channel, begin, length, exists, PART)
+            results = products(results, silu(gate, PART), PART)
+        store_run(y + own * length, begin, length, exists, results, PART)
     if end == length:
         for j in tl.static_range(COLUMNS):
-            mask = exists & (lane + j * LANES < N)
-            tl.store(last_state + own * N + lane + j * LANES, states[j], mask=mask)
+            mask = exists & (lane + j * LANES < of_warp)
+            tl.store(last_state + own * N + own_state + lane + j * LANES, states[j], mask=mask)
 
 
 @triton.jit
@@ -227,7 +262,7 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
         chunk = (last - 1) // CHUNK - step
         for block in range(part, blocks, parts):
             batch, group, channel, exists, thread, lane = place(
-                pair * blocks + block, blocks, groups, channels // groups, CHANNELS, LANES
+                pair * blocks + block, blocks, groups, channels // groups, CHANNELS, LANES, 1
             )
             begin = chunk * CHUNK + lane * RUN
             own = batch * channels + channel
@@ -270,7 +305,7 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
                 values = products(x, weight, RUN)
                 value, value_2 = half_states(decays, values, RUN)
                 h, _last = through_lanes(
-                    factor * factor_2, factor_2 * value + value_2, state, thread, lane, LANES, False
+                    factor * factor_2, factor_2 * value + value_2, state, lane, LANES, False
                 )
                 h_2 = factor * h + value
                 before, terms, sums = (), (), ()
@@ -291,7 +326,7 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
                     c_2 = decays[HALF + k] * (outer[HALF + k] * read[HALF + k] + c_2)
                 value, value_2 = c, c_2
                 c_2, leaving = through_lanes(
-                    factor * factor_2, factor * value_2 + value, carried, thread, lane, LANES, True
+                    factor * factor_2, factor * value_2 + value, carried, lane, LANES, True
                 )
                 tl.store(entering + state_row + n, leaving, mask=one)
                 c = factor_2 * c_2 + value_2
@@ -311,7 +346,7 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
                 d_value, d_dt = values + values_2, steps + steps_2
                 terms = fold(terms + terms_2, thread, LANES, CHANNELS, RUN)
                 store_part(dB + folded, more_B + terms, POSITIONS)
-                tl.store(dA + state_row + n, more_A + over_lanes(d_A + d_A_2, thread, LANES), mask=one)
+                tl.store(dA + state_row + n, more_A + over_lanes(d_A + d_A_2, lane, LANES), mask=one)
             values = load_run(u_row, begin, length, exists, RUN)
             raw = load_run(delta_row, begin, length, exists, RUN)
             d_u, d_delta = (), ()
@@ -336,8 +371,8 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
                     d_gate = d_gate + (upstream[k] * (results[k] + values[k] * skip) * slope,)
                 store_run(dz + out, begin, length, exists, d_gate, RUN)
             vector = index.to(tl.int64) * num_batch * channels + own
-            sum_D = over_lanes(sum_D, thread, LANES) + tl.load(dD + vector, mask=one, other=0.0)
-            sum_bias = over_lanes(sum_bias, thread, LANES) + tl.load(dbias + vector, mask=one, other=0.0)
+            sum_D = over_lanes(sum_D, lane, LANES) + tl.load(dD + vector, mask=one, other=0.0)
+            sum_bias = over_lanes(sum_bias, lane, LANES) + tl.load(dbias + vector, mask=one, other=0.0)
             tl.store(dD + vector, sum_D, mask=one)
             tl.store(dbias + vector, sum_bias, mask=one)
             # What one lane has written is read by all at the next chunk.

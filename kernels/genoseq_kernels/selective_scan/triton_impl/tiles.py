@@ -80,12 +80,17 @@ def sigmoid(x):
 
 
 @triton.jit
-def place(program, blocks, groups, per_group, CHANNELS: tl.constexpr, LANES: tl.constexpr):
-    """Batch row, group; of each thread its channel (int64), whether that exists, its number and lane."""
+def place(
+    program, blocks, groups, per_group, CHANNELS: tl.constexpr, LANES: tl.constexpr, WARPS: tl.constexpr
+):
+    """Batch row, group; of each thread its channel (int64), whether that exists, its number and lane.
+
+    All warps have the same channels.
+    """
     program = program.to(tl.int64)
-    thread = tl.arange(0, CHANNELS * LANES)
+    thread = tl.arange(0, WARPS * CHANNELS * LANES)
     group = (program // blocks) % groups
-    inner = (program % blocks) * CHANNELS + thread // LANES
+    inner = (program % blocks) * CHANNELS + thread // LANES % CHANNELS
     channel = group * per_group + inner
     return program // (blocks * groups), group, channel, inner < per_group, thread, thread % LANES
 
@@ -195,6 +200,14 @@ def products(one, other, RUN: tl.constexpr):
 
 
 @triton.jit
+def sums_of(one, other, RUN: tl.constexpr):
+    run = ()
+    for k in tl.static_range(RUN):
+        run = run + (one[k] + other[k],)
+    return run
+
+
+@triton.jit
 def silu(gate, RUN: tl.constexpr):
     run = ()
     for k in tl.static_range(RUN):
@@ -247,37 +260,61 @@ def half_states(decays, values, RUN: tl.constexpr):
 
 
 @triton.jit
-def over_lanes(tile, thread, LANES: tl.constexpr):
+def across(tile, lane, LANES: tl.constexpr):
+    """What the lane of this number has, of the same row of lanes: warps exchange nothing."""
+    rows: tl.constexpr = tile.shape[0] // LANES
+    return tl.gather(tile.reshape(rows, LANES), lane.reshape(rows, LANES), 1).reshape(tile.shape[0])
+
+
+@triton.jit
+def over_lanes(tile, lane, LANES: tl.constexpr):
     """Sums over the lanes of a channel, in each of them."""
     for power in tl.static_range(5):
         if 2**power < LANES:
-            tile += tl.gather(tile, thread ^ (2**power), 0)
+            tile += across(tile, lane ^ (2**power), LANES)
     return tile
 
 
 @triton.jit
-def through_lanes(factor, value, first, thread, lane, LANES: tl.constexpr, BACK: tl.constexpr):
+def through_lanes(factor, value, first, lane, LANES: tl.constexpr, BACK: tl.constexpr):
     """The recurrence state -> factor * state + value from lane to lane.
 
     Returns the state that enters each lane and, in all lanes, the one that leaves the last; both are of a
     chain that begins with `first` in lane 0 or, `BACK`, in the last.
     """
+    entering, leaving = all_through_lanes((factor,), (value,), (first,), lane, LANES, BACK, 1)
+    return entering[0], leaving[0]
+
+
+@triton.jit
+def all_through_lanes(
+    factors, values, firsts, lane, LANES: tl.constexpr, BACK: tl.constexpr, K: tl.constexpr
+):  # fmt: skip
+    """`through_lanes` of K chains, in step."""
     if BACK:
-        edge, sign = lane == LANES - 1, 1
-        leaves, behind = thread - lane, LANES - 1 - lane
+        edge, sign, last, behind = lane == LANES - 1, 1, 0, LANES - 1 - lane
     else:
-        edge, sign = lane == 0, -1
-        leaves, behind = thread - lane + (LANES - 1), lane
-    value = factor * tl.where(edge, first, 0.0) + value
-    # Nothing enters the first lane any more: so products of factors that reach beyond it become zero.
-    factor = tl.where(edge, 0.0, factor)
+        edge, sign, last, behind = lane == 0, -1, LANES - 1, lane
+    begun, passing = (), ()
+    for k in tl.static_range(K):
+        begun = begun + (factors[k] * tl.where(edge, firsts[k], 0.0) + values[k],)
+        # Nothing enters the first lane any more: so products of factors that reach beyond it become zero.
+        passing = passing + (tl.where(edge, 0.0, factors[k]),)
+    values, factors = begun, passing
     for power in tl.static_range(5):
         if 2**power < LANES:
-            other = thread + tl.where(behind >= 2**power, sign * 2**power, 0)
-            value = factor * tl.gather(value, other, 0) + value
-            factor *= tl.gather(factor, other, 0)
-    entering = tl.gather(value, thread + tl.where(edge, 0, sign), 0)
-    return tl.where(edge, first, entering), tl.gather(value, leaves, 0)
+            other = lane + tl.where(behind >= 2**power, sign * 2**power, 0)
+            reached, passing = (), ()
+            for k in tl.static_range(K):
+                reached = reached + (factors[k] * across(values[k], other, LANES) + values[k],)
+                passing = passing + (factors[k] * across(factors[k], other, LANES),)
+            values, factors = reached, passing
+    entering, leaving = (), ()
+    for k in tl.static_range(K):
+        before = across(values[k], lane + tl.where(edge, 0, sign), LANES)
+        entering = entering + (tl.where(edge, firsts[k], before),)
+        leaving = leaving + (across(values[k], lane - lane + last, LANES),)
+    return entering, leaving
 
 
 @triton.jit
@@ -301,14 +338,14 @@ def fold(run, thread, LANES: tl.constexpr, WIDTH: tl.constexpr, K: tl.constexpr)
 
 
 @triton.jit
-def elapse(run, before, thread, lane, LANES: tl.constexpr, RUN: tl.constexpr, BACK: tl.constexpr):
+def elapse(run, before, lane, LANES: tl.constexpr, RUN: tl.constexpr, BACK: tl.constexpr):
     """Sums of a run over the positions that follow each (`BACK`: up to it, with its own), and over all.
 
     `before` is the sum so far, in every lane.
     """
     one = tl.full(before.shape, 1.0, tl.float32)
     first, second = half_sums(run, RUN)
-    elapsed, total = through_lanes(one, first + second, before, thread, lane, LANES, not BACK)
+    elapsed, total = through_lanes(one, first + second, before, lane, LANES, not BACK)
     sums = ()
     if BACK:
         for k in tl.static_range(RUN):
