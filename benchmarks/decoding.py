@@ -4,8 +4,9 @@
                                   [--steps 50] [--device cpu] [--threads 1]
 
 The model has random weights. Each context is read in chunks; then come `--steps` tokens, one at a time, of
-which the median is printed, and the memory of the state after them. Rounds over the contexts are repeated and
-interleaved, since other work on the machine comes and goes.
+which the median is printed, the memory of the state after them, and the ratio of the last context's median to
+the first's. Rounds over the contexts are repeated and interleaved, since other work on the machine comes and
+goes.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from steps import describe
 
 from genoseq.models import HybriDNA
 from genoseq.paths import configs_dir
@@ -63,7 +66,8 @@ def mebibytes(state: list[Any]) -> float:
 
 
 @torch.inference_mode()
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the times, of each kind of attention as soon as they are known."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,10 +77,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
-    print(f"{given.model}, torch {torch.__version__}, {device}, {given.threads} threads")
+    print(f"{given.model}, {describe(device)}", flush=True)
     for name, window in ((f"window of {given.window:,}", given.window), ("everything", None)):
         backbone = make(given.model, window, device)
         room = max(given.contexts) + ROUNDS * given.steps
@@ -85,12 +89,15 @@ def main() -> None:
         for _ in range(ROUNDS):
             for context, state in states.items():
                 times[context] += step_times(backbone, state, given.steps)
+        medians = {context: 1e3 * statistics.median(values) for context, values in times.items()}
         for context, state in states.items():
-            milliseconds = 1e3 * statistics.median(times[context])
             print(
                 f"attention to {name:<18} after {context:>9,} tokens: "
-                f"{milliseconds:8.3f} ms a token, state {mebibytes(state):9.1f} MiB"
+                f"{medians[context]:8.3f} ms a token, state {mebibytes(state):9.1f} MiB"
             )
+        first, last = given.contexts[0], given.contexts[-1]
+        ratio = medians[last] / medians[first]
+        print(f"a token after {last:,} takes {ratio:.3f} times what it takes after {first:,}", flush=True)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from steps import Table, clear, failure, hyena_operators, measure, random_bases
 from torch import nn
 
 from genoseq.data.datamodule import SequenceDataModule
-from genoseq.models import HyenaDNA
+from genoseq.models import HyenaDNA, StreamingBackbone
 from genoseq.paths import configs_dir
 from genoseq.training.assembly import build_model, build_task
 from genoseq.training.optimizers import parameter_groups
@@ -74,11 +74,10 @@ class Run:
 
     @classmethod
     def of(cls, length: int, overrides: Sequence[str]) -> Run:
-        """The run at a length."""
-        name = "hyenadna_8m" if length > 2**20 else "hyenadna_large_1m"
+        """The run of an experiment, which the overrides name, at a length."""
         # Windows of the shipped genome tell what a batch is made of; it has none of eight million.
         data = ("data=celegans", "data.length=256", "micro_batch_size=1", "global_batch_size=1")
-        fixed = [f"experiment={name}", *data, f"model.l_max={length}"]
+        fixed = [*data, f"model.l_max={length}"]
         with initialize_config_dir(str(configs_dir()), version_base="1.3"):
             config = compose("train", overrides=[*fixed, *overrides])
         config.callbacks = {}
@@ -100,6 +99,24 @@ class Run:
         task: Any = build_task(self.config, build_model(self.config, self.datamodule)).to(self.device)
         batch = self.shape.blank(self.device) | {"input_ids": self._tokens()}
         return self._step(task.model.train(), lambda: task.loss(batch))
+
+    def forward_of_ours(self, chunk: int | None) -> Callable[[], torch.Tensor]:
+        """Logits without gradients: of all tokens at once, or of chunks with the state carried on."""
+        model = build_model(self.config, self.datamodule).to(self.device).eval()
+        backbone, tokens = model.backbone, self._tokens()
+        assert isinstance(backbone, StreamingBackbone)
+
+        @torch.inference_mode()
+        def forward() -> torch.Tensor:
+            with self.trainer.precision_plugin.forward_context():
+                if chunk is None:
+                    return model(tokens).logits[0, -1].sum()
+                state = backbone.init_state(1, max_length=self.shape.length)
+                for part in tokens.split(chunk, dim=1):
+                    logits = model.head(backbone.forward_chunk(part, state))
+                return logits[0, -1].sum()
+
+        return forward
 
     def step_of_plain(self) -> Callable[[], torch.Tensor]:
         """The step of the model as released."""
@@ -188,7 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     if set(rows) - set(ROWS):
         parser.error(f"--rows {options.rows}: choose of {', '.join(ROWS)}")
     for length in map(int, options.lengths.split(",")) if options.lengths else LENGTHS[size]:
-        run = Run.of(length, overrides)
+        experiment = "hyenadna_8m" if length > 2**20 else "hyenadna_large_1m"
+        run = Run.of(length, [f"experiment={experiment}", *overrides])
         table = table or Table("long_steps", COLUMNS, run.device, options.out)
         for row in rows:
             if row != PLAIN or length <= options.longest_plain:

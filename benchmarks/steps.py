@@ -67,6 +67,18 @@ def measure(
     return Measured(statistics.median(timed), len(timed), peak)
 
 
+def matrix_rate(device: torch.device, *, side: int = 8192, repeats: int = 20) -> float:
+    """Operations a second of a large product of bfloat16 matrices: what the machine gives in this run."""
+    matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+
+    def step() -> torch.Tensor:
+        for _ in range(repeats):
+            product = matrix @ matrix
+        return product[0, 0].float()
+
+    return repeats * 2 * side**3 / measure(step, device, budget=0.5).seconds
+
+
 def clear(device: torch.device) -> None:
     """Give back what is no longer used, so that every row begins alike."""
     gc.collect()

@@ -44,7 +44,8 @@ class ProgressLog(Callback):
 class Throughput(Callback):
     """Measure tokens a second in training (validation not counted) and the peak of memory.
 
-    Seconds and tokens go on counting through an interruption; memory is of this process alone.
+    Seconds and tokens go on counting through an interruption; memory is of this process alone. The seconds so
+    far are logged beside the metrics of each validation.
     """
 
     def __init__(self) -> None:
@@ -69,6 +70,10 @@ class Throughput(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
         self._stop_clock()
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log it."""
+        pl_module.log("seconds", self._seconds, sync_dist=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start it again."""

@@ -7,10 +7,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
 SCRIPT = Path(__file__).with_name("tiny_run.py")
+
+
+@pytest.fixture
+def logged() -> Callable[[Path], pd.DataFrame]:
+    """Read what a run logged, without the seconds on its clock."""
+    return lambda folder: pd.read_csv(folder / "metrics.csv").drop(columns="seconds")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
+Logged = Callable[[Path], pd.DataFrame]
 SCRIPT = Path(__file__).with_name("tiny_run.py")
 TWO_PROCESSES = ("trainer.devices=2", "trainer.strategy=ddp")
 STEPS, ACCUMULATION = 14, 4
@@ -63,7 +65,7 @@ def assert_same(a: Any, b: Any, place: str = "checkpoint") -> None:
         assert a == b, place
 
 
-def assert_same_runs(unbroken: Path, resumed: Path) -> None:
+def assert_same_runs(unbroken: Path, resumed: Path, logged: Logged) -> None:
     """Weights, their average, optimiser, schedule, metrics and predictions are the same."""
     for name in ("last.ckpt", "best.ckpt"):
         pair = [torch.load(run / "checkpoints" / name, weights_only=True) for run in (unbroken, resumed)]
@@ -75,11 +77,11 @@ def assert_same_runs(unbroken: Path, resumed: Path) -> None:
         # The decay of the average depends on it, all along a run of so few steps.
         assert pair[0]["averaging_state"]["n_averaged"] == pair[0]["global_step"]
         assert_same(*pair)
-    for name in ("metrics.csv", "results.json"):
-        assert (unbroken / name).read_text() == (resumed / name).read_text()
+    pd.testing.assert_frame_equal(logged(unbroken), logged(resumed), check_exact=True)
+    assert (unbroken / "results.json").read_text() == (resumed / "results.json").read_text()
 
 
-def test_killed_in_mid_accumulation_then_stopped_by_a_signal(tmp_path: Path) -> None:
+def test_killed_in_mid_accumulation_then_stopped_by_a_signal(tmp_path: Path, logged: Logged) -> None:
     workers = "num_workers=2"
     assert run(tmp_path / "unbroken") == 0
     resumed = tmp_path / "resumed"
@@ -88,15 +90,15 @@ def test_killed_in_mid_accumulation_then_stopped_by_a_signal(tmp_path: Path) -> 
     stopped = torch.load(resumed / "checkpoints" / "last.ckpt", weights_only=True)
     assert stopped["global_step"] == 37 // ACCUMULATION + 1, "the step that was going on is finished"
     assert run(resumed, workers) == 0
-    assert_same_runs(tmp_path / "unbroken", resumed)
+    assert_same_runs(tmp_path / "unbroken", resumed, logged)
 
 
-def test_two_processes_have_the_metrics_of_one(tmp_path: Path) -> None:
+def test_two_processes_have_the_metrics_of_one(tmp_path: Path, logged: Logged) -> None:
     # Dropout is drawn by each rank for itself, so only without it are the numbers comparable.
     settings = ("model.resid_dropout=0", "model.embed_dropout=0", "trainer.max_steps=6")
     assert run(tmp_path / "one", *settings) == 0
     assert run(tmp_path / "two", *settings, *TWO_PROCESSES) == 0
-    metrics = [pd.read_csv(tmp_path / name / "metrics.csv") for name in ("one", "two")]
+    metrics = [logged(tmp_path / name) for name in ("one", "two")]
     pd.testing.assert_frame_equal(*metrics, rtol=1e-5)
     tables = [pd.read_parquet(tmp_path / name / "predictions.parquet") for name in ("one", "two")]
     assert len(tables[0]) == 13
@@ -106,7 +108,7 @@ def test_two_processes_have_the_metrics_of_one(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("processes", [(), TWO_PROCESSES], ids=["one process", "two processes"])
-def test_ten_random_steps(tmp_path: Path, processes: tuple[str, ...]) -> None:
+def test_ten_random_steps(tmp_path: Path, processes: tuple[str, ...], logged: Logged) -> None:
     settings = (*processes, "num_workers=1")
     assert run(tmp_path / "unbroken", *settings) == 0
     micro_batches = STEPS * ACCUMULATION // (2 if processes else 1)
@@ -127,4 +129,4 @@ def test_ten_random_steps(tmp_path: Path, processes: tuple[str, ...]) -> None:
         stopped = {"SIGKILL": -9, "SIGTERM": 0 if last_step else 143}[name]
         assert broken == stopped
         assert run(resumed, *settings) == 0
-        assert_same_runs(tmp_path / "unbroken", resumed)
+        assert_same_runs(tmp_path / "unbroken", resumed, logged)

@@ -20,6 +20,8 @@ import genoseq
 from genoseq.models import HybriDNA, LanguageModelHead, SequenceModel
 from genoseq.training import train
 
+Logged = Callable[[Path], pd.DataFrame]
+
 SCRIPT = Path(__file__).with_name("sharded_run.py")
 SHARDED = ("trainer.devices=2", "trainer.strategy._target_=genoseq.training.FullySharded")
 
@@ -57,7 +59,7 @@ def start(tmp_path: Path) -> Path:
 
 
 def test_two_processes_with_a_part_each_are_one_with_the_whole(
-    start: Path, tmp_path: Path, tiny_config: Callable[..., DictConfig]
+    start: Path, tmp_path: Path, tiny_config: Callable[..., DictConfig], logged: Logged
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     config = tiny_config(f"run_dir={one}", "trainer.max_steps=6", "ema_decay=null", "test=true")
@@ -69,7 +71,7 @@ def test_two_processes_with_a_part_each_are_one_with_the_whole(
     assert torch.load(two / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 3
     assert run(two, f"checkpoint={start}", *SHARDED) == 0
 
-    metrics = [pd.read_csv(folder / "metrics.csv") for folder in (one, two)]
+    metrics = [logged(folder) for folder in (one, two)]
     assert metrics[0]["train/loss"].iloc[0] > 1.2 * metrics[0]["val/loss"].min()
     pd.testing.assert_frame_equal(*metrics, rtol=1e-5)
     tables = [pd.read_parquet(folder / "predictions.parquet") for folder in (one, two)]
@@ -88,7 +90,9 @@ def test_two_processes_with_a_part_each_are_one_with_the_whole(
 
 
 @pytest.mark.slow
-def test_in_parts_a_resumed_run_and_another_number_of_parts_change_nothing(tmp_path: Path) -> None:
+def test_in_parts_a_resumed_run_and_another_number_of_parts_change_nothing(
+    tmp_path: Path, logged: Logged
+) -> None:
     alone, unbroken, resumed = (tmp_path / name for name in ("alone", "unbroken", "resumed"))
     assert run(unbroken, *SHARDED) == 0
     assert run(resumed, *SHARDED, "kill_at=8", "kill_with=SIGKILL") == -signal.SIGKILL
@@ -96,11 +100,11 @@ def test_in_parts_a_resumed_run_and_another_number_of_parts_change_nothing(tmp_p
     for name in ("last.ckpt", "best.ckpt"):
         whole, again = state_of(unbroken, name), state_of(resumed, name)
         assert all(torch.equal(value, again[key]) for key, value in whole.items())
-    for name in ("metrics.csv", "results.json"):
-        assert (unbroken / name).read_text() == (resumed / name).read_text()
+    pd.testing.assert_frame_equal(logged(unbroken), logged(resumed), check_exact=True)
+    assert (unbroken / "results.json").read_text() == (resumed / "results.json").read_text()
     # Drawn in one part or in two, first values are the same; and one process goes on from two.
     assert run(alone, *SHARDED, "trainer.devices=1") == 0
-    metrics = [pd.read_csv(folder / "metrics.csv") for folder in (alone, unbroken)]
+    metrics = [logged(folder) for folder in (alone, unbroken)]
     pd.testing.assert_frame_equal(*metrics, rtol=1e-5)
     assert run(unbroken, *SHARDED, "trainer.devices=1", "trainer.max_steps=8") == 0
     assert torch.load(unbroken / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 8
