@@ -8,19 +8,35 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
-from genoseq.models import HyenaDNA, LanguageModelHead, SequenceModel
+from genoseq.models import HybriDNA, HyenaDNA, LanguageModelHead, SequenceModel
 from genoseq.nn import hyena
+from genoseq.paths import configs_dir
 from genoseq.tokenizers import CharacterTokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("plain_hyenadna", "steps", "long_steps", "hyena_against_attention", "partial_and_sparse")
+OURS = (
+    "plain_hyenadna",
+    "steps",
+    "long_steps",
+    "hybrid_steps",
+    "decoding",
+    "hyena_against_attention",
+    "partial_and_sparse",
+    "pretraining_floors",
+    "compare_models",
+)
 
 
 @pytest.fixture
@@ -157,3 +173,89 @@ def test_rows_that_are_none(script: Callable[[str], ModuleType], capsys: pytest.
 
 def model_bits(model: SequenceModel, sequence: str) -> np.ndarray:
     return -model.log_prob(sequence)["log_prob"].to_numpy() / np.log(2)
+
+
+def test_hybrid_steps(script: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    arguments = ["--size", "tiny", "--budget", "0", "--out", str(tmp_path), "trainer=cpu"]
+    train, chunks, whole = script("hybrid_steps").main(arguments)
+    assert [(row["tokens"], row["row"]) for row in (train, chunks, whole)] == [
+        (128, "train"),
+        (256, "chunks"),
+        (256, "whole"),
+    ]
+    assert all(row["ms"] > 0 and row["of measured"] > 0 and not row["note"] for row in (train, chunks, whole))
+    assert train["planned GiB"] > 0
+    assert chunks["TFLOP"] < whole["TFLOP"], "attention sees less in its window"
+    assert len(json.loads((tmp_path / "hybrid_steps.json").read_text())["rows"]) == 3
+
+
+def test_operations_of_a_hybrid(script: Callable[[str], ModuleType]) -> None:
+    module = script("hybrid_steps")
+    for length, window in ((7, 3), (5, 5), (4, 9), (0, 2)):
+        distance = np.subtract.outer(np.arange(length), np.arange(length))
+        assert module.pairs_within(length, window) == ((distance >= 0) & (distance < window)).sum()
+    mixers = {
+        "a": {"attention": {"num_heads": 2, "num_kv_heads": 1}},
+        "m": {"mamba2": {"d_state": 4, "headdim": 8, "chunk_size": 4}},
+        "l": {"linear": {"num_heads": 2, "head_dim": 8, "expand_v": 2}},
+    }
+    models = {
+        kind: HybriDNA(d_model=16, num_layers=1, pattern=kind, d_inner=32, **own)
+        for kind, own in mixers.items()
+    }
+    mlp, length = 3 * 16 * 32, 10
+    # Queries, one head of keys and one of values, and the way out; 55 pairs, of 16 channels each, twice.
+    attention = 2 * length * (mlp + 16 * 32 + 16 * 16) + 2 * 2 * 16 * 55
+    assert module.forward_operations(models["a"], length) == attention
+    # Inner width 32: z, x, B and C of 4 each, 4 steps, and out; chunks of 4, 4 and 2.
+    scan = (
+        2 * length * (mlp + 16 * (2 * 32 + 2 * 4 + 4) + 32 * 16) + 2 * (4 + 32) * 23 + 2 * 2 * 32 * 4 * length
+    )
+    assert module.forward_operations(models["m"], length) == scan
+    with pytest.raises(ValueError, match="LinearAttention are not counted"):
+        module.forward_operations(models["l"], length)
+
+
+def test_decoding(script: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--contexts", "5", "40", "--window", "8", "--steps", "2"]
+    script("decoding").main(["--model", "hybridna_micro", *sizes])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:18] for line in lines[3::3]] == ["a token after 40 t"] * 2
+
+
+def test_compare_models(
+    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = script("compare_models")
+    sizes: list[int] = []
+    devices: list[str] = []
+    one_at_a_time = Lock()
+
+    def train(command: list[str], *, check: bool, env: dict[str, str]) -> None:
+        """What a run of these settings leaves behind."""
+        with one_at_a_time, initialize_config_dir(str(configs_dir()), version_base="1.3"):
+            config = compose("train", overrides=command[4:])
+        assert config.trainer.max_time == "00:00:01:30"
+        sizes.append(sum(parameter.numel() for parameter in instantiate(config.model).parameters()))
+        devices.append(env["CUDA_VISIBLE_DEVICES"])
+        folder = Path(config.run_dir)
+        folder.mkdir(parents=True)
+        OmegaConf.save(config, folder / "config.yaml")
+        logged = {"step": [49, 60, 99], "seconds": [30, None, 60], "val/bits_per_base": [1.95, None, 1.9]}
+        pd.DataFrame(logged).to_csv(folder / "metrics.csv", index=False)
+        (folder / "performance.json").write_text(json.dumps({"parameters": sizes[-1]}))
+
+    monkeypatch.setattr(module.subprocess, "run", train)
+    arguments = [str(tmp_path), "worm=worm.fa", "--minutes", "1.5", "--devices", "0", "1"]
+    module.main(["run", *arguments])
+    assert set(devices) == {"0", "1"}
+    assert max(sizes) < 1.01 * min(sizes)
+    module.main(["run", *arguments])
+    assert len(sizes) == 4, "finished runs are not repeated"
+    floors = {"static Markov": {"validation": 1.92, "test": 1.91}, "adaptive counter": {"validation": 1.8}}
+    (tmp_path / "worm" / "floors.json").write_text(json.dumps(floors))
+    table = module.table(tmp_path)
+    assert table["model"].to_list() == [*module.MODELS, *floors]
+    hybrid = table.iloc[0]
+    assert (hybrid["validation"], hybrid["minutes"], hybrid["tokens/s"]) == (1.9, 1, 100 * 64 * 1024 / 60)
+    assert (tmp_path / "compare_models.png").stat().st_size > 10_000
