@@ -186,7 +186,5 @@ def _substitutions(name: str) -> np.ndarray:
     matrix = substitution_matrices.load(name)
     missing = [residue for residue in RESIDUES if residue not in matrix.alphabet]
     if missing:
-        raise ConfigError(
-            f"matrix={name} is of no residues: it lacks {', '.join(missing)}. BLOSUM62 has them."
-        )
+        raise ConfigError(f"matrix={name} lacks {', '.join(missing)}: give another, as BLOSUM62.")
     return np.array([[matrix[row, column] for column in RESIDUES] for row in RESIDUES])
