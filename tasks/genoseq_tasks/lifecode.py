@@ -43,7 +43,7 @@ class Part(NamedTuple):
 _SCORES = {
     "masked": "masked_accuracy",
     "codon": "codon_accuracy",
-    "translation": "translation_accuracy",
+    "translation_visible": "translation_accuracy",
     "translation_hidden": "translation_accuracy_hidden",
     "distillation": "distillation_cosine",
 }
@@ -109,8 +109,8 @@ class LifeCodeTask(SequenceTask):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch, and keep a row an example: `index`, of its hidden bases `num_bases`, `num_correct`
-        and `bits`, of its residues `num_residues` and `num_translated`, and of those that the teacher knows
-        `num_taught` and `cosine`, their sum."""
+        and `bits`, of the residues of its visible codons `num_residues` and `num_translated`, and of all that
+        the teacher knows `num_taught` and `cosine`, their sum."""
         parts = self._measure(batch)
         size = len(batch["index"])
 
@@ -120,7 +120,7 @@ class LifeCodeTask(SequenceTask):
         columns = {"index": batch["index"], "bits": total(parts["masked"].losses, "masked") / math.log(2)}
         names = {
             "masked": ("num_bases", "num_correct"),
-            "translation": ("num_residues", "num_translated"),
+            "translation_visible": ("num_residues", "num_translated"),
             "distillation": ("num_taught", "cosine"),
         }
         for name, (number, score) in names.items():
@@ -130,8 +130,9 @@ class LifeCodeTask(SequenceTask):
         self._test_rows.append(rows[batch["counted"].cpu().numpy()])
 
     def compute_metrics(self) -> dict[str, torch.Tensor]:
-        """`loss`, the weighted sum; each of its summands; accuracies of bases, codons and residues; `bits` a
-        hidden base; the cosine with the teacher. What the data have none of is left out."""
+        """`loss`, the weighted sum, and each of its summands; bits a hidden base; accuracies of hidden bases
+        and codons, and of the residues of visible and of hidden codons; the cosine with the teacher. What
+        the data have none of is left out."""
         losses = {name: metric.compute() for name, metric in self.losses.items()}
         scores = {_SCORES[name]: metric.compute() for name, metric in self.scores.items()}
         for metric in (*self.losses.values(), *self.scores.values()):
@@ -146,7 +147,7 @@ class LifeCodeTask(SequenceTask):
         }
 
     def parts(self, batch: Batch) -> dict[str, Part]:
-        """All that there is to learn of a batch; `translation_hidden` is a part of `translation`."""
+        """All that there is to learn of a batch, and `translation` in two: of visible and hidden codons."""
         output = self.model(batch["input_ids"], batch.get("attention_mask"))
         counted = batch["counted"][:, None]
         hidden = (batch["labels"] != IGNORED_LABEL) & counted
@@ -164,7 +165,9 @@ class LifeCodeTask(SequenceTask):
             "distillation": self._distilled(states, batch["residues"], starts, rows),
         }
         covered = (batch["labels"] != IGNORED_LABEL)[starts]
-        return parts | {"translation_hidden": Part(*(values[covered] for values in parts["translation"]))}
+        for name, chosen in (("translation_visible", ~covered), ("translation_hidden", covered)):
+            parts[name] = Part(*(values[chosen] for values in parts["translation"]))
+        return parts
 
     @property
     def head(self) -> LifeCodeHead:
@@ -202,19 +205,21 @@ class LifeCodeTask(SequenceTask):
             number = torch.tensor(len(part.losses), device=part.losses.device)
             if name in self.losses:
                 self.losses[name].update(part.losses, number)
-            self.scores[name].update(part.scores, number)
+            if name in self.scores:
+                self.scores[name].update(part.scores, number)
         return parts
 
 
 def gather_rows(values: torch.Tensor, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What is chosen of each row, moved to its left: values (B, R), and a mask (B, R) of what is filled up.
+    """What is chosen of each row, moved to its left: values (B, R), and a mask (B, R), False where it is
+    filled up. R is 1 or more.
 
     Args:
         values: (B, L).
         chosen: (B, L) bool.
     """
     counts = chosen.sum(1, keepdim=True)
-    most = int(counts.max())
+    most = max(1, int(counts.max()))
     places = torch.argsort((~chosen).int(), dim=1, stable=True)[:, :most]
     mask = torch.arange(most, device=chosen.device) < counts
     return values.gather(1, places).masked_fill(~mask, 0), mask

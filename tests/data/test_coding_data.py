@@ -1,4 +1,4 @@
-"""Coding sequences as examples: windows in frame, what is hidden, splits by gene; and what is between genes."""
+"""Coding sequences as examples: windows in frame, what is hidden, splits by gene; and DNA between genes."""
 
 from __future__ import annotations
 
