@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from genoseq.cli.models import open_models
 from genoseq.cli.tables import interval_text
+from genoseq.data.coding_datamodule import CodingDataModule
 from genoseq.data.datamodule import SequenceDataModule, Split
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.errors import ConfigError
@@ -29,6 +30,7 @@ from genoseq.inference.records import require_tokenizer
 from genoseq.models.base import SequenceModel
 from genoseq.models.ensemble import Ensemble
 from genoseq.models.heads import LanguageModelHead
+from genoseq.models.lifecode import LifeCodeHead
 from genoseq.models.strand_heads import MaskedLanguageModelHead
 from genoseq.training.results import baseline_predictions, compare, describe_rows
 
@@ -103,7 +105,7 @@ def _require_same_controls(wanted: dict[str, Any] | None, known: dict[str, Any] 
 
 
 def _predict(config: DictConfig, model: SequenceModel, datamodule: SequenceDataModule) -> pd.DataFrame:
-    task = _task(config, model)
+    task = _task(config, model, datamodule)
     device = model.device
     trainer = Trainer(
         accelerator=device.type,
@@ -120,7 +122,7 @@ def _predict(config: DictConfig, model: SequenceModel, datamodule: SequenceDataM
     return task.predictions
 
 
-def _task(config: DictConfig, model: SequenceModel) -> Any:
+def _task(config: DictConfig, model: SequenceModel, datamodule: SequenceDataModule) -> Any:
     """The task that measures such a model, of a package the library knows by its configs only.
 
     It is never trained, so how it would be does not matter.
@@ -128,6 +130,8 @@ def _task(config: DictConfig, model: SequenceModel) -> Any:
     training = {"optimizer": partial(torch.optim.SGD, lr=0.0), "schedule": torch.optim.lr_scheduler.LambdaLR}
     if isinstance(model.head, LanguageModelHead):
         return instantiate(config.tasks.language_model)(model=model, **training)
+    if isinstance(model.head, LifeCodeHead) and isinstance(datamodule, CodingDataModule):
+        return instantiate(config.tasks.lifecode)(model=model, **training)
     if isinstance(model.head, MaskedLanguageModelHead):
         return instantiate(config.tasks.masked)(model=model, **training)
     return instantiate(config.tasks.labelled)(model=model, **training)

@@ -4,7 +4,9 @@ from genoseq.data.abilities import Ability, AbilityExamples, AbilityLessons
 from genoseq.data.ability_datamodule import AbilityDataModule
 from genoseq.data.annotation import read_transcripts
 from genoseq.data.bed import parse_interval, read_bed, read_summits
-from genoseq.data.coding import read_coding_sequences
+from genoseq.data.coding import read_between_genes, read_coding_pairs, read_coding_sequences
+from genoseq.data.coding_datamodule import CodingDataModule
+from genoseq.data.coding_examples import CodingExamples
 from genoseq.data.conditional_datamodule import ConditionalDataModule
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.fasta import Fasta
@@ -26,6 +28,8 @@ __all__ = [
     "AbilityLessons",
     "BlockSplit",
     "ChromosomeSplit",
+    "CodingDataModule",
+    "CodingExamples",
     "ConditionalDataModule",
     "Fasta",
     "GenomeDataModule",
@@ -44,6 +48,8 @@ __all__ = [
     "overlapping",
     "parse_interval",
     "read_bed",
+    "read_between_genes",
+    "read_coding_pairs",
     "read_coding_sequences",
     "read_summits",
     "read_table",

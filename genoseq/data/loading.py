@@ -23,7 +23,7 @@ from genoseq.tokenizers import Tokenizer
 IGNORED_LABEL = -100
 
 # The fields that an example may have for each of its tokens.
-_OF_TOKENS = ("labels", "second_pass")
+_OF_TOKENS = ("labels", "second_pass", "residues")
 
 
 class ExampleKey(NamedTuple):
@@ -170,7 +170,7 @@ def collate(tokenizer: Tokenizer) -> Callable[[Sequence[Mapping[str, Any]]], dic
     Returns:
         A picklable function. It pads `input_ids` to the longest of the batch (B, L), gives `attention_mask`
         (B, L) bool only where something was padded, pads what an example says of each token on the same side
-        (labels with what `unlabelled` says, second_pass with False), and stacks every other field.
+        (second_pass with False, the others with what `unlabelled` says), and stacks every other field.
     """
     return partial(_collate_examples, tokenizer)
 
@@ -186,7 +186,7 @@ def _collate_examples(tokenizer: Tokenizer, examples: Sequence[Mapping[str, Any]
             continue
         values = [np.asarray(example[field]) for example in examples]
         if field in _OF_TOKENS and "attention_mask" in batch and _one_per_token(values, sequences):
-            fill = unlabelled(values[0].dtype) if field == "labels" else False
+            fill = False if values[0].dtype == bool else unlabelled(values[0].dtype)
             width = tokens.input_ids.shape[1]
             values = [_pad(value, width, tokenizer.padding_side, fill) for value in values]
         batch[field] = torch.from_numpy(np.stack(values))

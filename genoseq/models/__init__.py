@@ -10,10 +10,12 @@ from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHea
 from genoseq.models.hub import export, load, load_backbone, save
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
+from genoseq.models.lifecode import LifeCode, LifeCodeHead
 from genoseq.models.llama import Llama
 from genoseq.models.mamba import Mamba, Mamba2
 from genoseq.models.sampling import Sampling
 from genoseq.models.strand_heads import MaskedLanguageModelHead, StrandSequenceHead
+from genoseq.models.teachers import ESM2Teacher, ProteinTeacher, ResidueProperties
 
 __all__ = [
     "Backbone",
@@ -21,17 +23,22 @@ __all__ = [
     "Caduceus",
     "DNABERT2",
     "ESM2",
+    "ESM2Teacher",
     "GeneratedSequence",
     "Head",
     "HybriDNA",
     "HyenaDNA",
     "LanguageModelHead",
+    "LifeCode",
+    "LifeCodeHead",
     "Llama",
     "Mamba",
     "Mamba2",
     "MaskedLanguageModelHead",
     "ModelOutput",
     "Sampling",
+    "ProteinTeacher",
+    "ResidueProperties",
     "SequenceHead",
     "SequenceModel",
     "StrandSequenceHead",

@@ -32,6 +32,7 @@ from genoseq.models.heads import HEADS
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
 from genoseq.models.layouts import HeadChoice, OfficialLayout
+from genoseq.models.lifecode import LifeCode, LifeCodeHead
 from genoseq.models.llama import Llama
 from genoseq.models.llama_layouts import LLAMA_LAYOUTS
 from genoseq.models.mamba import Mamba, Mamba2
@@ -48,7 +49,14 @@ from genoseq.models.tensor_files import (
     write_text,
 )
 from genoseq.nn.materialize import Values
-from genoseq.tokenizers import BpeTokenizer, CharacterTokenizer, KmerTokenizer, Tokenizer, load_tokenizer
+from genoseq.tokenizers import (
+    BpeTokenizer,
+    CharacterTokenizer,
+    FrameTokenizer,
+    KmerTokenizer,
+    Tokenizer,
+    load_tokenizer,
+)
 from genoseq.tokenizers.base import FILE_NAME as TOKENIZER_FILE
 
 _log = logging.getLogger(__name__)
@@ -111,6 +119,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "caduceus": Family(Caduceus, CADUCEUS_LAYOUTS, _characters),
     "dnabert2": Family(DNABERT2, DNABERT2_LAYOUTS, _characters, has_words=True),
+    "lifecode": Family(LifeCode, (), lambda _: FrameTokenizer()),
     "llama": Family(Llama, LLAMA_LAYOUTS, _words_of_six),
     # Residues are no letters of our tokenizers.
     "esm2": Family(ESM2, ESM2_LAYOUTS, lambda _: None, re.compile(r"\.rotary_embeddings\.inv_freq$")),
@@ -340,7 +349,7 @@ def _build(
     tokenizer: Tokenizer | None,
     preprocessing: dict[str, Any],
 ) -> SequenceModel:
-    heads = HEADS | STRAND_HEADS
+    heads = HEADS | STRAND_HEADS | {LifeCodeHead.head_type: LifeCodeHead}
     if head_type not in heads:
         raise CheckpointError(f"config.json: head type {head_type!r}; known are {', '.join(heads)}.")
     # First values are drawn only to be overwritten: the caller's random numbers must not notice.

@@ -117,7 +117,7 @@ class HybriDNA(ResidualStack):
         sequence_tile: int | None = None,
     ) -> None:
         # Before any other local name is bound, these are exactly the arguments.
-        arguments = {name: _plain(x) for name, x in locals().items() if name not in ("self", "__class__")}
+        arguments = {name: plain(x) for name, x in locals().items() if name not in ("self", "__class__")}
         require_tile("sequence_tile", sequence_tile)
         kinds = layer_kinds(pattern, num_layers)
         blocks = []
@@ -191,15 +191,20 @@ class HybriDNA(ResidualStack):
         )
 
 
-def layer_kinds(pattern: str, num_layers: int) -> str:
+def layer_kinds(pattern: str, num_layers: int, kinds: Mapping[str, LayerKind] = LAYER_KINDS) -> str:
     """A letter for every layer.
+
+    Args:
+        pattern: letters of `kinds`, repeated until there are `num_layers`.
+        num_layers: how many.
+        kinds: by letter.
 
     Raises:
         ConfigError: the pattern is empty, has unknown letters, or does not divide the number of layers.
     """
-    known = ", ".join(f"{letter} ({kind.option})" for letter, kind in LAYER_KINDS.items())
+    known = ", ".join(f"{letter} ({kind.option})" for letter, kind in kinds.items())
     # Hydra reads a pattern such as `null` or `1` as something else.
-    if not isinstance(pattern, str) or not pattern or set(pattern) - set(LAYER_KINDS):
+    if not isinstance(pattern, str) or not pattern or set(pattern) - set(kinds):
         raise ConfigError(f"pattern={pattern!r}: give one letter a layer, of {known}.")
     if num_layers < 1 or num_layers % len(pattern):
         raise ConfigError(
@@ -209,13 +214,15 @@ def layer_kinds(pattern: str, num_layers: int) -> str:
     return pattern * (num_layers // len(pattern))
 
 
-def mixer_arguments(letter: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def mixer_arguments(
+    letter: str, arguments: Mapping[str, Any], kinds: Mapping[str, LayerKind] = LAYER_KINDS
+) -> dict[str, Any]:
     """All arguments of a kind's mixers, defaults included, from the arguments of the model.
 
     Raises:
         ConfigError: its own are missing, or are not those of its constructor.
     """
-    kind = LAYER_KINDS[letter]
+    kind = kinds[letter]
     given = arguments[kind.option]
     if given is None:
         raise ConfigError(
@@ -236,10 +243,10 @@ def mixer_arguments(letter: str, arguments: Mapping[str, Any]) -> dict[str, Any]
     return dict(bound.arguments)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """As JSON can hold it: a config's own mappings and lists become dicts and lists."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(held) for key, held in value.items()}
+        return {str(key): plain(held) for key, held in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(held) for held in value]
+        return [plain(held) for held in value]
     return value

@@ -14,7 +14,7 @@ from genoseq.sequence.alphabet import (
     require_codes,
     reverse_complement,
 )
-from genoseq.sequence.coding import CODON, CodingRegion, codon_starts
+from genoseq.sequence.coding import CODON, CodingRegion, Codons, codon_starts, find_codons
 from genoseq.sequence.codon_usage import CodonUsage, codon_usage, count_codons
 from genoseq.sequence.frames import OpenFrame, longest_open_frame
 from genoseq.sequence.genetic_code import CODONS, GeneticCode, genetic_code
@@ -22,6 +22,15 @@ from genoseq.sequence.intervals import Anchor, Interval, Strand
 from genoseq.sequence.keep import Kept, OnError, keep
 from genoseq.sequence.letters import Letters
 from genoseq.sequence.record import Modality, UnifiedSequence
+from genoseq.sequence.residues import (
+    AMBIGUOUS,
+    RESIDUE_LETTERS,
+    RESIDUES,
+    STOP,
+    UNKNOWN,
+    encode_residues,
+    require_protein,
+)
 from genoseq.sequence.reverse_translate import expected_bases, expected_codons, reverse_translate
 from genoseq.sequence.shuffle import dinucleotide_shuffle
 from genoseq.sequence.splice import splice
@@ -32,6 +41,7 @@ from genoseq.sequence.translate import translate
 from genoseq.sequence.unify import unify_cds, unify_dna, unify_pair, unify_protein, unify_rna
 
 __all__ = [
+    "AMBIGUOUS",
     "AS_GIVEN",
     "BASES",
     "CODON",
@@ -39,6 +49,7 @@ __all__ = [
     "Anchor",
     "CodingRegion",
     "CodonUsage",
+    "Codons",
     "GeneticCode",
     "Interval",
     "Kept",
@@ -47,11 +58,15 @@ __all__ = [
     "Modality",
     "OnError",
     "OpenFrame",
+    "RESIDUES",
+    "RESIDUE_LETTERS",
+    "STOP",
     "Strand",
     "StrandKind",
     "StrandPolicy",
     "Strands",
     "Transcript",
+    "UNKNOWN",
     "UnifiedSequence",
     "codon_starts",
     "codon_usage",
@@ -60,12 +75,15 @@ __all__ = [
     "dinucleotide_shuffle",
     "encode_base_sets",
     "encode_bases",
+    "encode_residues",
     "expected_bases",
     "expected_codons",
+    "find_codons",
     "genetic_code",
     "keep",
     "longest_open_frame",
     "require_codes",
+    "require_protein",
     "reverse_complement",
     "reverse_transcribe",
     "reverse_translate",

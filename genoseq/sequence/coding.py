@@ -33,8 +33,25 @@ class CodingRegion(NamedTuple):
         return CodingRegion(length - self.stop, length - self.start, other, self.phase)
 
 
+class Codons(NamedTuple):
+    """Codons on a sequence, in rising order.
+
+    Attributes:
+        starts: (C,) int64, the first base of each, on the sequence as it is given.
+        backward: (C,) bool, whether it is read on the other strand, from its last base to its first.
+    """
+
+    starts: np.ndarray
+    backward: np.ndarray
+
+
 def codon_starts(coding: Sequence[tuple], length: int) -> np.ndarray:
-    """Where codons begin, (C,) int64 in rising order; each is three bases inside of its region.
+    """The `starts` of `find_codons`."""
+    return find_codons(coding, length).starts
+
+
+def find_codons(coding: Sequence[tuple], length: int) -> Codons:
+    """Where codons are; each is three bases inside of its region.
 
     Where regions overlap, the bases are those of the one that begins first; a base belongs to one codon at
     most.
@@ -48,7 +65,7 @@ def codon_starts(coding: Sequence[tuple], length: int) -> np.ndarray:
             phase that is none.
     """
     if not len(coding):
-        return np.empty(0, dtype=np.int64)
+        return Codons(np.empty(0, dtype=np.int64), np.empty(0, dtype=bool))
     regions = sorted(CodingRegion(*given) for given in coding)
     for region in regions:
         _require_inside(region, length)
@@ -65,7 +82,7 @@ def codon_starts(coding: Sequence[tuple], length: int) -> np.ndarray:
     first = free_from + (anchors - free_from) % CODON
     counts = np.maximum(last - first, 0) // CODON
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(first, counts) + CODON * within
+    return Codons(np.repeat(first, counts) + CODON * within, np.repeat(~forward, counts))
 
 
 def _require_inside(region: CodingRegion, length: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from genoseq.errors import RecordError
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
@@ -10,6 +12,8 @@ UNKNOWN = "X"
 # Residues that are set apart by one codon in one place, not by a code: selenocysteine and pyrrolysine.
 RECODED = {"U": "TGA", "O": "TAG"}
 AMBIGUOUS = {"B": "DN", "Z": "EQ", "J": "IL"}
+# The order of residues' numbers: what a codon may be, then what one codon alone does not say.
+RESIDUE_LETTERS = RESIDUES + STOP + UNKNOWN + "".join([*RECODED, *AMBIGUOUS])
 _LETTERS = {*RESIDUES, *RECODED, *AMBIGUOUS, UNKNOWN}
 
 
@@ -37,3 +41,12 @@ def require_protein(protein: str, name: str) -> str:
         f"{body[place]!r} {where} is no residue. Wanted {RESIDUES}, U, O, an ambiguous B, Z or J, X for an "
         "unknown one, and no gaps.",
     )
+
+
+def encode_residues(protein: str) -> np.ndarray:
+    """Numbers of checked residues, their places in `RESIDUE_LETTERS`, (R,) int64."""
+    return _NUMBER_OF[np.frombuffer(protein.encode("ascii"), dtype=np.uint8)]
+
+
+_NUMBER_OF = np.full(128, -1, dtype=np.int64)
+_NUMBER_OF[np.frombuffer(RESIDUE_LETTERS.encode(), dtype=np.uint8)] = np.arange(len(RESIDUE_LETTERS))

@@ -5,6 +5,7 @@ from genoseq.tokenizers.bpe import BpeTokenizer
 from genoseq.tokenizers.character import CharacterTokenizer, SpecialTokens
 from genoseq.tokenizers.codon import CodonTokenizer
 from genoseq.tokenizers.control import ControlTokenizer
+from genoseq.tokenizers.frame import FrameTokenizer
 from genoseq.tokenizers.kmer import KmerTokenizer
 from genoseq.tokenizers.masking import choose_hidden
 from genoseq.tokenizers.passes import PassBatch, Passes, encode_passes, pad_passes
@@ -16,6 +17,7 @@ __all__ = [
     "CharacterTokenizer",
     "CodonTokenizer",
     "ControlTokenizer",
+    "FrameTokenizer",
     "KmerTokenizer",
     "PaddingSide",
     "PassBatch",

@@ -18,11 +18,19 @@ from genoseq.tokenizers.bpe import BpeTokenizer
 from genoseq.tokenizers.character import CharacterTokenizer
 from genoseq.tokenizers.codon import CodonTokenizer
 from genoseq.tokenizers.control import ControlTokenizer
+from genoseq.tokenizers.frame import FrameTokenizer
 from genoseq.tokenizers.kmer import KmerTokenizer
 
 _TOKENIZERS: dict[str, type[Tokenizer]] = {
     kind.tokenizer_type: kind
-    for kind in (CharacterTokenizer, ControlTokenizer, CodonTokenizer, KmerTokenizer, BpeTokenizer)
+    for kind in (
+        CharacterTokenizer,
+        ControlTokenizer,
+        CodonTokenizer,
+        FrameTokenizer,
+        KmerTokenizer,
+        BpeTokenizer,
+    )
 }
 
 

@@ -126,13 +126,14 @@ def _rows(
 def metrics(problem: str, table: pd.DataFrame) -> dict[str, float | None]:
     """The metrics of a table of predictions; None where one is not defined.
 
-    Bits per base are given for each control too, where the table has such a column.
+    Bits per base are given for each control too, where the table has such a column; translation and
+    distillation where it counts residues.
     """
     if problem == "language_model":
         bits = _bits_per_base(table)
         controls = sorted(set(table["control"])) if "control" in table else []
         each = {f"bits_per_base_{name}": _bits_per_base(table[table["control"] == name]) for name in controls}
-        return {"bits_per_base": bits, "perplexity": 2**bits, **each}
+        return {"bits_per_base": bits, "perplexity": 2**bits, **each, **_of_residues(table)}
     if problem == "answers":
         return {
             "accuracy": float(_scores(problem, table).mean()),
@@ -183,6 +184,18 @@ def _difference(problem: str, model: pd.DataFrame, baseline: pd.DataFrame) -> Es
             unit="20 kb block",
         )
     return paired_bootstrap(_scores(problem, model), _scores(problem, baseline), unit="example")
+
+
+def _of_residues(table: pd.DataFrame) -> dict[str, float | None]:
+    if "num_residues" not in table:
+        return {}
+    sums = table[["num_correct", "num_bases", "num_translated", "num_residues", "cosine", "num_taught"]].sum()
+    shares = {
+        "accuracy": sums["num_correct"] / sums["num_bases"],
+        "translation_accuracy": sums["num_translated"] / sums["num_residues"],
+        "distillation_cosine": sums["cosine"] / sums["num_taught"],
+    }
+    return _finite({name: float(share) for name, share in shares.items()})
 
 
 def _blocks(table: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from genoseq.data.loading import IGNORED_LABEL
 from genoseq.errors import ConfigError
-from genoseq.models import SequenceModel
+from genoseq.models import MaskedLanguageModelHead, SequenceModel
 from genoseq_tasks.base import Batch
 from genoseq_tasks.language_model import LanguageModelTask, Predictions
 
@@ -122,7 +122,7 @@ class MaskedLM(LanguageModelTask):
 
 
 def _check(model: SequenceModel, chosen: float, hidden: float, exchanged: float) -> None:
-    if model.head.head_type != "masked_language_model":
+    if not isinstance(model.head, MaskedLanguageModelHead):
         raise ConfigError(
             f"task=masked_lm predicts hidden bases, head.head_type={model.head.head_type!r} something else: "
             "give head=masked_language_model."

@@ -25,6 +25,7 @@ from genoseq.models import (
     HybriDNA,
     HyenaDNA,
     LanguageModelHead,
+    LifeCode,
     Llama,
     Mamba,
     Mamba2,
@@ -56,6 +57,15 @@ BIDIRECTIONAL: dict[str, Callable[[], Backbone]] = {
     "caduceus_ps": lambda: Caduceus(d_model=8, num_layers=2, d_state=4, symmetry="shared"),
     "dnabert2": lambda: DNABERT2(d_model=8, num_layers=2, num_heads=2, d_inner=12, vocab_size=12),
     "esm2": lambda: ESM2(d_model=8, num_layers=2, num_heads=2, d_inner=12),
+    "lifecode": lambda: LifeCode(
+        d_model=8,
+        num_layers=3,
+        pattern="dma",
+        d_inner=12,
+        delta={"num_heads": 2, "head_dim": 8},
+        mamba2={"d_state": 4, "headdim": 4, "chunk_size": 16},
+        attention={"num_heads": 2, "position": "rotary"},
+    ),
 }
 
 

@@ -17,6 +17,8 @@ from genoseq.models import (
     HybriDNA,
     HyenaDNA,
     LanguageModelHead,
+    LifeCode,
+    LifeCodeHead,
     Llama,
     Mamba,
     Mamba2,
@@ -48,6 +50,13 @@ ALL: dict[str, Callable[[], Backbone]] = {
     "caduceus_ps": lambda: Caduceus(d_model=16, num_layers=2, symmetry="shared", tied=False),
     "dnabert2": lambda: DNABERT2(d_model=16, num_layers=2, num_heads=2, d_inner=24, vocab_size=12),
     "esm2": lambda: ESM2(d_model=16, num_layers=2, num_heads=2, d_inner=24),
+    "lifecode": lambda: LifeCode(
+        d_model=16,
+        num_layers=2,
+        pattern="da",
+        delta={"num_heads": 2, "head_dim": 8},
+        attention={"num_heads": 2},
+    ),
     "llama": lambda: Llama(
         d_model=16, num_layers=2, num_heads=2, d_inner=24, vocab_size=12, attention_bias=True
     ),
@@ -102,6 +111,11 @@ def strands() -> SequenceModel:
     return SequenceModel(backbone, StrandSequenceHead(backbone, num_outputs=2))
 
 
+def lifecode_head() -> SequenceModel:
+    backbone = ALL["lifecode"]()
+    return SequenceModel(backbone, LifeCodeHead(backbone, teacher_width=5, transform=True))
+
+
 def untied() -> SequenceModel:
     backbone = ALL["hybridna"]()
     return SequenceModel(backbone, LanguageModelHead(backbone, tied=False))
@@ -111,6 +125,7 @@ MODELS: dict[str, Callable[[], SequenceModel]] = {
     **{name: lambda name=name: tied(name) for name in ALL},
     "classifier": classifier,
     "strands": strands,
+    "lifecode_head": lifecode_head,
     "untied": untied,
 }
 

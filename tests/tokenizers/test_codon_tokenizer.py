@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,21 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genoseq.errors import IntervalError
-from genoseq.sequence import CodingRegion, codon_starts, reverse_complement
+from genoseq.sequence import codon_starts, reverse_complement
 from genoseq.tokenizers import CharacterTokenizer, CodonTokenizer
 
 tokenizer = CodonTokenizer(special_tokens="none")
-
-
-@st.composite
-def annotated(draw: st.DrawFn) -> tuple[str, list[CodingRegion]]:
-    """A sequence and disjoint regions on it."""
-    sequence = draw(st.text(alphabet="ACGTN", max_size=80))
-    places = draw(st.lists(st.integers(0, len(sequence)), unique=True, max_size=8))
-    bounds = sorted(places)
-    regions = zip(bounds[0::2], bounds[1::2], strict=False)
-    kinds = st.tuples(st.sampled_from("+-"), st.integers(0, 2))
-    return sequence, [CodingRegion(start, stop, *draw(kinds)) for start, stop in regions]
 
 
 def texts(ids: np.ndarray) -> list[str]:
@@ -62,9 +52,9 @@ def test_of_overlapping_regions_the_first_has_the_bases() -> None:
     assert texts(ids) == ["AAA", "TGA", "TGC", "C"]
 
 
-@given(annotated())
-def test_codons_do_not_leave_their_regions(given_: tuple[str, list[CodingRegion]]) -> None:
-    sequence, coding = given_
+@given(st.data())
+def test_codons_do_not_leave_their_regions(annotated: Any, data: st.DataObject) -> None:
+    sequence, coding = data.draw(annotated)
     ids = tokenizer.encode(sequence, coding=coding)
     assert tokenizer.decode(ids) == sequence
     offsets = tokenizer.offsets(ids, len(sequence))
@@ -81,9 +71,9 @@ def test_codons_do_not_leave_their_regions(given_: tuple[str, list[CodingRegion]
     assert codons.tolist() == sorted(expected)
 
 
-@given(annotated())
-def test_other_strand_has_the_same_codons(given_: tuple[str, list[CodingRegion]]) -> None:
-    sequence, coding = given_
+@given(st.data())
+def test_other_strand_has_the_same_codons(annotated: Any, data: st.DataObject) -> None:
+    sequence, coding = data.draw(annotated)
     turned = [region.turned(len(sequence)) for region in coding]
     np.testing.assert_array_equal(
         tokenizer.reverse_complement(tokenizer.encode(sequence, coding=coding)),

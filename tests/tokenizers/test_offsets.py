@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from genoseq.errors import SequenceError
 from genoseq.paths import data_dir
 from genoseq.sequence import encode_bases
-from genoseq.tokenizers import BpeTokenizer, CharacterTokenizer, CodonTokenizer, KmerTokenizer, Tokenizer
+from genoseq.tokenizers import (
+    BpeTokenizer,
+    CharacterTokenizer,
+    CodonTokenizer,
+    FrameTokenizer,
+    KmerTokenizer,
+    Tokenizer,
+)
 
 dna = st.text(alphabet="ACGTN", max_size=100)
 
@@ -31,6 +38,7 @@ def phix() -> str:
 TOKENIZERS: dict[str, Tokenizer] = {
     "character": CharacterTokenizer(special_tokens="cls_sep"),
     "codon": CodonTokenizer(special_tokens="cls_sep"),
+    "frame": FrameTokenizer(special_tokens="cls_sep"),
     "bpe": BpeTokenizer.train([phix()], vocab_size=200),
     "generator": KmerTokenizer(special_tokens="both"),
     "generator, padded": KmerTokenizer(special_tokens="both", remainder="pad"),
@@ -132,7 +140,7 @@ def test_tokens_of_a_longer_sequence_are_refused(tokenizer: Tokenizer) -> None:
 
 @each
 def test_known_tokens_are_of_the_four_bases(tokenizer: Tokenizer) -> None:
-    assert all(set(tokenizer.vocabulary[index]) <= set("ACGT") for index in tokenizer.known_ids)
+    assert all(set(tokenizer.decode([index])) <= set("ACGT") for index in tokenizer.known_ids)
     assert not set(tokenizer.known_ids) & set(tokenizer.special_ids)
     assert (tokenizer.num_bases[tokenizer.known_ids] > 0).all()
     assert (tokenizer.num_bases[tokenizer.special_ids] == 0).all()
