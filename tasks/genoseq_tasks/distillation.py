@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -188,10 +188,9 @@ class Distillation(LanguageModelTask):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch."""
         super().validation_step(batch, batch_idx)
-        count = int(batch["counted"].sum())
+        weight = batch["counted"].sum()
         for name, value in self.compare(batch)._asdict().items():
-            if count:
-                self.terms[name].update(value, weight=count)
+            self._metric(name).update(value, weight)
 
     def compute_metrics(self) -> dict[str, torch.Tensor]:
         """Those of the hidden tokens under the student's own head; after validation also the terms and the
@@ -200,9 +199,9 @@ class Distillation(LanguageModelTask):
         # A test is of the student, as it is loaded: what helped it to learn is not there.
         if self.trainer.testing:
             return values
-        terms = Terms(**{name: metric.compute() for name, metric in self.terms.items()})
-        for metric in self.terms.values():
-            metric.reset()
+        terms = Terms(*(self._metric(name).compute() for name in _TERMS))
+        for name in _TERMS:
+            self._metric(name).reset()
         found = {"alignment": terms.alignment, "reconstruction": terms.reconstruction}
         return values | found | {"objective": self._objective(terms)}
 
@@ -228,6 +227,9 @@ class Distillation(LanguageModelTask):
     def _objective(self, terms: Terms) -> torch.Tensor:
         parts = [weight * term for weight, term in zip(self.weights, terms, strict=True)]
         return torch.stack(parts).sum()
+
+    def _metric(self, name: str) -> MeanMetric:
+        return cast(MeanMetric, self.terms[name])
 
     def _epoch(self) -> int:
         return self.trainer.datamodule.stages.at(self.global_step).epoch  # type: ignore[attr-defined]

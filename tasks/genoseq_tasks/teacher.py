@@ -88,7 +88,7 @@ class View(NamedTuple):
 
     def to(self, device: torch.device) -> View:
         """The same on a device."""
-        return View(*(None if x is None else x.to(device, non_blocking=True) for x in self))
+        return View._make(x if x is None else x.to(device) for x in self)
 
 
 def view(
@@ -101,7 +101,7 @@ def view(
     fraction: float,
     generators: Sequence[np.random.Generator],
 ) -> View:
-    """Hide groups of the teacher's tokens from both, see `choose_hidden_groups`, and map one's to the other's.
+    """Hide groups of the teacher's tokens from both, and find which tokens have the same bases.
 
     Args:
         input_ids: (B, L) on the CPU, of the student's tokenizer.
