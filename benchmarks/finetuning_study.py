@@ -60,6 +60,8 @@ def run(out: Path, starts: Sequence[str], *, seeds: int, parallel: int, extra: S
 
 def _model_overrides(start: str) -> list[str]:
     _, _, checkpoint = start.partition("=")
+    if (configs_dir() / "model" / f"{checkpoint}.yaml").is_file():
+        return [f"model={checkpoint}"]
     return ["model=pretrained", f"model.checkpoint={checkpoint}"] if checkpoint else []
 
 
@@ -124,7 +126,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run")
     running.add_argument("out", type=Path)
-    running.add_argument("starts", nargs="+", metavar="NAME[=CHECKPOINT]")
+    running.add_argument("starts", nargs="+", metavar="NAME[=CHECKPOINT_OR_PRESET]")
     running.add_argument("--seeds", type=int, default=5)
     running.add_argument("--parallel", type=int, default=1, help="runs at a time")
     running.add_argument(

@@ -6,6 +6,7 @@ from genoseq.models.caduceus import Caduceus
 from genoseq.models.dnabert2 import DNABERT2
 from genoseq.models.esm2 import ESM2
 from genoseq.models.generation import GeneratedSequence
+from genoseq.models.had import HAD
 from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHead
 from genoseq.models.hub import export, load, load_backbone, save
 from genoseq.models.hybridna import HybriDNA
@@ -24,6 +25,7 @@ __all__ = [
     "DNABERT2",
     "ESM2",
     "ESM2Teacher",
+    "HAD",
     "GeneratedSequence",
     "Head",
     "HybriDNA",

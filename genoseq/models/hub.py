@@ -28,6 +28,7 @@ from genoseq.models.dnabert2 import DNABERT2
 from genoseq.models.dnabert2_layouts import DNABERT2_LAYOUTS
 from genoseq.models.esm2 import ESM2
 from genoseq.models.esm2_layouts import ESM2_LAYOUTS
+from genoseq.models.had import HAD
 from genoseq.models.heads import HEADS
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
@@ -119,6 +120,8 @@ FAMILIES: dict[str, Family] = {
     ),
     "caduceus": Family(Caduceus, CADUCEUS_LAYOUTS, _characters),
     "dnabert2": Family(DNABERT2, DNABERT2_LAYOUTS, _characters, has_words=True),
+    # It was never released.
+    "had": Family(HAD, (), _characters),
     "lifecode": Family(LifeCode, (), lambda _: FrameTokenizer()),
     "llama": Family(Llama, LLAMA_LAYOUTS, _words_of_six),
     # Residues are no letters of our tokenizers.

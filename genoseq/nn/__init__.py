@@ -14,6 +14,7 @@ from genoseq.nn.mamba2 import Mamba2Mixer, Mamba2State
 from genoseq.nn.matrix_memory import MatrixMemoryState
 from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.mlp import Mlp
+from genoseq.nn.reconstruction import Reconstruction
 from genoseq.nn.residual import ResidualBlock, make_norm, normed
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Mlp",
     "PostNormBlock",
     "PreNormBlock",
+    "Reconstruction",
     "ResidualBlock",
     "make_norm",
     "normed",

@@ -7,7 +7,8 @@ from genoseq.tokenizers.codon import CodonTokenizer
 from genoseq.tokenizers.control import ControlTokenizer
 from genoseq.tokenizers.frame import FrameTokenizer
 from genoseq.tokenizers.kmer import KmerTokenizer
-from genoseq.tokenizers.masking import choose_hidden
+from genoseq.tokenizers.maps import mean_map
+from genoseq.tokenizers.masking import choose_hidden, choose_hidden_groups, touches
 from genoseq.tokenizers.passes import PassBatch, Passes, encode_passes, pad_passes
 from genoseq.tokenizers.storage import load_tokenizer, read_tokenizer
 from genoseq.tokenizers.strands import turned_places
@@ -26,9 +27,12 @@ __all__ = [
     "TokenBatch",
     "Tokenizer",
     "choose_hidden",
+    "choose_hidden_groups",
     "encode_passes",
     "load_tokenizer",
+    "mean_map",
     "pad_passes",
     "read_tokenizer",
+    "touches",
     "turned_places",
 ]

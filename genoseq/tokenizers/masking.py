@@ -1,4 +1,4 @@
-"""Which tokens are hidden from a model that has to tell them: whole codons, and single bases elsewhere."""
+"""Which tokens are hidden from models that have to tell them, so that no other token tells the same bases."""
 
 from __future__ import annotations
 
@@ -45,5 +45,73 @@ def choose_hidden(
     for place in range(1, CODON):
         begins[starts + place] = False
     chosen = generator.random(np.count_nonzero(begins)) < fraction
-    before = np.concatenate(([0], np.cumsum(chosen[np.cumsum(begins) - 1])))
+    return touches(offsets, chosen[np.cumsum(begins) - 1])
+
+
+def choose_hidden_groups(
+    of: np.ndarray,
+    other: np.ndarray,
+    length: int,
+    *,
+    group_size: int = 1,
+    fraction: float,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Choose groups of one tokenizer's tokens, and with them the bases to hide from two models.
+
+    A token of either tokenizer is hidden where it `touches` a hidden base, and no visible one has any. Tokens
+    that stand side by side are hidden whole: where those of the two begin and end at other bases, what is
+    hidden grows until it ends where a token of both does. Of words that overlap, all that touch the group's
+    bases are hidden, and what such a word has beyond them is not.
+
+    Args:
+        of: (L, 2) int64 offsets of the tokens that are grouped, as `Tokenizer.offsets` gives them. Special
+            tokens are in no group.
+        other: (M, 2) the same of the other tokenizer's.
+        length: bases of the sequence.
+        group_size: neighbouring tokens of a group; the last one of a sequence may have fewer.
+        fraction: share of the groups that is chosen. More may be hidden, see above.
+        generator: source of the choice.
+
+    Returns:
+        (length,) bool, the hidden bases.
+
+    Raises:
+        ConfigError: the fraction is not between 0 and 1, or a group has no token.
+    """
+    if not 0 <= fraction <= 1:
+        raise ConfigError(f"fraction={fraction}: give a share between 0 and 1.")
+    if group_size < 1:
+        raise ConfigError(f"group_size={group_size}: a group has 1 token or more.")
+    words = of[of[:, 1] > of[:, 0]]
+    chosen = generator.random(-(-len(words) // group_size)) < fraction
+    hidden = _covered(words[chosen.repeat(group_size)[: len(words)]], length)
+    growing = [offsets for offsets in (other, of) if not (offsets[1:, 0] < offsets[:-1, 1]).any()]
+    before = -1
+    while growing and hidden.sum() > before:
+        before = int(hidden.sum())
+        for offsets in growing:
+            hidden |= _covered(offsets[touches(offsets, hidden)], length)
+    return hidden
+
+
+def touches(offsets: np.ndarray, bases: np.ndarray) -> np.ndarray:
+    """Which tokens have any of some bases.
+
+    Args:
+        offsets: (L, 2) int64 of the tokens, as `Tokenizer.offsets` gives them.
+        bases: (length,) bool.
+
+    Returns:
+        (L,) bool; False at special tokens.
+    """
+    before = np.concatenate(([0], np.cumsum(bases)))
     return before[offsets[:, 1]] > before[offsets[:, 0]]
+
+
+def _covered(offsets: np.ndarray, length: int) -> np.ndarray:
+    """(length,) bool, the bases that any of the tokens has."""
+    edges = np.zeros(length + 1, dtype=np.int64)
+    np.add.at(edges, offsets[:, 0], 1)
+    np.subtract.at(edges, offsets[:, 1], 1)
+    return np.cumsum(edges[:-1]) > 0

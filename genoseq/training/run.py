@@ -36,6 +36,7 @@ _NOISE = (
     ".*does not have many workers.*",
     ".*is smaller than the logging interval.*",
     ".*your dataloader is not resumable.*",
+    ".*overridden `on_before_batch_transfer`.*",
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
 )
 

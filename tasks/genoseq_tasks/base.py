@@ -84,7 +84,7 @@ class SequenceTask(LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """The optimiser with the recipe's groups, and its schedule over the steps of the whole run."""
         settings: dict[str, Any] = self._optimizer.keywords  # type: ignore[attr-defined]
-        groups = parameter_groups(self.model, lr=settings["lr"], weight_decay=settings["weight_decay"])
+        groups = parameter_groups(self, lr=settings["lr"], weight_decay=settings["weight_decay"])
         optimizer = self._optimizer(groups)
         schedule = self._schedule(optimizer, total_steps=self.trainer.max_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

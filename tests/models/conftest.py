@@ -20,6 +20,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from genoseq.models import (
     DNABERT2,
     ESM2,
+    HAD,
     Backbone,
     Caduceus,
     HybriDNA,
@@ -56,6 +57,7 @@ BIDIRECTIONAL: dict[str, Callable[[], Backbone]] = {
     "caduceus_conjoined": lambda: Caduceus(d_model=8, num_layers=2, d_state=4, symmetry="conjoined"),
     "caduceus_ps": lambda: Caduceus(d_model=8, num_layers=2, d_state=4, symmetry="shared"),
     "dnabert2": lambda: DNABERT2(d_model=8, num_layers=2, num_heads=2, d_inner=12, vocab_size=12),
+    "had": lambda: HAD(d_model=8, num_layers=3, num_heads=2, head_dim=16, attention_heads=2, d_inner=12),
     "esm2": lambda: ESM2(d_model=8, num_layers=2, num_heads=2, d_inner=12),
     "lifecode": lambda: LifeCode(
         d_model=8,

@@ -12,6 +12,7 @@ from torch import nn
 from genoseq.models import (
     DNABERT2,
     ESM2,
+    HAD,
     Backbone,
     Caduceus,
     HybriDNA,
@@ -49,6 +50,7 @@ ALL: dict[str, Callable[[], Backbone]] = {
     "caduceus_ph": lambda: Caduceus(d_model=16, num_layers=2, symmetry="none", norm="layer"),
     "caduceus_ps": lambda: Caduceus(d_model=16, num_layers=2, symmetry="shared", tied=False),
     "dnabert2": lambda: DNABERT2(d_model=16, num_layers=2, num_heads=2, d_inner=24, vocab_size=12),
+    "had": lambda: HAD(d_model=16, num_layers=3, num_heads=2, head_dim=8, attention_heads=2, d_inner=24),
     "esm2": lambda: ESM2(d_model=16, num_layers=2, num_heads=2, d_inner=24),
     "lifecode": lambda: LifeCode(
         d_model=16,

@@ -15,6 +15,9 @@ import pandas as pd
 import pytest
 import torch
 
+from genoseq.models import DNABERT2, MaskedLanguageModelHead, SequenceModel
+from genoseq.tokenizers import KmerTokenizer
+
 Logged = Callable[[Path], pd.DataFrame]
 SCRIPT = Path(__file__).with_name("tiny_run.py")
 TWO_PROCESSES = ("trainer.devices=2", "trainer.strategy=ddp")
@@ -91,6 +94,26 @@ def test_killed_in_mid_accumulation_then_stopped_by_a_signal(tmp_path: Path, log
     assert stopped["global_step"] == 37 // ACCUMULATION + 1, "the step that was going on is finished"
     assert run(resumed, workers) == 0
     assert_same_runs(tmp_path / "unbroken", resumed, logged)
+
+
+@pytest.mark.slow
+def test_a_student_goes_on_with_its_teacher(tmp_path: Path, logged: Logged) -> None:
+    words = KmerTokenizer(k=3)
+    backbone = DNABERT2(d_model=12, num_layers=1, num_heads=2, d_inner=12, vocab_size=words.vocab_size)
+    SequenceModel(backbone, MaskedLanguageModelHead(backbone), words).save(tmp_path / "teacher")
+    settings = (
+        "head._target_=genoseq.models.MaskedLanguageModelHead",
+        "task._target_=genoseq_tasks.Distillation",
+        f"task.teacher={tmp_path / 'teacher'}",
+        "task.hidden_fraction=0.4",
+        "callbacks.checkpoint.monitor=val/objective",
+        "trainer.max_steps=5",
+        "trainer.val_check_interval=2",
+    )
+    assert run(tmp_path / "unbroken", *settings) == 0
+    assert run(tmp_path / "resumed", *settings, "kill_at=13") == -signal.SIGKILL
+    assert run(tmp_path / "resumed", *settings) == 0
+    assert_same_runs(tmp_path / "unbroken", tmp_path / "resumed", logged)
 
 
 def test_two_processes_have_the_metrics_of_one(tmp_path: Path, logged: Logged) -> None:
