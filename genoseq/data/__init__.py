@@ -16,6 +16,7 @@ from genoseq.data.labelled import LabelledSequences
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.data.labels import LabelReader
 from genoseq.data.leaks import find_leaks, kmer_groups, overlapping
+from genoseq.data.splice_sites import splice_sites
 from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, IntervalSplit, split_groups
 from genoseq.data.tables import read_table
 
@@ -48,5 +49,6 @@ __all__ = [
     "read_summits",
     "read_table",
     "read_transcripts",
+    "splice_sites",
     "split_groups",
 ]
