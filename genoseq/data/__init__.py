@@ -4,9 +4,10 @@ from genoseq.data.abilities import Ability, AbilityExamples, AbilityLessons
 from genoseq.data.ability_datamodule import AbilityDataModule
 from genoseq.data.annotation import read_transcripts
 from genoseq.data.bed import parse_interval, read_bed, read_summits
-from genoseq.data.coding import read_coding_sequences
+from genoseq.data.coding import read_coding_pairs, read_coding_sequences
 from genoseq.data.conditional_datamodule import ConditionalDataModule
 from genoseq.data.datamodule import SequenceDataModule
+from genoseq.data.families import is_whole, protein_families, split_genes
 from genoseq.data.fasta import Fasta
 from genoseq.data.genome import GenomeTiles, GenomeWindows
 from genoseq.data.genome_datamodule import GenomeDataModule
@@ -16,8 +17,10 @@ from genoseq.data.labelled import LabelledSequences
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.data.labels import LabelReader
 from genoseq.data.leaks import find_leaks, kmer_groups, overlapping
+from genoseq.data.matching import matching_pairs
 from genoseq.data.splice_sites import splice_sites
 from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, IntervalSplit, split_groups
+from genoseq.data.substitutions import Substitution, as_substitutions, codon_substitutions
 from genoseq.data.tables import read_table
 
 __all__ = [
@@ -40,15 +43,23 @@ __all__ = [
     "LabelledDataModule",
     "LabelledSequences",
     "SequenceDataModule",
+    "Substitution",
+    "as_substitutions",
+    "codon_substitutions",
     "find_leaks",
+    "is_whole",
     "kmer_groups",
+    "matching_pairs",
     "overlapping",
     "parse_interval",
+    "protein_families",
     "read_bed",
+    "read_coding_pairs",
     "read_coding_sequences",
     "read_summits",
     "read_table",
     "read_transcripts",
     "splice_sites",
+    "split_genes",
     "split_groups",
 ]

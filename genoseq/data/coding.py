@@ -1,4 +1,4 @@
-"""Coding sequences of a genome: an annotation and a FASTA, spliced."""
+"""Coding sequences: of a genome, an annotation and a FASTA, spliced; or of a table, with proteins."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 
 from genoseq.data.annotation import Phases, read_transcripts
 from genoseq.data.fasta import Fasta
+from genoseq.data.tables import read_table, require_columns
 from genoseq.errors import DataError, IntervalError, RecordError
 from genoseq.sequence import (
     GeneticCode,
@@ -16,6 +17,7 @@ from genoseq.sequence import (
     genetic_code,
     keep,
     splice,
+    unify_pair,
 )
 
 
@@ -60,3 +62,37 @@ def read_coding_sequences(
 
     sequences = keep(cut, transcripts.records, on_error)
     return Kept(sequences.records, transcripts.skipped + sequences.skipped)
+
+
+def read_coding_pairs(
+    table: str | os.PathLike[str],
+    *,
+    code: int | str | GeneticCode = 1,
+    on_error: OnError = "raise",
+    name_column: str = "locus",
+    cds_column: str = "cds",
+    protein_column: str = "protein",
+) -> Kept[UnifiedSequence]:
+    """The coding sequences of a table that has their proteins, which they are checked to give.
+
+    Args:
+        table: as `read_table` takes it. A sequence may be cut off at its ends, as `unify_pair` reads it.
+        code: NCBI's number or name of the genetic code.
+        on_error: "raise" ends at the first row that cannot be read; "skip" leaves those out, counted and
+            named.
+        name_column, cds_column, protein_column: of the table.
+
+    Raises:
+        RecordError: with "raise": the coding sequence gives another protein, or one of the two is none.
+        DataError: the table cannot be read, or lacks a column.
+        ConfigError: there is no such code.
+    """
+    rows = read_table(table)
+    columns = [name_column, cds_column, protein_column]
+    require_columns(rows, columns, table)
+    chosen = genetic_code(code)
+
+    def pair(row: tuple[str, str, str]) -> UnifiedSequence:
+        return unify_pair(*row, code=chosen, partial=True)
+
+    return keep(pair, rows[columns].itertuples(index=False, name=None), on_error)
