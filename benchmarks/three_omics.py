@@ -1,12 +1,13 @@
-"""The central dogma as a table: matching, translation, silent and missense changes, surroundings of residues.
+"""The central dogma as a table: matching, translation, silent and missense changes, residues' states.
 
     python benchmarks/three_omics.py PAIRS --out table/
     python benchmarks/three_omics.py PAIRS lifecode=runs/lifecode plain=runs/plain --device cuda --out table/
 
-PAIRS is `../shared/data/embed/central_dogma/leptospira_kirschneri_H1_cds_protein.tsv.gz`, or a table like it.
-Genes are split by families of their proteins; test genes that share 32 bases with train are left out. All that
-is fitted (the probes, the codon table) is fitted on train genes. Each row is an estimate of a model or of a
-baseline with its 95 % interval over families:
+PAIRS is `leptospira_kirschneri_H1_cds_protein.tsv.gz` of `../shared/data/embed/central_dogma`, or like it. A
+model that takes L bases wants `--most` of L / 3 or less.
+Genes are split by families of their proteins; test genes that share 32 bases with train are left out. All
+that is fitted (the probes, the codon table) is fitted on train genes. Each row is an estimate of a model or of
+a baseline with its 95 % interval over families:
 
 - matching: AUROC of pairs of coding sequences and proteins. Of a model: by the cosine of the vectors of the
   two, by a logistic regression on them, and by the likelihood of the protein as its states are translated;
@@ -25,12 +26,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
 import genoseq
 from genoseq import benchmark
@@ -64,9 +67,20 @@ class Study:
         probed: genes of train, and half as many of validation and test, that probes see.
         seed: of the split and of all that is drawn.
         resamples: of the bootstrap.
+        threshold: the least probability of a contact.
     """
 
-    def __init__(self, table: Path, *, code: str, most: int, probed: int, seed: int, resamples: int) -> None:
+    def __init__(
+        self,
+        table: Path,
+        *,
+        code: str,
+        most: int,
+        probed: int,
+        seed: int,
+        resamples: int,
+        threshold: float,
+    ) -> None:
         kept = read_coding_pairs(table, code=code, on_error="skip")
         self.records = [x for x in kept.records if is_whole(x) and 20 <= len(x.protein) < most]
         self.proteins = [record.protein for record in self.records]
@@ -76,7 +90,7 @@ class Study:
         self.usage = count_codons(self.genes(self.train), self.code)
         self.pairs = matching_pairs(self.records, self.families, self.usage, genes=self.test, seed=seed)
         self.changes = codon_substitutions(self.records, genes=self.test, seed=seed)
-        self.resamples = resamples
+        self.resamples, self.threshold = resamples, threshold
         order = np.random.default_rng(seed).permutation(self.train)
         drawn = np.random.default_rng(seed).permutation(self.test)
         rest = order[probed : probed + probed // 2]
@@ -124,14 +138,20 @@ class Study:
 
     def surroundings(self, states: benchmark.States, contacts: list[np.ndarray] | None) -> Row:
         """Estimates of the probes of residues' states."""
-        settings = {"groups": self.families, "resamples": self.resamples}
         found = {
-            f"surroundings: {name}": benchmark.probe_residues(states, targets, self.parts, **settings)
+            f"surroundings: {name}": benchmark.probe_residues(
+                states, targets, self.parts, self.families, resamples=self.resamples
+            )
             for name, targets in self.targets.items()
         }
         if contacts is not None:
             found["surroundings: contacts"] = benchmark.probe_contacts(
-                states, contacts, self.parts, **settings
+                states,
+                contacts,
+                self.parts,
+                self.families,
+                threshold=self.threshold,
+                resamples=self.resamples,
             )
         return found
 
@@ -226,7 +246,7 @@ class Model:
     @torch.inference_mode()
     def told(self, states: np.ndarray) -> np.ndarray:
         """(C, 20) log-probabilities of residues by the model's own head, whose classes begin with them."""
-        head = self.model.head.translation
+        head = cast(nn.Module, self.model.head.translation)
         logits = head(torch.from_numpy(states).to(self.model.device))
         return logits.float().log_softmax(dim=-1)[:, : len(RESIDUES)].cpu().numpy()
 
@@ -285,6 +305,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=600, help="codons of the longest gene")
     parser.add_argument("--probed", type=int, default=200, help="genes that probes are fitted on")
     parser.add_argument("--esm2", help="folder of an ESM-2 to take contacts from")
+    parser.add_argument("--threshold", type=float, default=0.5, help="least probability of a contact")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--resamples", type=int, default=500)
@@ -298,6 +319,7 @@ def main() -> None:
         probed=given.probed,
         seed=given.seed,
         resamples=given.resamples,
+        threshold=given.threshold,
     )
     contacts = None
     if given.esm2:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from genoseq.errors import ConfigError
+from genoseq.models.backbone import Backbone
 from genoseq.models.esm2 import ESM2
 from genoseq.models.modes import evaluating
 
@@ -15,7 +16,7 @@ _BEGIN, _END, _UNKNOWN, _FIRST = 0, 2, 3, 4
 
 
 @torch.inference_mode()
-def esm2_contacts(model: ESM2, protein: str) -> np.ndarray:
+def esm2_contacts(model: Backbone, protein: str) -> np.ndarray:
     """Probability of a contact (8 A between the residues' beta carbons) of each pair of residues.
 
     Args:

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from genoseq.errors import ConfigError
+from genoseq.errors import ConfigError, DataError
 from genoseq.sequence.residues import RESIDUES
 from genoseq.statistics import Estimate, auroc, group_bootstrap
 
@@ -155,11 +155,19 @@ def probe_contacts(
         threshold: the least probability of a contact.
         per_gene: pairs that are drawn of a gene, contacts among them as they are.
         seed: pairs of a gene are a function of it and of the gene's index.
+
+    Raises:
+        DataError: the genes of train have no contact, or nothing else.
     """
     read = {
         name: _pairs(states(genes), contacts, genes, least_apart, threshold, per_gene, seed)
         for name, genes in vars(parts).items()
     }
+    if len(np.unique(read["train"][1])) < 2:
+        raise DataError(
+            f"at threshold={threshold} all pairs of the {len(parts.train)} genes of train are in contact, or "
+            "none is. Give another threshold, or more genes."
+        )
     fitted = [
         make_pipeline(StandardScaler(), LogisticRegression(C=1 / penalty, max_iter=1000)).fit(
             *read["train"][:2]

@@ -72,7 +72,8 @@ def _log_likelihoods(model: SequenceModel, sequences: Sequence[str]) -> np.ndarr
     mask = None if tokens.attention_mask.all() else tokens.attention_mask
     log_probs = next_token_log_probs(model, tokens.input_ids, mask).double().cpu()
     told = log_probs.gather(2, tokens.input_ids[:, 1:, None])[..., 0]
-    counted = tokens.attention_mask[:, 1:] & tokens.attention_mask[:, :-1]
+    # What ends a sequence is not told of a part of a gene.
+    counted = tokenizer.is_letter(tokens.input_ids)[:, 1:] & tokens.attention_mask[:, :-1]
     return told.where(counted, 0.0).sum(1).numpy()
 
 
