@@ -6,7 +6,7 @@
 PAIRS is `leptospira_kirschneri_H1_cds_protein.tsv.gz` of `../shared/data/embed/central_dogma`, or like it. A
 model that takes L bases wants `--most` of L / 3 or less.
 Genes are split by families of their proteins; test genes that share 32 bases with train are left out. All
-that is fitted (the probes, the codon table) is fitted on train genes. Each row is an estimate of a model or of
+that is fitted (probes, codon table) is fitted on train genes. Each row is an estimate of a model or of
 a baseline with its 95 % interval over families:
 
 - matching: AUROC of pairs of coding sequences and proteins. Of a model: by the cosine of the vectors of the

@@ -138,7 +138,7 @@ def probe_contacts(
     *,
     least_apart: int = 6,
     threshold: float = 0.5,
-    per_gene: int = 2_000,
+    per_gene: int = 500,
     resamples: int = 500,
     seed: int = 0,
 ) -> Estimate:
