@@ -1,7 +1,8 @@
-"""Means with their intervals: over seeds, and over paired units of two models' results."""
+"""Estimates with their intervals: over seeds, over paired units of two models' results, over groups."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,65 @@ def paired_bootstrap(
     means = _resampled_means(difference, size, resamples, np.random.default_rng(seed))
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(mean, float(low), float(high), difference.size, unit)
+
+
+def group_bootstrap(
+    statistic: Callable[[np.ndarray], float],
+    groups: ArrayLike,
+    *,
+    level: float = 0.95,
+    resamples: int = 500,
+    seed: int = 0,
+    unit: str = "group",
+) -> Estimate:
+    """Any statistic of rows that come in groups, with a percentile interval over groups resampled whole.
+
+    Args:
+        statistic: of rows, given by their indices (m,) int64, some more than once; NaN where it has no value.
+        groups: (n,) the group of each row.
+        level: coverage, between 0 and 1.
+        resamples: number of bootstrap samples; those where the statistic has no value do not count.
+        seed: of the resampling.
+        unit: what a group is.
+
+    Raises:
+        ValueError: there is no row, or a level outside (0, 1).
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    """
+    _check_level(level)
+    _, number = np.unique(np.asarray(groups), return_inverse=True)
+    if not number.size:
+        raise ValueError("there is no row to measure")
+    members = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+    value = float(statistic(np.arange(number.size)))
+    if len(members) == 1:
+        return Estimate(value, float("nan"), float("nan"), 1, unit)
+    generator = np.random.default_rng(seed)
+    drawn = (generator.integers(len(members), size=len(members)) for _ in range(resamples))
+    values = np.array([statistic(np.concatenate([members[i] for i in choice])) for choice in drawn])
+    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value, float(low), float(high), len(members), unit)
+
+
+def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Chance that a row of the label 1 has the larger score than one of the label 0, ties counting half.
+
+    Args:
+        labels: (n,) 0 or 1.
+        scores: (n,) finite numbers.
+
+    Returns:
+        NaN where either label is missing.
+
+    Source: Hanley and McNeil 1982, Radiology 143:29.
+    """
+    positive = np.asarray(labels) == 1
+    count, others = int(positive.sum()), int((~positive).sum())
+    if not count or not others:
+        return float("nan")
+    ranks = stats.rankdata(np.asarray(scores, dtype=np.float64))
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * others))
 
 
 def _resampled_means(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from genoseq.statistics import mean_interval, paired_bootstrap
+from genoseq.statistics import auroc, group_bootstrap, mean_interval, paired_bootstrap
 
 
 def test_mean_interval_is_the_t_interval_of_scipy() -> None:
@@ -74,3 +74,20 @@ def test_vectors_that_are_no_pairs_are_refused(a: list, b: list, weights: list |
 def test_a_level_in_percent_is_refused() -> None:
     with pytest.raises(ValueError, match=r"0\.95"):
         mean_interval([1.0, 2.0], level=95)
+
+
+def test_groups_are_resampled_whole() -> None:
+    values = np.array([0.0, 0.0, 0.0, 1.0])
+    estimate = group_bootstrap(lambda rows: float(values[rows].mean()), [0, 0, 0, 1], unit="family")
+    # Of two groups, either may be drawn twice: the mean is then 0 or 1.
+    assert (estimate.mean, estimate.low, estimate.high, estimate.n) == (0.25, 0.0, 1.0, 2)
+    alone = group_bootstrap(lambda rows: float(values[rows].mean()), [0, 0, 0, 0])
+    assert np.isnan(alone.low)
+    assert alone.n == 1
+    with pytest.raises(ValueError, match="no row"):
+        group_bootstrap(lambda rows: 0.0, [])
+
+
+def test_auroc_is_the_share_of_pairs_in_order() -> None:
+    assert auroc([1, 0, 1, 0], [3.0, 1.0, 1.0, 2.0]) == (1 + 1 + 0.5 + 0) / 4
+    assert np.isnan(auroc([1, 1], [0.0, 1.0]))

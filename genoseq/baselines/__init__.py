@@ -4,6 +4,7 @@ from genoseq.baselines.base import Baseline, GenomeBaseline
 from genoseq.baselines.context_mixing import ContextMixing
 from genoseq.baselines.kmer import KmerLogisticRegression, OneHotLogisticRegression
 from genoseq.baselines.markov import StaticMarkov
+from genoseq.baselines.position_weights import PositionWeightMatrix
 
 __all__ = [
     "Baseline",
@@ -11,5 +12,6 @@ __all__ = [
     "GenomeBaseline",
     "KmerLogisticRegression",
     "OneHotLogisticRegression",
+    "PositionWeightMatrix",
     "StaticMarkov",
 ]

@@ -136,20 +136,33 @@ class KmerLogisticRegression(SequenceRegression):
     Args:
         max_k: longest k-mer, 1 to 8.
         penalties: strengths of the L2 penalty to choose from on validation.
+        log_counts: take log(1 + count) instead of the frequency, which tells how long a sequence is, too.
     """
 
-    def __init__(self, *, max_k: int = 5, penalties: Sequence[float] = (100.0, 300.0, 1000.0)) -> None:
+    def __init__(
+        self,
+        *,
+        max_k: int = 5,
+        penalties: Sequence[float] = (100.0, 300.0, 1000.0),
+        log_counts: bool = False,
+    ) -> None:
         super().__init__(penalties=penalties)
         if not 1 <= max_k <= _LARGEST_K:
             raise ConfigError(f"max_k must lie in 1 to {_LARGEST_K}; given {max_k}")
         self.max_k = max_k
-        self.name = f"k-mer regression (1 to {max_k})"
+        self.log_counts = log_counts
+        self.name = f"k-mer {'count ' if log_counts else ''}regression (1 to {max_k})"
 
     strand_choices = (False, True)
 
     def featurise(self, codes: Sequence[np.ndarray], length: int) -> np.ndarray:
-        """(N, 4 + 16 + ...) float32 k-mer frequencies; k-mers with an N are left out."""
-        return np.stack([_kmer_frequencies(one, self.max_k) for one in codes])
+        """(N, 4 + 16 + ...) float32 k-mer frequencies or log counts; k-mers with an N are left out."""
+        return np.stack([self._of_one(one) for one in codes])
+
+    def _of_one(self, codes: np.ndarray) -> np.ndarray:
+        counts = _kmer_counts(codes, self.max_k)
+        kept = [np.log1p(each) if self.log_counts else each / max(1, each.sum()) for each in counts]
+        return np.concatenate(kept).astype(np.float32)
 
 
 class OneHotLogisticRegression(SequenceRegression):
@@ -199,15 +212,15 @@ def _targets(examples: pd.DataFrame, problem: str) -> np.ndarray:
     return examples["label"].astype(str).to_numpy(dtype=object)
 
 
-def _kmer_frequencies(codes: np.ndarray, max_k: int) -> np.ndarray:
+def _kmer_counts(codes: np.ndarray, max_k: int) -> list[np.ndarray]:
+    """How often each k-mer is there, (4 ** k,) for each k."""
     numbers = np.zeros(codes.size + 1, dtype=np.int64)
     known = np.ones(codes.size + 1, dtype=bool)
-    frequencies = []
+    found = []
     for k in range(1, max_k + 1):
         # numbers[i] is the (k - 1)-mer at i; it grows by the base after it.
         added = codes[k - 1 :]
         numbers = numbers[: added.size] * 4 + (added & 3)
         known = known[: added.size] & (added < UNKNOWN)
-        counts = np.bincount(numbers[known], minlength=4**k)
-        frequencies.append(counts / max(1, counts.sum()))
-    return np.concatenate(frequencies).astype(np.float32)
+        found.append(np.bincount(numbers[known], minlength=4**k))
+    return found

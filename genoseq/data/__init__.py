@@ -9,6 +9,7 @@ from genoseq.data.coding_datamodule import CodingDataModule
 from genoseq.data.coding_examples import CodingExamples
 from genoseq.data.conditional_datamodule import ConditionalDataModule
 from genoseq.data.datamodule import SequenceDataModule
+from genoseq.data.families import is_whole, protein_families, split_genes
 from genoseq.data.fasta import Fasta
 from genoseq.data.genome import GenomeTiles, GenomeWindows
 from genoseq.data.genome_datamodule import GenomeDataModule
@@ -18,7 +19,10 @@ from genoseq.data.labelled import LabelledSequences
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.data.labels import LabelReader
 from genoseq.data.leaks import find_leaks, kmer_groups, overlapping
+from genoseq.data.matching import matching_pairs
+from genoseq.data.splice_sites import splice_sites
 from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, IntervalSplit, split_groups
+from genoseq.data.substitutions import Substitution, as_substitutions, codon_substitutions
 from genoseq.data.tables import read_table
 
 __all__ = [
@@ -43,10 +47,16 @@ __all__ = [
     "LabelledDataModule",
     "LabelledSequences",
     "SequenceDataModule",
+    "Substitution",
+    "as_substitutions",
+    "codon_substitutions",
     "find_leaks",
+    "is_whole",
     "kmer_groups",
+    "matching_pairs",
     "overlapping",
     "parse_interval",
+    "protein_families",
     "read_bed",
     "read_between_genes",
     "read_coding_pairs",
@@ -54,5 +64,7 @@ __all__ = [
     "read_summits",
     "read_table",
     "read_transcripts",
+    "splice_sites",
+    "split_genes",
     "split_groups",
 ]

@@ -1,5 +1,7 @@
 """What a trained model is used for. Every function streams: input is read, results given, batch by batch."""
 
+from genoseq.inference.changes import change_scores
+from genoseq.inference.codons import codon_states
 from genoseq.inference.embed import embed
 from genoseq.inference.generate import describe, generate
 from genoseq.inference.likelihood import bits_per_base, score_bases
@@ -9,6 +11,8 @@ from genoseq.inference.records import Record, read_records
 __all__ = [
     "Record",
     "bits_per_base",
+    "change_scores",
+    "codon_states",
     "describe",
     "embed",
     "generate",

@@ -160,8 +160,8 @@ def _tensors(problem: str, table: pd.DataFrame) -> tuple[torch.Tensor, torch.Ten
         index = {name.removeprefix("_"): number for number, name in enumerate(names)}
         labels = np.array([index[label] for label in table["label"].astype(str)])
     else:
-        labels = np.ascontiguousarray(table[[f"label{name}" for name in names]], dtype=np.float32)
-    return torch.from_numpy(np.ascontiguousarray(table[columns], dtype=np.float32)), torch.from_numpy(labels)
+        labels = np.array(table[[f"label{name}" for name in names]], dtype=np.float32, order="C")
+    return torch.from_numpy(np.array(table[columns], dtype=np.float32, order="C")), torch.from_numpy(labels)
 
 
 def _at_length(length: Any, table: pd.DataFrame) -> dict[str, Any]:

@@ -68,6 +68,13 @@ def test_kmers_are_counted_and_an_n_breaks_them() -> None:
     np.testing.assert_allclose(row[4:], expected, rtol=1e-6)
 
 
+def test_log_counts_tell_the_length() -> None:
+    model = KmerLogisticRegression(max_k=2, log_counts=True)
+    row = model.featurise([encode_bases("AACNAC")], 6)[0]
+    np.testing.assert_allclose(row[:4], np.log([4, 3, 1, 1]), rtol=1e-6)
+    np.testing.assert_allclose(row[4:6], np.log([2, 3]), rtol=1e-6)
+
+
 def test_a_sequence_shorter_than_k_has_no_such_kmers() -> None:
     row = KmerLogisticRegression(max_k=5).featurise([encode_bases("AC")], 2)[0]
     assert row.shape == (4 + 16 + 64 + 256 + 1024,)

@@ -1,0 +1,114 @@
+"""How much more, or less, likely a language model finds a sequence with one base changed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+
+from genoseq.data.substitutions import Substitution
+from genoseq.errors import ConfigError
+from genoseq.inference.devices import explain_full_memory
+from genoseq.inference.records import require_tokenizer
+from genoseq.models.base import SequenceModel
+from genoseq.models.chunks import batches
+from genoseq.models.likelihood import next_token_log_probs
+from genoseq.models.modes import evaluating
+from genoseq.models.strand_heads import MaskedLanguageModelHead
+from genoseq.sequence import CODON
+from genoseq.tokenizers import CodonTokenizer, Tokenizer
+
+
+def change_scores(
+    model: SequenceModel, changes: Sequence[Substitution], *, batch_size: int = 16
+) -> np.ndarray:
+    """Log-likelihood of the changed sequence minus that of the sequence as it is, in nats.
+
+    For a causal language model the likelihood is of the whole sequence. For a masked one it is that of the
+    tokens that the change touches, all of them hidden, given the rest ("masked marginals").
+
+    Args:
+        model: a causal or masked language model with any tokenizer; one of codons is told that they begin
+            with the first base.
+        changes: of coding sequences.
+        batch_size: changes at a time.
+
+    Returns:
+        (N,) float64.
+
+    Raises:
+        ConfigError: the model is neither, or masked and of a tokenizer that gives the changed sequence
+            another number of tokens.
+        DeviceError: a batch does not fit in memory.
+
+    Source: Meier et al. 2021, "Language models enable zero-shot prediction of the effects of mutations on
+    protein function", for masked marginals.
+    """
+    masked = isinstance(model.head, MaskedLanguageModelHead)
+    if not masked and model.head.head_type != "language_model":
+        raise ConfigError(
+            f"a change of likelihood needs a language model; this is a {type(model.head).__name__} on "
+            f"{type(model.backbone).__name__}."
+        )
+    of_batch = _of_masked if masked else _of_causal
+    scores: list[np.ndarray] = []
+    for batch in batches(changes, batch_size):
+        with explain_full_memory(batch_size):
+            scores.append(of_batch(model, batch))
+    return np.concatenate(scores) if scores else np.empty(0)
+
+
+def _of_causal(model: SequenceModel, changes: Sequence[Substitution]) -> np.ndarray:
+    before = _log_likelihoods(model, [change.sequence for change in changes])
+    return _log_likelihoods(model, [change.changed for change in changes]) - before
+
+
+def _log_likelihoods(model: SequenceModel, sequences: Sequence[str]) -> np.ndarray:
+    tokenizer = require_tokenizer(model)
+    tokens = tokenizer.pad([encode_coding(tokenizer, sequence) for sequence in sequences])
+    mask = None if tokens.attention_mask.all() else tokens.attention_mask
+    log_probs = next_token_log_probs(model, tokens.input_ids, mask).double().cpu()
+    told = log_probs.gather(2, tokens.input_ids[:, 1:, None])[..., 0]
+    # What ends a sequence is not told of a part of a gene.
+    counted = tokenizer.is_letter(tokens.input_ids)[:, 1:] & tokens.attention_mask[:, :-1]
+    return told.where(counted, 0.0).sum(1).numpy()
+
+
+@torch.inference_mode()
+def _of_masked(model: SequenceModel, changes: Sequence[Substitution]) -> np.ndarray:
+    tokenizer = require_tokenizer(model)
+    old = [encode_coding(tokenizer, change.sequence) for change in changes]
+    new = [encode_coding(tokenizer, change.changed) for change in changes]
+    for change, first, second in zip(changes, old, new, strict=True):
+        if len(first) != len(second):
+            raise ConfigError(
+                f"{tokenizer!r} gives {len(first)} tokens for a sequence and {len(second)} with base "
+                f"{change.position} changed: hidden tokens cannot stand for either. Use a tokenizer of "
+                "bases, codons or k-mers."
+            )
+    ids, others = (tokenizer.pad(rows) for rows in (old, new))
+    touched = ids.input_ids != others.input_ids
+    mask = None if ids.attention_mask.all() else ids.attention_mask.to(model.device)
+    with evaluating(model):
+        hidden = torch.where(touched, _hidden(tokenizer, ids.input_ids), ids.input_ids).to(model.device)
+        logits = model(hidden, mask).logits[..., : tokenizer.vocab_size]
+    log_probs = logits.float().log_softmax(dim=-1).double().cpu()
+    gains = log_probs.gather(2, others.input_ids[..., None]) - log_probs.gather(2, ids.input_ids[..., None])
+    return gains[..., 0].where(touched, 0.0).sum(1).numpy()
+
+
+def _hidden(tokenizer: Tokenizer, ids: torch.Tensor) -> torch.Tensor:
+    """(B, L) the token that hides each; some tokenizers have one for every place in a codon."""
+    table = getattr(tokenizer, "hidden_ids", None)
+    return torch.full_like(ids, tokenizer.mask_id) if table is None else torch.from_numpy(table)[ids]
+
+
+def encode_coding(tokenizer: Tokenizer, sequence: str) -> np.ndarray:
+    """Token ids, (L,) int64, special ones among them, of a coding sequence that begins with a codon."""
+    if "coding" in inspect.signature(tokenizer.encode).parameters:
+        region = (0, len(sequence) // CODON * CODON)
+        return cast(CodonTokenizer, tokenizer).encode(sequence, coding=[region])
+    return tokenizer.encode(sequence)
