@@ -2,13 +2,14 @@
 
 from genoseq.tokenizers.base import PaddingSide, TokenBatch, Tokenizer
 from genoseq.tokenizers.bpe import BpeTokenizer
-from genoseq.tokenizers.character import CharacterTokenizer, SpecialTokens
+from genoseq.tokenizers.character import CharacterTokenizer
 from genoseq.tokenizers.codon import CodonTokenizer
 from genoseq.tokenizers.control import ControlTokenizer
 from genoseq.tokenizers.frame import FrameTokenizer
 from genoseq.tokenizers.kmer import KmerTokenizer
 from genoseq.tokenizers.maps import mean_map
 from genoseq.tokenizers.masking import choose_hidden, choose_hidden_groups, touches
+from genoseq.tokenizers.nucleotides import SpecialTokens
 from genoseq.tokenizers.passes import PassBatch, Passes, encode_passes, pad_passes
 from genoseq.tokenizers.storage import load_tokenizer, read_tokenizer
 from genoseq.tokenizers.strands import turned_places

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 from genoseq.errors import ConfigError
 from genoseq.sequence import Lowercase
 from genoseq.tokenizers.base import PaddingSide
-from genoseq.tokenizers.character import CharacterTokenizer, SpecialTokens
+from genoseq.tokenizers.character import CharacterTokenizer
+from genoseq.tokenizers.nucleotides import SpecialTokens
 
 # A label is typed on the command line, and stands in the header of a FASTA.
 _LABEL = re.compile(r"[A-Za-z0-9_.+-]+")

@@ -8,15 +8,13 @@ base: a model that reads nucleotides and codons needs nothing beside its token i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, get_args
+from typing import ClassVar
 
 import numpy as np
 
-from genoseq.errors import require_choice
-from genoseq.sequence import BASES, CODON, Lowercase, encode_bases, find_codons, require_codes
-from genoseq.tokenizers.base import Ids, PaddingSide, Tokenizer
-from genoseq.tokenizers.character import FIRST_BASE, FRAMES, SPECIAL_TOKENS, SpecialTokens
-from genoseq.tokenizers.strands import reverse_complement_by_table
+from genoseq.sequence import BASES, CODON, Lowercase, find_codons, require_codes
+from genoseq.tokenizers.base import PaddingSide
+from genoseq.tokenizers.nucleotides import FIRST_BASE, CodingTokenizer, SpecialTokens
 
 _FIRST_PLACE = FIRST_BASE + len(BASES)
 _PLACES = 2 * CODON
@@ -26,7 +24,7 @@ _PLACE_NAMES = [f"{strand}{place}" for strand in "+-" for place in range(1, CODO
 _COMPLEMENT = np.array([3, 2, 1, 0, 4, 5])
 
 
-class FrameTokenizer(Tokenizer):
+class FrameTokenizer(CodingTokenizer):
     """One token a base, which inside of a coding region also says its place in its codon.
 
     Places 0, 1 and 2 are those of a codon of the given strand, 3, 4 and 5 of one of the other strand, each in
@@ -54,22 +52,14 @@ class FrameTokenizer(Tokenizer):
         padding_side: PaddingSide = "right",
         lowercase: Lowercase = "base",
     ) -> None:
-        require_choice("special_tokens", special_tokens, get_args(SpecialTokens))
-        require_choice("lowercase", lowercase, get_args(Lowercase))
-        prefix, suffix = FRAMES[special_tokens]
         letters = [*BASES, "[MASK]"]
-        framed = [f"{letter}{place}" for place in _PLACE_NAMES for letter in letters]
         super().__init__(
-            vocabulary=(*SPECIAL_TOKENS, *BASES, *framed),
-            special_tokens=(*SPECIAL_TOKENS, *(f"[MASK]{place}" for place in _PLACE_NAMES)),
-            prefix=prefix,
-            suffix=suffix,
-            pad_token="[PAD]",
-            mask_token="[MASK]",
+            [f"{letter}{place}" for place in _PLACE_NAMES for letter in letters],
+            special=[f"[MASK]{place}" for place in _PLACE_NAMES],
+            special_tokens=special_tokens,
             padding_side=padding_side,
+            lowercase=lowercase,
         )
-        self.special_tokens = special_tokens
-        self.lowercase = lowercase
         codes, places = np.divmod(np.arange(_PLACES * _EACH), _EACH)[::-1]
         self.places = np.concatenate((np.full(_FIRST_PLACE, -1), places))
         codes = np.concatenate((np.full(FIRST_BASE, _HIDDEN), np.arange(len(BASES)), codes))
@@ -86,41 +76,8 @@ class FrameTokenizer(Tokenizer):
         self._complement[self.base_ids] = self.base_ids[::-1]
         turned = (places + CODON) % _PLACES
         self._complement[_FIRST_PLACE:] = _FIRST_PLACE + _EACH * turned + _COMPLEMENT[codes[_FIRST_PLACE:]]
-        self._is_frame = np.isin(self.vocabulary, ("[CLS]", "[SEP]", "[BOS]", "[PAD]"))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {
-            "special_tokens": self.special_tokens,
-            "padding_side": self.padding_side,
-            "lowercase": self.lowercase,
-        }
-
-    def encode(
-        self, sequence: str | bytes, *, add_special_tokens: bool = True, coding: Sequence[tuple] = ()
-    ) -> np.ndarray:
-        """Token ids of one sequence, (L,) int64.
-
-        Args:
-            sequence: letters.
-            add_special_tokens: put them around.
-            coding: where codons are, as `genoseq.sequence.find_codons` takes it: `(start, stop)`,
-                `(start, stop, strand)` or `(start, stop, strand, phase)` of each region.
-
-        Raises:
-            SequenceError: a character that is no letter of the alphabet.
-            IntervalError: a region is not inside of the sequence, or has a strand or phase that is none.
-        """
-        ids = self.encode_codes(encode_bases(sequence, lowercase=self.lowercase), coding=coding)
-        return self._frame(ids) if add_special_tokens else ids
 
     def encode_codes(self, codes: np.ndarray, *, coding: Sequence[tuple] = ()) -> np.ndarray:
-        """Token ids, (L,) int64, of base codes, (L,) uint8, without special tokens; `coding` as for `encode`.
-
-        Raises:
-            SequenceError: the array is not of base codes.
-            IntervalError: as `encode`.
-        """
         require_codes(codes)
         ids = np.add(codes, FIRST_BASE, dtype=np.int64)
         starts, backward = find_codons(coding, len(codes))
@@ -128,13 +85,6 @@ class FrameTokenizer(Tokenizer):
             place = np.where(backward, _PLACES - 1 - step, step)
             ids[starts + step] = _FIRST_PLACE + _EACH * place + codes[starts + step]
         return ids
-
-    def reverse_complement(self, ids: Ids) -> Ids:
-        self._require_ids(ids)
-        return reverse_complement_by_table(ids, self._complement, self._is_frame)
-
-    def _encode(self, sequence: str | bytes) -> np.ndarray:
-        return self.encode_codes(encode_bases(sequence, lowercase=self.lowercase))
 
     def _decode(self, ids: np.ndarray) -> str:
         return self._letters[ids].tobytes().decode("ascii")
