@@ -13,7 +13,7 @@ chromosomes is ever seen. `students` measures the steps that each way of learnin
 training, the teacher's share included), then trains a student by masked language modelling and one from each
 teacher for as long, and prints what it took. `finetune` is `finetuning_study.py` on these students and on one
 that was never trained. `embeddings` draws the embeddings of test sequences by label (t-SNE), and prints how a
-logistic regression on those of the training sequences does.
+logistic regression on those of the training sequences does, also on a student that was never trained.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ import finetuning_study
 import numpy as np
 import pandas as pd
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
@@ -36,8 +38,9 @@ from sklearn.preprocessing import StandardScaler
 
 import genoseq
 from genoseq.models import SequenceModel
-from genoseq.paths import data_dir
+from genoseq.paths import configs_dir, data_dir
 from genoseq.report.style import PNG_DPI
+from genoseq.tokenizers import CharacterTokenizer
 
 LABELLED = data_dir() / "labelled" / "umaydis_coding_vs_intergenic"
 WIDTH = 300
@@ -124,7 +127,8 @@ def finetune(out: Path, *, seeds: int, parallel: int, extra: Sequence[str]) -> N
 def draw_embeddings(out: Path, teachers: Sequence[str], *, count: int, device: str) -> None:
     folders = {folder.name: folder for folder in sorted((out / "students").iterdir())}
     named = (teacher.partition("=") for teacher in teachers)
-    models = {**{f"teacher {name}": Path(folder) for name, _, folder in named}, **folders}
+    models: dict[str, Path | None] = {f"teacher {name}": Path(folder) for name, _, folder in named}
+    models |= {"untrained": None, **folders}
     parts = {part: pd.read_csv(LABELLED / f"{part}.tsv.gz", sep="\t") for part in ("train", "test")}
     generator = np.random.default_rng(0)
     shown = np.sort(generator.choice(len(parts["test"]), size=min(count, len(parts["test"])), replace=False))
@@ -135,7 +139,7 @@ def draw_embeddings(out: Path, teachers: Sequence[str], *, count: int, device: s
     figure = Figure(figsize=(3.4 * len(models), 3.6), layout="constrained")
     rows = []
     for number, (name, folder) in enumerate(models.items()):
-        model = genoseq.load(folder, device=device)
+        model = _untrained().to(device) if folder is None else genoseq.load(folder, device=device)
         scaler = StandardScaler().fit(known := _embed(model, train["sequence"]))
         known, vectors = scaler.transform(known), scaler.transform(_embed(model, test["sequence"]))
         probe = LogisticRegression(max_iter=2000).fit(known, train["label"])
@@ -146,12 +150,22 @@ def draw_embeddings(out: Path, teachers: Sequence[str], *, count: int, device: s
         for (label, text), colour in zip(LABELS.items(), ("#0072B2", "#D55E00"), strict=True):
             of = places[(test["label"] == label).to_numpy()]
             axes.scatter(*of.T, s=4, c=colour, alpha=0.6, linewidths=0, label=text)
-        axes.set(title=f"{name}\nprobe {accuracy:.3f}", xticks=[], yticks=[])
-    axes.legend(markerscale=3, frameon=False, loc="best")
+        axes.set(title=f"{name.replace('_', ', ')}\nprobe {accuracy:.3f}", xticks=[], yticks=[])
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=3, frameon=False
+    )
     figure.savefig(out / "embeddings.png", dpi=PNG_DPI)
     frame = pd.DataFrame(rows)
     frame.to_csv(out / "embeddings.tsv", sep="\t", index=False)
     print(frame.to_string(index=False))
+
+
+def _untrained() -> SequenceModel:
+    with initialize_config_dir(str(configs_dir()), version_base="1.3"):
+        config = compose("train", overrides=["experiment=had", "task.teacher=none"])
+    torch.manual_seed(0)
+    backbone = instantiate(config.model)
+    return SequenceModel(backbone, instantiate(config.head)(backbone), CharacterTokenizer()).eval()
 
 
 def _embed(model: SequenceModel, sequences: pd.Series) -> np.ndarray:
