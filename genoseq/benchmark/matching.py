@@ -8,6 +8,7 @@ alone, and shows what they give away: nothing, but for relatives of another leng
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def translator_score(code: GeneticCode) -> PairScore:
 
 
 def _identity(first: str, second: str) -> float:
-    same = sum(a == b for a, b in zip(first, second, strict=False))
+    same = sum(a == b for a, b in zip_longest(first, second))
     return same / max(len(first), len(second), 1)
 
 

@@ -37,8 +37,8 @@ def translation_accuracy(
     counts, right = np.zeros((2, len(records), len(RESIDUES)))
     exact = np.zeros(len(records))
     for row, (record, given) in enumerate(zip(records, translate(records), strict=True)):
-        given = given.ljust(len(record.protein), UNKNOWN)
-        for true, said in zip(record.protein, given, strict=False):
+        length = len(record.protein)
+        for true, said in zip(record.protein, given[:length].ljust(length, UNKNOWN), strict=True):
             column = RESIDUES.find(true)
             if column >= 0:
                 counts[row, column] += 1
@@ -71,7 +71,8 @@ def codon_majority(train: Sequence[UnifiedSequence]) -> Translate:
     """For each codon the residue that it most often is in train: the code, learnt by counting."""
     seen: dict[str, Counter[str]] = {codon: Counter() for codon in CODONS}
     for record in train:
-        for codon, residue in zip(_codons(record), record.protein, strict=False):
+        codons = _codons(record)[: len(record.protein)]  # a stop has no residue
+        for codon, residue in zip(codons, record.protein, strict=True):
             if codon in seen:
                 seen[codon][residue] += 1
     table = {codon: found.most_common(1)[0][0] for codon, found in seen.items() if found}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -101,7 +102,7 @@ def _annotated(
 def _borders(transcript: Transcript, site: SpliceSite) -> list[int]:
     """Borders of the introns, in rising order. The donor of "-" is where its intron ends on the genome."""
     first = (site == "donor") == (transcript.strand == "+")
-    pairs = zip(transcript.parts, transcript.parts[1:], strict=False)
+    pairs = pairwise(transcript.parts)
     return [left[1] if first else right[0] for left, right in pairs if left[1] < right[0]]
 
 

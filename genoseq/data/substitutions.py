@@ -113,8 +113,9 @@ def _pairs(record: UnifiedSequence, generator: np.random.Generator) -> list[tupl
                 alike.setdefault(key, ([], []))[label].append(_Change(number, place, base))
     pairs: list[tuple[_Change, _Change]] = []
     for _, (silent, missense) in sorted(alike.items()):
-        orders = (generator.permutation(len(group)) for group in (silent, missense))
-        pairs += [(silent[i], missense[j]) for i, j in zip(*orders, strict=False)]
+        fewer = min(len(silent), len(missense))
+        orders = (generator.permutation(len(group))[:fewer] for group in (silent, missense))
+        pairs += [(silent[i], missense[j]) for i, j in zip(*orders, strict=True)]
     return pairs
 
 

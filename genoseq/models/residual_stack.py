@@ -129,10 +129,7 @@ class ResidualStack(StreamingBackbone):
         return cast(list[ResidualBlock], list(self.layers))
 
     def _embed(self, input_ids: torch.Tensor) -> torch.Tensor:
-        if input_ids.numel() == 0:
-            raise SequenceError(
-                f"input_ids of shape {tuple(input_ids.shape)} hold no token: give one or more."
-            )
+        require_tokens(input_ids)
         x = F.embedding(input_ids, self.embedding.weight)
         return x.to(torch.promote_types(x.dtype, torch.float32))
 

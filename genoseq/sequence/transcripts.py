@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class Transcript:
                     f"the part {self.chromosome}:{start}-{end} (0-based, half-open) holds no base or begins "
                     "before its chromosome.",
                 )
-        for (start, end), (next_start, next_end) in zip(self.parts, self.parts[1:], strict=False):
+        for (start, end), (next_start, next_end) in pairwise(self.parts):
             if next_start < end:
                 raise RecordError(
                     self.name,
