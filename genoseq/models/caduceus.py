@@ -20,7 +20,7 @@ from genoseq.models.backbone import Backbone, BackboneOutput
 from genoseq.models.residual_stack import as_mask, initialize, require_tokens
 from genoseq.nn import MixerContext
 from genoseq.nn.bidirectional import BidirectionalMamba, Combination, turned
-from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
+from genoseq.nn.checkpointing import Checkpointing, require_checkpointing, through_layers
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.residual import Norm, make_norm
 from genoseq.nn.strands import StrandEmbedding, StrandWise, on_strands, swap_strands, turn
@@ -215,11 +215,7 @@ class Caduceus(Backbone):
         """The last hidden states, after those of the layers where they are to be kept."""
         x = self.embeddings["word_embeddings"](input_ids)
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        kept = [x] if keep else []
-        for block in self.layers:
-            x = checkpointed(self.activation_checkpointing, block, x, context)
-            if keep:
-                kept.append(x)
+        x, kept = through_layers(self.activation_checkpointing, self.layers, x, context, keep=keep)
         plain = self.symmetry == "shared" and self.fused_add_norm
         return [*kept, _normed_strands(self.norm_f, x, plain=plain)]
 

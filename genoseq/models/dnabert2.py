@@ -15,7 +15,7 @@ from torch import nn
 from genoseq.models.backbone import Backbone, BackboneOutput
 from genoseq.models.residual_stack import as_mask, initialize_normally, require_tokens
 from genoseq.nn import BidirectionalAttention, GatedMlp, MixerContext, PostNormBlock, normed
-from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
+from genoseq.nn.checkpointing import Checkpointing, require_checkpointing, through_layers
 from genoseq.nn.materialize import reset_children
 
 
@@ -113,9 +113,7 @@ class DNABERT2(Backbone):
         context = MixerContext(mask=as_mask(attention_mask, segment_ids), segment_ids=segment_ids)
         words = self.embedding(input_ids) + self.token_types.weight[0]
         x = self.dropout(normed(self.norm, words))
-        kept = [x]
-        for block in self.layers:
-            x = checkpointed(self.activation_checkpointing, block, x, context)
-            if output_hidden_states:
-                kept.append(x)
+        x, kept = through_layers(
+            self.activation_checkpointing, self.layers, x, context, keep=output_hidden_states
+        )
         return BackboneOutput(x, (*kept, x) if output_hidden_states else None)

@@ -18,7 +18,7 @@ from genoseq.errors import ConfigError
 from genoseq.models.backbone import Backbone, BackboneOutput
 from genoseq.models.residual_stack import as_mask, initialize, require_tokens
 from genoseq.nn import Bidirectional, BidirectionalAttention, GatedDeltaNet, GatedMlp, Mixer, MixerContext
-from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
+from genoseq.nn.checkpointing import Checkpointing, require_checkpointing, through_layers
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.residual import Norm, ResidualBlock, make_norm, normed
 
@@ -123,10 +123,8 @@ class HAD(Backbone):
         context = MixerContext(mask=as_mask(attention_mask, segment_ids), segment_ids=segment_ids)
         x = F.embedding(input_ids, self.embedding.weight)
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        kept = [x]
-        for block in self.layers:
-            x = checkpointed(self.activation_checkpointing, block, x, context)
-            if output_hidden_states:
-                kept.append(x)
+        x, kept = through_layers(
+            self.activation_checkpointing, self.layers, x, context, keep=output_hidden_states
+        )
         last = normed(self.norm_f, x)
         return BackboneOutput(last, (*kept, last) if output_hidden_states else None)

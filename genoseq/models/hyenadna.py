@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from genoseq.errors import ConfigError
 from genoseq.models.backbone import BackboneOutput, StreamingBackbone
 from genoseq.nn import HyenaMixer, HyenaState, MixerContext, Mlp, PreNormBlock, normed
-from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
+from genoseq.nn.checkpointing import Checkpointing, require_checkpointing, through_layers
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.tiling import require_tile
 from genoseq_kernels import FrequencyPattern
@@ -202,11 +202,9 @@ class HyenaDNA(StreamingBackbone):
             mask=None if attention_mask is None else attention_mask.bool(), segment_ids=segment_ids
         )
         x = self._embed(input_ids)
-        kept = [x] if output_hidden_states else []
-        for layer in self._blocks:
-            x = checkpointed(self.activation_checkpointing, layer, x, context)
-            if output_hidden_states:
-                kept.append(x)
+        x, kept = through_layers(
+            self.activation_checkpointing, self._blocks, x, context, keep=output_hidden_states
+        )
         last = self._final_norm(x)
         return BackboneOutput(last, (*kept, last) if output_hidden_states else None)
 

@@ -42,7 +42,7 @@ from genoseq.nn import (
     make_norm,
     normed,
 )
-from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
+from genoseq.nn.checkpointing import Checkpointing, require_checkpointing, through_layers
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.residual import Norm
 from genoseq.nn.tiling import require_tile
@@ -168,11 +168,9 @@ class LifeCode(Backbone):
         require_tokens(input_ids)
         context = MixerContext(mask=as_mask(attention_mask, segment_ids), segment_ids=segment_ids)
         x = self._embed(input_ids, segment_ids)
-        kept = [x]
-        for block in self.layers:
-            x = checkpointed(self.activation_checkpointing, block, x, context)
-            if output_hidden_states:
-                kept.append(x)
+        x, kept = through_layers(
+            self.activation_checkpointing, self.layers, x, context, keep=output_hidden_states
+        )
         last = normed(self.norm_f, x)
         return BackboneOutput(last, (*kept, last) if output_hidden_states else None)
 

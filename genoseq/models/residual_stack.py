@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from genoseq.errors import SequenceError
 from genoseq.models.backbone import BackboneOutput, StreamingBackbone
 from genoseq.nn import MixerContext
-from genoseq.nn.checkpointing import Checkpointing, checkpointed, require_checkpointing
+from genoseq.nn.checkpointing import Checkpointing, require_checkpointing, through_layers
 from genoseq.nn.residual import Norm, ResidualBlock, make_norm, normed
 from genoseq.nn.visibility import run_starts, runs_of
 
@@ -82,11 +82,9 @@ class ResidualStack(StreamingBackbone):
         """
         context = MixerContext(mask=as_mask(attention_mask, segment_ids), segment_ids=segment_ids)
         x = self._embed(input_ids)
-        kept = [x]
-        for block in self.blocks:
-            x = checkpointed(self.activation_checkpointing, block, x, context)
-            if output_hidden_states:
-                kept.append(x)
+        x, kept = through_layers(
+            self.activation_checkpointing, self.blocks, x, context, keep=output_hidden_states
+        )
         last = normed(self.norm_f, x)
         return BackboneOutput(last, (*kept, last) if output_hidden_states else None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
@@ -41,3 +41,20 @@ def checkpointed(mode: Checkpointing, layer: Callable[..., torch.Tensor], x: tor
     # The hooks see what the checkpoint keeps; what the layer keeps inside never gets to them.
     with save_on_cpu(pin_memory=x.device.type == "cuda"):
         return checkpoint(layer, x, *args, use_reentrant=False)
+
+
+def through_layers(
+    mode: Checkpointing,
+    layers: Iterable[Callable[..., torch.Tensor]],
+    x: torch.Tensor,
+    *args: Any,
+    keep: bool,
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """x after `layer(x, *args)` of all layers, `checkpointed`; with `keep` also x before the first and after
+    each."""
+    kept = [x] if keep else []
+    for layer in layers:
+        x = checkpointed(mode, layer, x, *args)
+        if keep:
+            kept.append(x)
+    return x, kept
