@@ -36,6 +36,7 @@ OURS = (
     "partial_and_sparse",
     "pretraining_floors",
     "compare_models",
+    "context_plot",
 )
 
 
@@ -259,3 +260,23 @@ def test_compare_models(
     hybrid = table.iloc[0]
     assert (hybrid["validation"], hybrid["minutes"], hybrid["tokens/s"]) == (1.9, 1, 100 * 64 * 1024 / 60)
     assert (tmp_path / "compare_models.png").stat().st_size > 10_000
+
+
+def test_context_plot(
+    script: Callable[[str], ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def row(name: str, bits: float, difference: float | None) -> dict[str, Any]:
+        versus = None if difference is None else {"mean": difference, "low": -0.2, "high": 0.3}
+        return {"name": name, "metrics": {"bits_per_base": bits}, "versus_model": versus}
+
+    for context, bits in ((8192, 1.75), (1024, 1.8)):
+        rows = [row("HybriDNA", bits, None), row("in view", bits + 0.02, -0.02), row("all", 1.7, bits - 1.7)]
+        result = {"split": "test", "rows": rows}
+        (tmp_path / f"{context}.json").write_text(json.dumps(result))
+    module = script("context_plot")
+    assert module.bits(module.read(tmp_path))["in view"] == {1024: 1.82, 8192: 1.77}
+    module.main(str(tmp_path / "context.png"), f"worm={tmp_path}")
+    assert (tmp_path / "context.png").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert printed.index("1,024 tokens  1.8000") < printed.index("8,192 tokens  1.7500")
+    assert "1.8200 in view; model minus this -0.020 [-0.200, +0.300]" in printed
