@@ -12,7 +12,7 @@ ORDERS = (1, 2, 4, 8, 11, 12)
 
 
 class Windows:
-    """A genome whose test part is one stretch thrice; the second is scored behind all of the first, or less."""
+    """Its test part is one stretch three times; the second is scored behind more or less of the first."""
 
     def __init__(self) -> None:
         generator = np.random.default_rng(0)
