@@ -19,18 +19,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import queue
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import pandas as pd
+from device_jobs import add_places, on_the_clock, run_jobs, training
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
@@ -127,42 +123,19 @@ def run(
     """Train every model on every genome."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "genomes.json").write_text(json.dumps(genomes, indent=1) + "\n")
-    free: queue.Queue[str] = queue.Queue()
-    for device in list(devices) * parallel:
-        free.put(device)
-
-    def train(job: tuple[str, str]) -> None:
-        genome, model = job
-        folder = out / genome / model
-        if (folder / "performance.json").exists():
-            return
-        pattern, width = MODELS[model]
-        overrides = [
-            *RECIPE,
-            f"data.fasta={genomes[genome]}",
-            f"model.pattern={pattern}",
-            f"model.d_inner={width}",
-            f"+trainer.max_time='{on_the_clock(minutes)}'",
-            f"run_dir={folder}",
-            "resume=auto",
-            *extra,
-        ]
-        device = free.get()
-        try:
-            command = [sys.executable, "-m", "genoseq", "train", *overrides]
-            subprocess.run(command, check=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": device})
-        finally:
-            free.put(device)
-        print(f"{genome}, {model}: done", flush=True)
-
-    with ThreadPoolExecutor(len(devices) * parallel) as pool:
-        list(pool.map(train, [(genome, model) for genome in genomes for model in MODELS]))
-
-
-def on_the_clock(minutes: float) -> str:
-    """As days, hours, minutes and seconds."""
-    rest, seconds = divmod(round(60 * minutes), 60)
-    return f"{rest // 1440:02}:{rest // 60 % 24:02}:{rest % 60:02}:{seconds:02}"
+    jobs = []
+    for genome, fasta in genomes.items():
+        for model, (pattern, width) in MODELS.items():
+            overrides = [
+                *RECIPE,
+                f"data.fasta={fasta}",
+                f"model.pattern={pattern}",
+                f"model.d_inner={width}",
+                f"+trainer.max_time='{on_the_clock(minutes)}'",
+                *extra,
+            ]
+            jobs.append(training(out / genome / model, overrides, done="results.json"))
+    run_jobs(jobs, devices=devices, parallel=parallel)
 
 
 def table(out: Path) -> pd.DataFrame:
@@ -261,11 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     running.add_argument("out", type=Path)
     running.add_argument("genomes", nargs="*", metavar="NAME=FASTA")
     running.add_argument("--minutes", type=float, default=10.0, help="of each run (10)")
-    running.add_argument("--devices", nargs="+", default=["0"], help="numbers of the GPUs (0)")
-    running.add_argument("--parallel", type=int, default=1, help="runs at a time on each of them (1)")
-    running.add_argument(
-        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings of every run"
-    )
+    add_places(running)
     commands.add_parser("table").add_argument("out", type=Path)
     given = parser.parse_args(arguments)
     if given.command == "table":

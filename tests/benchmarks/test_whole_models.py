@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from threading import Lock
 from types import ModuleType
 from typing import Any
@@ -37,6 +38,7 @@ OURS = (
     "pretraining_floors",
     "compare_models",
     "context_plot",
+    "device_jobs",
 )
 
 
@@ -232,7 +234,7 @@ def test_compare_models(
     devices: list[str] = []
     one_at_a_time = Lock()
 
-    def train(command: list[str], *, check: bool, env: dict[str, str]) -> None:
+    def train(command: list[str], *, env: dict[str, str], **_: object) -> CompletedProcess[bytes]:
         """What a run of these settings leaves behind."""
         with one_at_a_time, initialize_config_dir(str(configs_dir()), version_base="1.3"):
             config = compose("train", overrides=command[4:])
@@ -245,8 +247,12 @@ def test_compare_models(
         logged = {"step": [49, 60, 99], "seconds": [30, None, 60], "val/bits_per_base": [1.95, None, 1.9]}
         pd.DataFrame(logged).to_csv(folder / "metrics.csv", index=False)
         (folder / "performance.json").write_text(json.dumps({"parameters": sizes[-1]}))
+        row = {"name": "ours", "kind": "model", "metrics": {"bits_per_base": 1.88}, "versus_model": None}
+        results = {"problem": "language_model", "split": "test", "metric": "bits_per_base", "rows": [row]}
+        (folder / "results.json").write_text(json.dumps(results | {"higher_is_better": False}))
+        return CompletedProcess(command, 0)
 
-    monkeypatch.setattr(module.subprocess, "run", train)
+    monkeypatch.setattr(script("device_jobs").subprocess, "run", train)
     arguments = [str(tmp_path), "worm=worm.fa", "--minutes", "1.5", "--devices", "0", "1"]
     module.main(["run", *arguments])
     assert set(devices) == {"0", "1"}
@@ -258,7 +264,8 @@ def test_compare_models(
     table = module.table(tmp_path)
     assert table["model"].to_list() == [*module.MODELS, *floors]
     hybrid = table.iloc[0]
-    assert (hybrid["validation"], hybrid["minutes"], hybrid["tokens/s"]) == (1.9, 1, 100 * 64 * 1024 / 60)
+    assert (hybrid["validation"], hybrid["test"], hybrid["minutes"]) == (1.9, 1.88, 1)
+    assert hybrid["tokens/s"] == 100 * 64 * 1024 / 60
     assert (tmp_path / "compare_models.png").stat().st_size > 10_000
 
 
