@@ -110,7 +110,7 @@ def operations(folder: Path) -> float:
 
 def table(out: Path) -> pd.DataFrame:
     """Print and write the table and the lines, and draw the plot."""
-    curves = {width: Curve.of(out / str(width)) for width in WIDTHS}
+    curves = {width: Curve.of(out / str(width)) for width in WIDTHS if (out / str(width)).exists()}
     finished = {width: curve for width, curve in curves.items() if curve and curve.test is not None}
     rows = []
     for width, curve in finished.items():
