@@ -89,10 +89,11 @@ def run(
     run_jobs([Job("genes", [*measure, "--train-genes", str(genes)], genes, out / "genes.log")], **places)
     given = [*ENCODER, f"data.table={genes}", *extra]
     clock = [*PRETRAINING, f"+trainer.max_time='{on_the_clock(minutes)}'"]
+    # Both arms on each of two devices, so that neither has one for itself.
     pretraining = [
-        training(out / "runs" / f"{arm}_{seed}", [*clock, *given, *settings, f"seed={seed}"])
+        training(out / "runs" / f"{arm}_{seed}", [*clock, *given, *TRAINED[arm], f"seed={seed}"])
         for seed in range(seeds)
-        for arm, settings in TRAINED.items()
+        for arm in sorted(TRAINED, reverse=seed % 2 == 1)
     ]
     run_jobs(pretraining, **places)
     write_models(out, seeds, given)
@@ -106,8 +107,10 @@ def run(
     starts = [f"{arm}={out / 'models' / arm}_{{seed}}" for arm in ARMS]
     tuning = {"rates": RATES, "extra": [f"trainer.max_steps={steps}"]}
     tuned = (out / "finetuned", starts, experiments)
-    run_jobs([*measuring, *finetuning_study.candidates(*tuned, **tuning)], **places)
-    run_jobs(finetuning_study.chosen(*tuned, seeds=seeds, **tuning), **places)
+    try:
+        run_jobs([*measuring, *finetuning_study.candidates(*tuned, **tuning)], **places)
+    finally:  # one measurement that failed is no reason to do without the rest
+        run_jobs(finetuning_study.chosen(*tuned, seeds=seeds, **tuning), **places)
 
 
 def write_models(out: Path, seeds: int, given: Sequence[str]) -> None:
@@ -166,9 +169,12 @@ def main() -> None:
     commands.add_parser("table").add_argument("out", type=Path)
     given = vars(parser.parse_args())
     command, extra = given.pop("command"), given.pop("set", [])
-    if command == "run":
-        run(**given, extra=extra)
-    table(given["out"])
+    try:
+        if command == "run":
+            run(**given, extra=extra)
+    finally:
+        if (given["out"] / "genes").is_dir():
+            table(given["out"])
 
 
 if __name__ == "__main__":

@@ -75,6 +75,8 @@ def _of_finetuning(folder: Path) -> pd.DataFrame:
     if not (folder / "chosen.json").exists():
         return pd.DataFrame()
     found = finetuning_study.results(folder)
+    if found.empty:
+        return found
     leak_free = np.where(found["rows"] == "all", "", ", " + found["rows"])
     measure = found["experiment"] + ": " + found["metric"] + leak_free
     return found.assign(measure=measure, arm=found["start"])[["measure", "arm", "seed", "value"]]

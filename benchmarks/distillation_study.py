@@ -49,6 +49,7 @@ BATCH = 64
 LABELS = {0: "intergenic", 1: "coding"}
 RECIPE = (
     "experiment=had",
+    "global_batch_size=128",
     "ema_decay=0.995",
     "schedule=constant_warmup",
     "schedule.warmup_fraction=0.001",
@@ -110,10 +111,11 @@ def run(
     (out / "teacher.json").write_text(json.dumps(str(teacher)) + "\n")
     ways = {"masked": MASKED, "distilled": (f"task.teacher={teacher}",)}
     clock = f"+trainer.max_time='{on_the_clock(minutes)}'"
+    # Both ways on each of two devices, so that neither has one for itself.
     students = [
         training(out / "students" / f"{way}_{seed}", [*common, *ways[way], clock, f"seed={seed}", *extra])
         for seed in range(seeds)
-        for way in STUDENTS
+        for way in sorted(STUDENTS, reverse=seed % 2 == 1)
     ]
     run_jobs(students, **places)
     device = "cpu" if set(devices) == {"cpu"} else "cuda"
@@ -123,8 +125,10 @@ def run(
     starts = ["untrained=had", *(f"{way}={out / 'students' / way}_{{seed}}" for way in STUDENTS)]
     what = (out / "finetuned", starts, ["umaydis"])
     tuning = {"extra": [f"trainer.max_steps={steps}"]}
-    run_jobs([drawing, *finetuning_study.candidates(*what, **tuning)], **places)
-    run_jobs(finetuning_study.chosen(*what, seeds=seeds, **tuning), **places)
+    try:
+        run_jobs([drawing, *finetuning_study.candidates(*what, **tuning)], **places)
+    finally:  # a drawing that failed is no reason to do without the rest
+        run_jobs(finetuning_study.chosen(*what, seeds=seeds, **tuning), **places)
 
 
 def table(out: Path) -> pd.DataFrame:
@@ -251,10 +255,12 @@ def main() -> None:
     if command == "embeddings":
         draw_embeddings(**given)
         return
-    if command == "run":
-        extra, teacher_extra = given.pop("set"), given.pop("set_teacher")
-        run(**given, extra=extra, teacher_extra=teacher_extra)
-    table(given["out"])
+    try:
+        if command == "run":
+            extra, teacher_extra = given.pop("set"), given.pop("set_teacher")
+            run(**given, extra=extra, teacher_extra=teacher_extra)
+    finally:
+        table(given["out"])
 
 
 if __name__ == "__main__":

@@ -103,6 +103,8 @@ def results(out: Path) -> pd.DataFrame:
         for name, seed, result in named:
             for key, words in ROWS.items():
                 for metric, value in result[key][0]["metrics"].items() if key in result else ():
+                    if value is None:  # not defined on these rows
+                        continue
                     row = {"experiment": experiment, "start": name, "seed": seed, "rows": words}
                     found.append(row | {"metric": metric, "value": value})
     return pd.DataFrame(found)
