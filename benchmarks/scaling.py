@@ -33,6 +33,7 @@ from hybrid_steps import forward_operations
 from hydra.utils import instantiate
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 from pretraining_floors import CELEGANS, HUMAN
 from scipy.stats import linregress
 
@@ -131,7 +132,7 @@ def table(out: Path) -> pd.DataFrame:
         raise SystemExit(f"no run of {out} has opened its test split yet.")
     frame = pd.DataFrame(rows)
     frame.to_csv(out / "table.tsv", sep="\t", index=False)
-    print(frame.to_string(index=False, float_format="{:,.4f}".format))
+    print(frame.to_string(index=False, float_format="{:,.4g}".format))
     lines = {axis: Line.through(frame[axis], frame["test"]) for axis in AXES}
     for axis, line in lines.items():
         print(f"test against {axis}: {line}")
@@ -160,6 +161,7 @@ def draw_panel(axes: Axes, frame: pd.DataFrame, axis: str, line: Line) -> None:
     reach = np.geomspace(frame[axis].min(), frame[axis].max())
     axes.plot(reach, line.at(reach), color=MUTED.light, lw=1.0, label="fitted to test")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(EngFormatter())
     axes.set_title(f"x to the power of {line.slope:+.4f}", loc="left")
 
 
