@@ -29,13 +29,16 @@ KERNELS = {
     "value_gradients": ({},),
     "weight_gradients": ({"REVERSE": False}, {"REVERSE": True}),
     "pass_segments": ({"REVERSE": False},),
-    "log_gradients": ({"HALVES": True},),
+    "make_steps": ({},),
+    "step_gradients": ({"HALVES": True},),
 }
 FLOATS = {
-    "D", "steps", "edges", "overs", "known", "ddt", "begun", "dD", "edge", "through", "seen", "gone", "dlogs",
+    "D", "steps", "edges", "overs", "known", "ddt", "begun", "dD", "edge", "through", "seen", "gone",
+    "bias", "rates", "A", "dA", "dbias",
 }  # fmt: skip
 POINTERS = {
-    "x", "dy", "B", "C", "z", "y", "dx", "u", "v", "k", "own", "states", "after", "before", "pairs", "result",
+    "x", "dt", "dy", "B", "C", "z", "y", "dx", "u", "v", "k", "own", "states", "after", "before", "pairs",
+    "result",
 }  # fmt: skip
 
 
@@ -66,9 +69,9 @@ def compiled(
     name: str, dtype: torch.dtype, width: int, size: int, options: dict[str, Any]
 ) -> tuple[int, int, int]:
     from genoseq_kernels.compilation import compile_for_gpu
-    from genoseq_kernels.ssd.triton_impl import kernels
+    from genoseq_kernels.ssd.triton_impl import kernels, steps
 
-    kernel = getattr(kernels, name.removesuffix("_back"))
+    kernel = getattr(steps if "step" in name else kernels, name.removesuffix("_back"))
     config = triton_impl.CONFIGS[dtype]
     back = name.endswith(("_back", "_gradients"))
     warps = {
@@ -79,7 +82,8 @@ def compiled(
     chunk = config.gradient_chunk if back else config.chunk
     constants = triton_impl.constants(dtype, width, size, chunk, True) | options
     stages = constants.pop("num_stages")
-    constants |= {"SKIP": True, "SIZE": width * size, "BLOCK": 256, "AT_ONCE": 8, "TILE": config.tile}
+    constants |= {"SKIP": True, "SIZE": width * size, "BLOCK": 256, "TILE": config.tile, "HEADS": 16}
+    constants |= {"HAS_BIAS": True, "SOFTPLUS": True, "LIMITED": True}
     constants = {key: value for key, value in constants.items() if key in kernel.arg_names}
     signature = {argument: signature_of(argument, dtype) for argument in kernel.arg_names}
     strides = [argument for argument in kernel.arg_names if argument.endswith(("_row", "_batch"))]
@@ -102,6 +106,8 @@ def signature_of(argument: str, dtype: torch.dtype) -> str:
         return "*fp32"
     if argument in POINTERS:
         return "*fp32" if dtype == torch.float32 else "*bf16"
+    if argument in ("low", "high"):
+        return "fp32"
     return "i64" if argument.endswith("_batch") else "i32"
 
 

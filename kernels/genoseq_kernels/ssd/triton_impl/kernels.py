@@ -129,12 +129,10 @@ def scan(
         into = load_rows(B, start, B_row, length, Q, N, BLOCK_N, OPERAND)
         out = load_rows(C, start, C_row, length, Q, N, BLOCK_N, OPERAND)
         weights = tl.dot(out, tl.trans(into), input_precision=DOT)
-        decays = pair_decays(logs, run, start, start, Q, PACKED, True)
-        scaled = values.to(tl.float32) * step[:, None]
-        weights *= decays
+        weights *= pair_decays(logs, run, start, start, Q, PACKED, True) * step[None, :]
         result = tl.dot(out, state.to(OPERAND), input_precision=DOT) * from_before[:, None]
-        result = tl.dot(weights.to(OPERAND), scaled.to(OPERAND), result, input_precision=DOT)
-        weighted = (scaled * to_end[:, None]).to(OPERAND)
+        result = tl.dot(weights.to(OPERAND), values, result, input_precision=DOT)
+        weighted = (values.to(tl.float32) * (to_end * step)[:, None]).to(OPERAND)
         state = tl.dot(tl.trans(into), weighted, state * over, input_precision=DOT)
         if SKIP:
             skip = tl.load(D + head * P + columns, columns < P, other=0.0)
@@ -288,26 +286,3 @@ def weight_gradients(
             tl.store(through + (batch * heads + head) * (padded // Q) + first + piece, crossed * over)
     target = result + (batch * length * groups + group) * N
     store_rows(target, start, groups * N, length, total, Q, N, BLOCK_N)
-
-
-@triton.jit
-def log_gradients(
-    begun, seen, gone, through, dlogs, whole, chunks,
-    Q: tl.constexpr, AT_ONCE: tl.constexpr, HALVES: tl.constexpr,
-):  # fmt: skip
-    """Gradients of dt * A at each position, in `chunks` rows of Q: the share of all that its decay stands
-    between.
-
-    What begins before the position, in the chunk (`begun`, in one plane or two) or in front of it (`seen`),
-    counts at the positions up to where it is read; what goes on after the chunk, from its own on (`gone`).
-    """
-    rows = tl.program_id(0).to(tl.int64) * AT_ONCE + tl.arange(0, AT_ONCE)
-    offsets = rows[:, None] * Q + tl.arange(0, Q)[None, :]
-    inside = (rows < chunks)[:, None]
-    read = tl.load(begun + offsets, inside, other=0.0) + tl.load(seen + offsets, inside, other=0.0)
-    if HALVES:
-        read += tl.load(begun + whole + offsets, inside, other=0.0)
-    written = tl.load(gone + offsets, inside, other=0.0)
-    result = tl.cumsum(read, 1, reverse=True) + tl.cumsum(written, 1) - written
-    result += tl.load(through + rows, rows < chunks, other=0.0)[:, None]
-    tl.store(dlogs + offsets, result, inside)
