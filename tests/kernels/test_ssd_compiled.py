@@ -33,7 +33,8 @@ KERNELS = {
     "step_gradients": ({"HALVES": True},),
 }
 FLOATS = {
-    "D", "steps", "edges", "overs", "known", "ddt", "begun", "dD", "edge", "through", "seen", "gone",
+    "D", "steps", "edges", "overs", "known", "given", "taken", "met", "alike", "dD", "edge", "through",
+    "seen", "gone",
     "bias", "rates", "A", "dA", "dbias",
 }  # fmt: skip
 POINTERS = {
@@ -83,7 +84,7 @@ def compiled(
     constants = triton_impl.constants(dtype, width, size, chunk, True) | options
     stages = constants.pop("num_stages")
     constants |= {"SKIP": True, "SIZE": width * size, "BLOCK": 256, "TILE": config.tile, "HEADS": 16}
-    constants |= {"HAS_BIAS": True, "SOFTPLUS": True, "LIMITED": True}
+    constants |= {"BY_WIDTH": False, "HAS_BIAS": True, "SOFTPLUS": True, "LIMITED": True}
     constants = {key: value for key, value in constants.items() if key in kernel.arg_names}
     signature = {argument: signature_of(argument, dtype) for argument in kernel.arg_names}
     strides = [argument for argument in kernel.arg_names if argument.endswith(("_row", "_batch"))]

@@ -17,6 +17,7 @@ import triton.language as tl
 
 from genoseq_kernels.elementary import INTERPRETED, power_of_two, sigmoid, softplus
 
+
 @triton.jit
 def widen(x):
     """To float32: of bfloat16, two at a time with one instruction each, where the compiler takes three."""

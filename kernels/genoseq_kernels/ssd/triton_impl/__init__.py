@@ -221,26 +221,27 @@ class _Part(NamedTuple):
 class _Backward(_Call):
     """A call of the gradient; `grad` is that of y before z, `edges` the states between segments."""
 
-    def __init__(
-        self, inputs: Inputs, config: Config, grad: torch.Tensor, edges: torch.Tensor
-    ) -> None:
+    def __init__(self, inputs: Inputs, config: Config, grad: torch.Tensor, edges: torch.Tensor) -> None:
         super().__init__(inputs, config.gradient_chunk)
         self.grad, self.edges, self.config = grad, edges, config
         self.dx, self.dB, self.dC = (
             torch.empty(of.shape, dtype=of.dtype, device=of.device) for of in (self.x, self.B, self.C)
         )
-        self.ddt, self.seen, self.gone = (torch.empty_like(self.steps) for _ in range(3))
-        self.begun = self.new(2 if self.chunk > config.tile else 1, *self.steps.shape)
+        self.met, self.seen, self.gone = (torch.empty_like(self.steps) for _ in range(3))
+        planes = 2 if self.chunk > config.tile else 1
+        self.given, self.taken = (self.new(planes, *self.steps.shape) for _ in range(2))
+        self.alike = self.new(self.batch, self.groups, self.padded)
         self.through = self.new(self.batch, self.heads, self.chunks)
-        tiles = self.padded // config.tile
-        self.dD = self.new(self.batch, tiles if self.D is not None else 0, self.heads, self.width)
+        self.by_width = inputs.D is not None and inputs.D.dim() == 2
+        tiles = self.padded // config.tile if self.by_width else 0
+        self.dD = self.new(self.batch, tiles, self.heads, self.width)
 
     def gradients(self, grad_last: torch.Tensor, dz: torch.Tensor | None) -> Gradients:
         after = self.walk_edges(self.grad, self.C, grad_last, reverse=True)
         for part in self._parts():
             self._part_gradients(part, after)
         inputs = self.inputs
-        ddt, dA, dbias = self._step_gradients()
+        ddt, dA, dD, dbias = self._step_gradients()
         first = None if inputs.initial_states is None else _outer(after[:, 0]).to(inputs.initial_states.dtype)
         return Gradients(
             x=self.dx,
@@ -248,22 +249,23 @@ class _Backward(_Call):
             A=dA.sum((0, 1)).to(inputs.A.dtype),
             B=self.dB,
             C=self.dC,
-            D=None if inputs.D is None else _like_skip(self.dD.sum((0, 1)), inputs.D),
+            D=None if inputs.D is None else (self.dD if self.by_width else dD).sum((0, 1)).to(inputs.D.dtype),
             z=dz,
             dt_bias=None if inputs.dt_bias is None else dbias.sum((0, 1)).to(inputs.dt_bias.dtype),
             initial_states=first,
         )
 
-    def _step_gradients(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The gradient of dt, and chunk by chunk (B, chunks, H) those of A and of the bias."""
+    def _step_gradients(self) -> tuple[torch.Tensor, ...]:
+        """The gradient of dt, and chunk by chunk (B, chunks, H) those of A, D and the bias."""
         result = torch.empty(self.inputs.dt.shape, dtype=self.inputs.dt.dtype, device=self.x.device)
-        dA, dbias = (self.new(self.batch, self.chunks, self.heads) for _ in range(2))
+        dA, dD, dbias = (self.new(self.batch, self.chunks, self.heads) for _ in range(3))
         self.over_steps(
-            steps.step_gradients, A=self.inputs.A, steps=self.steps, ddt=self.ddt, begun=self.begun,
-            seen=self.seen, gone=self.gone, through=self.through, result=result, dA=dA, dbias=dbias,
-            whole=self.steps.numel(), HALVES=self.chunk > self.config.tile,
+            steps.step_gradients, A=self.inputs.A, steps=self.steps, given=self.given, taken=self.taken,
+            met=self.met, alike=self.alike, seen=self.seen, gone=self.gone, through=self.through,
+            result=result, dA=dA, dD=dD, dbias=dbias, whole=self.steps.numel(), groups=self.groups,
+            HALVES=self.chunk > self.config.tile,
         )  # fmt: skip
-        return result, dA, dbias
+        return result, dA, dD, dbias
 
     def _parts(self) -> Iterator[_Part]:
         chunks = self.segments.span // self.chunk
@@ -282,7 +284,7 @@ class _Backward(_Call):
         self.walk(self.x, self.B, self.edges, self.edges, states, *where, reverse=False)
         self.walk(self.grad, self.C, after, after, state_gradients, *where, reverse=True)
         counts = (part.first, part.chunks, self.length, self.padded, self.heads, self.groups)
-        shared = {"SKIP": self.D is not None, **self.constants()}
+        constants = self.constants()
         pairs = torch.empty(
             (self.batch, part.chunks, self.groups, self.chunk, self.chunk), dtype=self.x.dtype,
             device=self.x.device,
@@ -290,14 +292,15 @@ class _Backward(_Call):
         programs = self.batch * part.chunks * self.groups
         tiles = 2 * (self.chunk // self.config.tile) - 1
         kernels.pair_gradients[(programs * tiles,)](
-            self.x, self.grad, self.B, self.C, self.steps, self.logs, self.run, self.begun, self.dD, pairs,
-            self.steps.numel(), *counts, *strides(self.x, self.B, self.C), TILE=self.config.tile,
-            num_warps=self.config.tile_warps, **shared,
+            self.x, self.grad, self.B, self.C, self.steps, self.logs, self.run, self.given, self.taken,
+            self.met, self.alike, self.dD, pairs, self.steps.numel(), *counts,
+            *strides(self.x, self.B, self.C), TILE=self.config.tile, BY_WIDTH=self.by_width,
+            num_warps=self.config.tile_warps, **constants,
         )  # fmt: skip
         kernels.value_gradients[(programs,)](
-            self.x, self.grad, self.B, self.C, self.skip(), self.steps, self.logs, self.run, state_gradients,
-            self.dx, self.ddt, *counts, *strides(self.x, self.B, self.C),
-            num_warps=self.config.gradient_warps, **shared,
+            self.grad, self.B, self.C, self.skip(), self.steps, self.logs, self.run, state_gradients,
+            self.dx, *counts, *strides(self.B, self.C), SKIP=self.D is not None,
+            num_warps=self.config.gradient_warps, **constants,
         )  # fmt: skip
         for u, own, k, held, result, edge, reverse in (
             (self.grad, self.C, self.B, states, self.dC, self.seen, False),
@@ -306,7 +309,7 @@ class _Backward(_Call):
             kernels.weight_gradients[(programs,)](
                 u, own, k, self.steps, self.logs, self.run, held, states, pairs, result, edge, self.through,
                 *counts, *strides(u, own, k), REVERSE=reverse, num_warps=self.config.gradient_warps,
-                **self.constants(),
+                **constants,
             )  # fmt: skip
 
 
@@ -349,7 +352,3 @@ def _dense_rows(tensor: torch.Tensor) -> torch.Tensor:
 def _skip_by_width(D: torch.Tensor, width: int) -> torch.Tensor:
     """D as (H, P)."""
     return (D.unsqueeze(-1).expand(-1, width) if D.dim() == 1 else D).float().contiguous()
-
-
-def _like_skip(gradient: torch.Tensor, D: torch.Tensor) -> torch.Tensor:
-    return (gradient.sum(-1) if D.dim() == 1 else gradient).to(D.dtype)

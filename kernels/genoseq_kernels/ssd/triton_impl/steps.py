@@ -19,7 +19,12 @@ def chunk_of_heads(padded, heads, Q: tl.constexpr, HEADS: tl.constexpr):
     chunks = padded // Q
     program = tl.program_id(0).to(tl.int64)
     chunk = program % chunks
-    return program // chunks, chunk, chunk * Q + tl.arange(0, Q), tl.program_id(1) * HEADS + tl.arange(0, HEADS)
+    return (
+        program // chunks,
+        chunk,
+        chunk * Q + tl.arange(0, Q),
+        tl.program_id(1) * HEADS + tl.arange(0, HEADS),
+    )
 
 
 @triton.jit
@@ -61,33 +66,43 @@ def make_steps(
 
 @triton.jit
 def step_gradients(
-    dt, bias, A, steps, ddt, begun, seen, gone, through, result, dA, dbias, whole, low, high,
-    length, padded, heads, dt_batch, dt_row, dt_head,
+    dt, bias, A, steps, given, taken, met, alike, seen, gone, through, result, dA, dD, dbias, whole,
+    low, high, length, padded, heads, groups, dt_batch, dt_row, dt_head,
     Q: tl.constexpr, HEADS: tl.constexpr, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr,
     LIMITED: tl.constexpr, HALVES: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of dt, `result` (B, L, H), and the shares of each chunk in those of A and of the bias,
-    (B, chunks, H), from `ddt`, that of the steps where they scale x, and from what each decay stands between.
+    """The gradient of dt, `result` (B, L, H), and the shares of each chunk in those of A, D and the bias,
+    (B, chunks, H).
 
-    What begins before the position, in the chunk (`begun`, in one plane or two of `whole` numbers) or in front
-    of it (`seen`), counts at the positions up to where it is read; what goes on after the chunk, from its own
-    on (`gone`); what goes through the chunk (`through`) at all.
+    dt scales x, which reads `taken`, `met` times `alike` and `gone`; and it makes decays, whose logarithms
+    have the shares of all that they stand between. What begins before a position, in its chunk (`given`, less
+    what it gives itself) or in front of it (`seen`), counts at the positions up to where it is read; what goes
+    on after the chunk, from its own on (`gone`); what goes through the chunk (`through`), at all.
     """
     batch, chunk, index, head = chunk_of_heads(padded, heads, Q, HEADS)
     known = head < heads
     exists = known[:, None] & (index < padded)[None, :]
     plane = batch * heads + head
     at = plane[:, None] * padded + index[None, :]
-    read = tl.load(begun + at, exists, other=0.0) + tl.load(seen + at, exists, other=0.0)
+    step = tl.load(steps + at, exists, other=0.0)
+    read = tl.load(given + at, exists, other=0.0) + tl.load(seen + at, exists, other=0.0)
+    reached = tl.load(taken + at, exists, other=0.0)
     if HALVES:
-        read += tl.load(begun + whole + at, exists, other=0.0)
-    written = tl.load(gone + at, exists, other=0.0)
-    logs = tl.cumsum(read, 1, reverse=True) + tl.cumsum(written, 1) - written
+        late = exists & (tl.arange(0, Q) >= Q // 2)[None, :]
+        early = exists & (tl.arange(0, Q) < Q // 2)[None, :]
+        read += tl.load(given + whole + at, late, other=0.0)
+        reached += tl.load(taken + whole + at, early, other=0.0)
+    beyond = tl.load(gone + at, exists, other=0.0)
+    left = beyond * step
+    logs = tl.cumsum(read - reached * step, 1, reverse=True) + tl.cumsum(left, 1) - left
     logs += tl.load(through + plane * (padded // Q) + chunk, known, other=0.0)[:, None]
+    itself = tl.load(met + at, exists, other=0.0)
     share = (batch * (padded // Q) + chunk) * heads + head
-    tl.store(dA + share, tl.sum(logs * tl.load(steps + at, exists, other=0.0), 1), known)
+    tl.store(dA + share, tl.sum(logs * step, 1), known)
+    tl.store(dD + share, tl.sum(itself, 1), known)
     rate = tl.load(A + head, known, other=0.0).to(tl.float32)
-    gradient = tl.load(ddt + at, exists, other=0.0) + logs * rate[:, None]
+    weight = (batch * groups + head // (heads // groups))[:, None] * padded + index[None, :]
+    gradient = reached + beyond + itself * tl.load(alike + weight, exists, other=0.0) + logs * rate[:, None]
     raw, there = raw_step(
         dt, bias, batch, index, head, length, heads, dt_batch, dt_row, dt_head, HAS_BIAS
     )  # fmt: skip
