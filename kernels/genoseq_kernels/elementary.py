@@ -1,4 +1,4 @@
-"""Exponentials, softplus and sigmoid for Triton kernels: few instructions, right to the last digits of float32."""
+"""Exponentials, softplus and sigmoid for Triton kernels: few instructions, and float32 to its last digits."""
 
 # Kernels have Triton's types.
 # mypy: ignore-errors

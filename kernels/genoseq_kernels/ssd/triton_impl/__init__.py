@@ -17,7 +17,7 @@ import torch
 import triton
 import triton.language as tl
 
-from genoseq_kernels.ssd.reference import Gradients, Inputs, limited, precise, runs
+from genoseq_kernels.ssd.reference import Gradients, Inputs, limited, runs
 from genoseq_kernels.ssd.triton_impl import kernels, steps
 
 _OPERANDS = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}

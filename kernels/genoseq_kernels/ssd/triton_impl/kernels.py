@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 
 from genoseq_kernels.ssd.triton_impl.tiles import (
+    decays_between,
     edge_decays,
     load_rows,
     pair_decays,
@@ -219,15 +220,21 @@ def pair_gradients(
     similar = tl.where(between, similar, 0.0).to(OPERAND)
     total = tl.zeros((TILE, TILE), tl.float32)
     shared = heads // groups
+    plane = (batch * heads + group * shared) * padded
+    step = tl.load(steps + plane + earlier + index)
+    late, soon = tl.load(logs + plane + later + index), tl.load(logs + plane + earlier + index)
     for member in range(shared):
         head = group * shared + member
-        plane = (batch * heads + head) * padded
+        # Of the next head, a head ahead: these feed no product, for which alone Triton would do it.
+        following = plane + tl.where(member + 1 < shared, padded, 0)
+        next_step = tl.load(steps + following + earlier + index)
+        next_late = tl.load(logs + following + later + index)
+        next_soon = tl.load(logs + following + earlier + index)
         values = load_rows(x + batch * x_batch + head * P, earlier, x_row, length, TILE, P, BLOCK_P, OPERAND)
         own = (batch * length * heads + head) * P
         grad = load_rows(dy + own, later, heads * P, length, TILE, P, BLOCK_P, OPERAND)
-        step = tl.load(steps + plane + earlier + index)
         products = tl.dot(grad, tl.trans(values), input_precision=DOT)
-        products *= pair_decays(logs + plane, run, later, earlier, TILE, PACKED, True)
+        products *= decays_between(late, soon, run, later, earlier, TILE, PACKED, True)
         shares = products * similar.to(tl.float32)
         total += products * step[None, :]
         tl.store(given + plane + later + index, tl.sum(shares * step[None, :], 1))
@@ -237,6 +244,7 @@ def pair_gradients(
         if BY_WIDTH:
             slot = (batch * (padded // TILE) + later // TILE) * heads + head
             tl.store(dD + slot * P + columns, tl.sum(both, 0), (columns < P) & ~across)
+        plane, step, late, soon = following, next_step, next_late, next_soon
     base = pairs + ((batch * chunks + piece) * groups + group) * Q * Q + row * Q + column
     tl.store(base + index[:, None] * Q + index[None, :], total.to(pairs.dtype.element_ty))
 
@@ -251,8 +259,8 @@ def weight_gradients(
     """Of one of `chunks` from `first` on and a group: the gradient of `own`, C, with u = dy, k = B and the
     states before the chunks; in reverse that of B, with u = x, k = C and the gradients of the states after
     them. Head by head `edge` (B, H, padded) gets the share of what crosses the edge of the chunk to or from
-    each position, in reverse without its dt, and `through` (B, H, padded / Q), with the states `before`, of what goes through
-    the chunk."""
+    each position, in reverse without its dt, and `through` (B, H, padded / Q), with the states `before`, of
+    what goes through the chunk."""
     batch, piece, group = place(chunks, groups)
     start = (first + piece) * Q
     index, inner = tl.arange(0, Q), tl.arange(0, BLOCK_P)

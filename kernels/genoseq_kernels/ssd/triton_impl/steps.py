@@ -46,8 +46,8 @@ def make_steps(
     Q: tl.constexpr, HEADS: tl.constexpr, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr,
     LIMITED: tl.constexpr,
 ):  # fmt: skip
-    """`steps` (B, H, padded), zero beyond the length, and their sums within chunks of Q times `rates` (H,), in
-    the precision of `logs`."""
+    """`steps` (B, H, padded), zero beyond the length, and their sums within chunks of Q times `rates` (H,),
+    in the precision of `logs`."""
     batch, _, index, head = chunk_of_heads(padded, heads, Q, HEADS)
     raw, there = raw_step(
         dt, bias, batch, index, head, length, heads, dt_batch, dt_row, dt_head, HAS_BIAS
@@ -76,8 +76,8 @@ def step_gradients(
 
     dt scales x, which reads `taken`, `met` times `alike` and `gone`; and it makes decays, whose logarithms
     have the shares of all that they stand between. What begins before a position, in its chunk (`given`, less
-    what it gives itself) or in front of it (`seen`), counts at the positions up to where it is read; what goes
-    on after the chunk, from its own on (`gone`); what goes through the chunk (`through`), at all.
+    what it gives itself) or in front of it (`seen`), counts at the positions up to where it is read; what
+    goes on after the chunk, from its own on (`gone`); what goes through the chunk (`through`), at all.
     """
     batch, chunk, index, head = chunk_of_heads(padded, heads, Q, HEADS)
     known = head < heads

@@ -75,14 +75,22 @@ def edge_decays(steps, logs, run, start, Q: tl.constexpr, PACKED: tl.constexpr):
 
 @triton.jit
 def pair_decays(logs, run, rows, columns, Q: tl.constexpr, PACKED: tl.constexpr, ROWS_LATER: tl.constexpr):
-    """(Q, Q): what is left of the earlier position at the later one, of the positions from `rows` and from
-    `columns` on; zero where the two are the other way round. Nothing is divided, so that no decay is too
-    strong."""
+    """`decays_between` of the positions from `rows` and from `columns` on."""
+    index = tl.arange(0, Q)
+    row_logs, column_logs = tl.load(logs + rows + index), tl.load(logs + columns + index)
+    return decays_between(row_logs, column_logs, run, rows, columns, Q, PACKED, ROWS_LATER)
+
+
+@triton.jit
+def decays_between(
+    row_logs, column_logs, run, rows, columns, Q: tl.constexpr, PACKED: tl.constexpr,
+    ROWS_LATER: tl.constexpr,
+):  # fmt: skip
+    """(Q, Q): what is left of the earlier position at the later one, by the sums of logarithms of both; zero
+    where the two are the other way round. Nothing is divided, so that no decay is too strong."""
     index = tl.arange(0, Q)
     apart = (rows - columns).to(tl.int32) + index[:, None] - index[None, :]
-    between = (tl.load(logs + rows + index)[:, None] - tl.load(logs + columns + index)[None, :]).to(
-        tl.float32
-    )
+    between = (row_logs[:, None] - column_logs[None, :]).to(tl.float32)
     if ROWS_LATER:
         seen = apart >= 0
     else:
