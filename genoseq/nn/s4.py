@@ -2,7 +2,8 @@
 
 Names of S4D's parameters are those of the released code.
 Source: Gu et al. 2022, "Efficiently Modeling Long Sequences with Structured State Spaces" (S4); Gu et al.
-2022, "On the Parameterization and Initialization of Diagonal State Space Models" (S4D); and their released code.
+2022, "On the Parameterization and Initialization of Diagonal State Space Models" (S4D); and their released
+code.
 """
 
 from __future__ import annotations
