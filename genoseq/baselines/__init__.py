@@ -3,6 +3,7 @@
 from genoseq.baselines.base import Baseline, GenomeBaseline
 from genoseq.baselines.context_mixing import ContextMixing
 from genoseq.baselines.in_view import CounterInView
+from genoseq.baselines.forecasts import ForecastBaseline, Persistence, SeasonalNaive
 from genoseq.baselines.kmer import KmerLogisticRegression, OneHotLogisticRegression
 from genoseq.baselines.markov import StaticMarkov
 from genoseq.baselines.position_weights import PositionWeightMatrix
@@ -11,9 +12,12 @@ __all__ = [
     "Baseline",
     "ContextMixing",
     "CounterInView",
+    "ForecastBaseline",
     "GenomeBaseline",
     "KmerLogisticRegression",
     "OneHotLogisticRegression",
+    "Persistence",
     "PositionWeightMatrix",
+    "SeasonalNaive",
     "StaticMarkov",
 ]

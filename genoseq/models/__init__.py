@@ -3,18 +3,26 @@
 from genoseq.models.backbone import Backbone, BackboneOutput, StreamingBackbone
 from genoseq.models.base import ModelOutput, SequenceModel
 from genoseq.models.caduceus import Caduceus
+from genoseq.models.channel_forecaster import ChannelForecaster
+from genoseq.models.dlinear import DLinear
 from genoseq.models.dnabert2 import DNABERT2
 from genoseq.models.esm2 import ESM2
+from genoseq.models.femba import Femba
 from genoseq.models.generation import GeneratedSequence
 from genoseq.models.had import HAD
 from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHead
-from genoseq.models.hub import export, load, load_backbone, save
+from genoseq.models.hiss import FlatRegressor, HiSS
+from genoseq.models.hub import export, load, load_backbone, load_sequence_model, save
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
+from genoseq.models.karma import Karma
 from genoseq.models.lifecode import LifeCode, LifeCodeHead
 from genoseq.models.llama import Llama
 from genoseq.models.mamba import Mamba, Mamba2
+from genoseq.models.patchtst import PatchTST
 from genoseq.models.sampling import Sampling
+from genoseq.models.signal import Forecaster, RecordingModel, SignalModel, SignalOutput, SignalRegressor
+from genoseq.models.signal_loading import load_encoder, load_signal_model
 from genoseq.models.strand_heads import MaskedLanguageModelHead, StrandSequenceHead
 from genoseq.models.teachers import ESM2Teacher, ProteinTeacher, ResidueProperties
 
@@ -22,14 +30,21 @@ __all__ = [
     "Backbone",
     "BackboneOutput",
     "Caduceus",
+    "ChannelForecaster",
+    "DLinear",
     "DNABERT2",
     "ESM2",
     "ESM2Teacher",
     "HAD",
+    "Femba",
+    "FlatRegressor",
+    "Forecaster",
     "GeneratedSequence",
     "Head",
+    "HiSS",
     "HybriDNA",
     "HyenaDNA",
+    "Karma",
     "LanguageModelHead",
     "LifeCode",
     "LifeCodeHead",
@@ -38,16 +53,24 @@ __all__ = [
     "Mamba2",
     "MaskedLanguageModelHead",
     "ModelOutput",
-    "Sampling",
+    "PatchTST",
     "ProteinTeacher",
+    "RecordingModel",
     "ResidueProperties",
+    "Sampling",
     "SequenceHead",
     "SequenceModel",
+    "SignalModel",
+    "SignalOutput",
+    "SignalRegressor",
     "StrandSequenceHead",
     "StreamingBackbone",
     "TokenHead",
     "export",
     "load",
     "load_backbone",
+    "load_encoder",
+    "load_sequence_model",
+    "load_signal_model",
     "save",
 ]

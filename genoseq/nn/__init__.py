@@ -9,6 +9,7 @@ from genoseq.nn.hyena import HyenaMixer, HyenaState
 from genoseq.nn.hyena_filter import HyenaFilter
 from genoseq.nn.kv_cache import KeyValueState
 from genoseq.nn.linear_attention import LinearAttention
+from genoseq.nn.lstm import LstmMixer, LstmState
 from genoseq.nn.mamba import MambaMixer, MambaState
 from genoseq.nn.mamba2 import Mamba2Mixer, Mamba2State
 from genoseq.nn.matrix_memory import MatrixMemoryState
@@ -16,11 +17,15 @@ from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.mlp import Mlp
 from genoseq.nn.reconstruction import Reconstruction
 from genoseq.nn.residual import ResidualBlock, make_norm, normed
+from genoseq.nn.s4 import S4DMixer, S4Mixer
+from genoseq.nn.s5 import BidirectionalS5, S5Mixer
+from genoseq.nn.state_space import StateSpaceState
 
 __all__ = [
     "Attention",
     "Bidirectional",
     "BidirectionalAttention",
+    "BidirectionalS5",
     "GatedDeltaNet",
     "GatedMlp",
     "HyenaFilter",
@@ -28,6 +33,8 @@ __all__ = [
     "HyenaState",
     "KeyValueState",
     "LinearAttention",
+    "LstmMixer",
+    "LstmState",
     "Mamba2Mixer",
     "Mamba2State",
     "MambaMixer",
@@ -40,6 +47,10 @@ __all__ = [
     "PreNormBlock",
     "Reconstruction",
     "ResidualBlock",
+    "S4DMixer",
+    "S4Mixer",
+    "S5Mixer",
+    "StateSpaceState",
     "make_norm",
     "normed",
 ]
