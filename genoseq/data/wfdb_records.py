@@ -72,8 +72,8 @@ def _annotations(wfdb: Any, header: Path, annotator: str, length: int) -> pd.Dat
     beyond = np.flatnonzero((found.sample < 0) | (found.sample >= length))
     if len(beyond):
         raise DataError(
-            f"{file}: the annotation {found.symbol[beyond[0]]!r} is at sample {found.sample[beyond[0]]:,}, and "
-            f"the record ends at {length:,}. Take the annotations of this very record."
+            f"{file}: the annotation {found.symbol[beyond[0]]!r} is at sample {found.sample[beyond[0]]:,}, "
+            f"and the record ends at {length:,}. Take the annotations of this very record."
         )
     return pd.DataFrame({"sample": found.sample, "symbol": found.symbol})
 

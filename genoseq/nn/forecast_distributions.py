@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -111,7 +112,7 @@ class Quantiles(ForecastDistribution):
     def __init__(self, quantiles: Sequence[float]) -> None:
         chosen = sorted(float(value) for value in quantiles)
         middle = len(chosen) // 2
-        apart = all(low < high for low, high in zip(chosen, chosen[1:], strict=False))
+        apart = all(low < high for low, high in pairwise(chosen))
         if len(chosen) < 3 or len(chosen) % 2 == 0 or chosen[middle] != 0.5 or not apart or chosen[0] <= 0:
             raise ConfigError(
                 f"quantiles={list(quantiles)}: give different probabilities between 0 and 1, 0.5 in their "
