@@ -4,10 +4,10 @@
     python benchmarks/forecasting.py run OUT --devices cpu --models DLinear --horizons 96
     python benchmarks/forecasting.py table OUT
 
-Look-back 96, horizons 96, 192, 336 and 720, three seeds; the usual borders (12, 4 and 4 months of ETTh1, 70, 10
-and 20 % of the exchange rates), scaled by the training part. Every run is chosen on validation, and opens the
-test split once; no window of it is left out. Finished runs are not repeated. `table` writes OUT/table.tsv and
-OUT/forecasting.png from what there is, with persistence and the last season, beside what was published
+Look-back 96, horizons 96, 192, 336 and 720, three seeds; the usual borders (12, 4 and 4 months of ETTh1, 70,
+10 and 20 % of the exchange rates), scaled by the training part. Every run is chosen on validation, and opens
+the test split once; no window of it is left out. Finished runs are not repeated. `table` writes OUT/table.tsv
+and OUT/forecasting.png from what there is, with persistence and the last season, beside what was published
 (`published/signals.tsv` of the shared folder, where that is).
 """
 

@@ -79,8 +79,10 @@ def _spectra(shown: pd.DataFrame) -> Plot:
             ("forecast", MODEL.colour, "forecast"),
         ):
             frequency, power = mean_spectrum([row[channel] for row in shown[name]])
-            axes.loglog(frequency[1:], power[1:], color=colour, label=words)
+            axes.semilogy(frequency[1:], power[1:], color=colour, label=words, linewidth=1.2)
         axes.set_title(channel, loc="left", fontsize=9)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.minorticks_off()
     for axes in grid.flat[len(channels) :]:
         axes.set_visible(False)
     for axes in grid[-1]:
@@ -90,8 +92,8 @@ def _spectra(shown: pd.DataFrame) -> Plot:
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2)
     caption = (
-        f"Mean periodograms of {len(shown)} windows of the horizon. Where the forecast has less power than what "
-        "came, it smooths over changes of that pace."
+        f"Mean periodograms of {len(shown)} windows of the horizon. Where the forecast has less power than "
+        "what came, it smooths over changes of that pace."
     )
     return Plot("forecast_spectra", "Spectra of forecasts and of what came", caption, figure, wide=True)
 
