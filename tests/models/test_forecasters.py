@@ -14,11 +14,16 @@ from genoseq.models import ChannelForecaster, DLinear, PatchTST
 from genoseq.models.signal import Forecaster
 
 MAMBA2 = {"d_state": 8, "headdim": 8, "chunk_size": 8}
+FILTERS = {"width": 8, "emb_dim": 5, "num_inner_mlps": 1, "activation_freq": 10.0, "train_freq": True}
+FILTERS |= {"position_lr": 0.0, "filter_lr": None, "filter_weight_decay": 0.0}
 MIXERS: dict[str, dict[str, Any]] = {
     "m": {"mamba2": MAMBA2},
     "a": {"attention": {"num_heads": 2}},
     "s": {"mamba": {"d_state": 4}},
-    "h": {"hyena": {}, "l_max": 8},
+    "h": {
+        "hyena": {"order": 2, "short_filter_order": 3, "dropout": 0.0, "filter_options": FILTERS},
+        "l_max": 8,
+    },
     "d": {"delta": {"num_heads": 2, "head_dim": 8}},
     "l": {"linear": {"num_heads": 2, "head_dim": 8}},
 }
