@@ -1,7 +1,7 @@
 """What a channel of a recording is, whatever its file calls it.
 
-Sources: Jurcak et al. 2007, NeuroImage 34:1600 (the 10-20, 10-10 and 10-5 systems); Ferrell et al. 2020, "The
-Temple University Hospital EEG Corpus: Electrode Location and Channel Labels" (labels and bipolar pairs of TUH).
+Sources: Jurcak et al. 2007, NeuroImage 34:1600 (the 10-20, 10-10 and 10-5 systems); Ferrell et al. 2020,
+"The Temple University Hospital EEG Corpus: Electrode Location and Channel Labels" (labels and pairs of TUH).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
+from itertools import pairwise
 from typing import Literal
 
 from genoseq.data.recordings.extra import mne
@@ -19,7 +20,16 @@ from genoseq.errors import DataError
 Kind = Literal["eeg", "other"]
 
 # Older names of the same places, and those of two caps that are in circulation.
-_OLDER = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8", "AF1": "AF3", "AF2": "AF4", "PO1": "PO3", "PO2": "PO4"}
+_OLDER = {
+    "T3": "T7",
+    "T4": "T8",
+    "T5": "P7",
+    "T6": "P8",
+    "AF1": "AF3",
+    "AF2": "AF4",
+    "PO1": "PO3",
+    "PO2": "PO4",
+}
 # What a label says beside the place: the kind before it, the reference after it, dots that fill up a field.
 _BEFORE = re.compile(r"^(EEG|POL)[ _-]+", re.IGNORECASE)
 _AFTER = re.compile(r"[ _-]+(REF|LE|AR|AVG|AV|CAR|CE|A1A2|A1\+A2|M1M2)$", re.IGNORECASE)
@@ -38,11 +48,14 @@ DOUBLE_BANANA = tuple(
         ("Fp1", "F3", "C3", "P3", "O1"),
         ("Fp2", "F4", "C4", "P4", "O2"),
     )
-    for anode, cathode in zip(chain[:-1], chain[1:], strict=True)
+    for anode, cathode in pairwise(chain)
 )
 """The 22 differences of the temporal central parasagittal montage, in the order of the TUH corpora."""
 
-TEN_TWENTY = tuple("Fp1 Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2".split())
+TEN_TWENTY = (
+    *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz"),
+    *("C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2"),
+)
 """The 19 electrodes of the 10-20 system."""
 
 
@@ -51,7 +64,8 @@ class Channel:
     """What a label says.
 
     Attributes:
-        name: the place in the 10-5 system (T7, never T3), or a difference of two (F4-A1); for others the label.
+        name: the place in the 10-5 system (T7, never T3), or a difference of two (F4-A1); for others the
+            label.
         kind: `eeg`, or `other`: hearts, eyes, muscles, triggers, numbered inputs.
     """
 
@@ -97,7 +111,8 @@ def explain_all(
     if unknown:
         raise DataError(
             f"{source}: no alias explains the channel{'s' if len(unknown) > 1 else ''} "
-            f"{', '.join(map(repr, unknown))}. Say what they are, aliases={{{unknown[0]!r}: Fp1}}, or leave them "
+            f"{', '.join(map(repr, unknown))}. Say what they are, aliases={{{unknown[0]!r}: Fp1}}, or leave "
+            "them "
             f"out, ignore_channels=[{unknown[0]!r}]."
         )
     found = {label: channel for label, channel in explained.items() if channel is not None}
@@ -105,7 +120,8 @@ def explain_all(
     for label, channel in found.items():
         if channel.kind == "eeg" and seen.setdefault(channel.name, label) != label:
             raise DataError(
-                f"{source}: the channels {seen[channel.name]!r} and {label!r} are both {channel.name}. Leave one "
+                f"{source}: the channels {seen[channel.name]!r} and {label!r} are both {channel.name}. "
+                "Leave one "
                 f"out: ignore_channels=[{label!r}]."
             )
     return found

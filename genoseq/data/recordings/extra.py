@@ -30,4 +30,6 @@ def _import(name: str, what: str) -> ModuleType:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{what} are read with {name}, which is not here: pip install 'genoseq[eeg]'.") from error
+        raise ConfigError(
+            f"{what} are read with {name}, which is not here: pip install 'genoseq[eeg]'."
+        ) from error

@@ -52,13 +52,15 @@ class Recording:
     intervals: Path | None = None
 
 
-def find_recordings(path: str | Path, layout: Layout = "plain", table: str | Path | None = None) -> list[Recording]:
+def find_recordings(
+    path: str | Path, layout: Layout = "plain", table: str | Path | None = None
+) -> list[Recording]:
     """The recordings of a folder, or of one file, sorted by path.
 
     Args:
         path: a folder, searched whole, or a file; an `.rda` of trials gives one recording a trial.
-        layout: what its folders and names mean. In a "plain" one the subject is what a name of TUH, EEGMMIDB or
-            BIDS says, else the folder below `path`, else the file.
+        layout: what its folders and names mean. In a "plain" one the subject is what a name of TUH, EEGMMIDB
+            or BIDS says, else the folder below `path`, else the file.
         table: a table with a column `path` (below the folder), and any of `subject`, `split`, `label`, which
             then count; it names the recordings to take.
 
@@ -87,31 +89,45 @@ def read_intervals(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".csv":
             frame = pd.read_csv(path, comment="#")
-            start, stop, label, channel = (frame[name] for name in ("start_time", "stop_time", "label", "channel"))
+            start, stop, label, channel = (
+                frame[name] for name in ("start_time", "stop_time", "label", "channel")
+            )
         else:
             lines = [line.split() for line in path.read_text().splitlines()]
             rows = [(float(line[0]), float(line[1]), line[2]) for line in lines if len(line) >= 3]
             frame = pd.DataFrame(rows, columns=["start", "stop", "label"])
-            start, stop, label, channel = frame["start"], frame["stop"], frame["label"], pd.Series("", frame.index)
+            start, stop, label, channel = (
+                frame["start"],
+                frame["stop"],
+                frame["label"],
+                pd.Series("", frame.index),
+            )
         onset, end = start.astype(float), stop.astype(float)
     except (KeyError, ValueError, IndexError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path} holds no intervals: {error}. It wants start_time, stop_time, label and channel (.csv), or lines of "
+            f"{path} holds no intervals: {error}. It wants start_time, stop_time, label and channel (.csv), "
+            "or lines of "
             "start, stop, label (.tse)."
         ) from error
-    return pd.DataFrame({"onset": onset, "duration": end - onset, "description": label.astype(str), "channel": channel})
+    return pd.DataFrame(
+        {"onset": onset, "duration": end - onset, "description": label.astype(str), "channel": channel}
+    )
 
 
 def _files(root: Path) -> list[Path]:
     endings = (*FORMATS, *SETS)
-    return sorted(file for file in root.rglob("*") if file.suffix.lower() in endings and not file.name.startswith("."))
+    return sorted(
+        file for file in root.rglob("*") if file.suffix.lower() in endings and not file.name.startswith(".")
+    )
 
 
 def _read(root: Path, file: Path, layout: Layout) -> list[Recording]:
     if file.suffix.lower() in SETS:
         trials = read_trials(file)
         pairs = zip(trials.subjects, trials.labels, strict=True)
-        return [Recording(Source(file, number), who, label=label) for number, (who, label) in enumerate(pairs)]
+        return [
+            Recording(Source(file, number), who, label=label) for number, (who, label) in enumerate(pairs)
+        ]
     if layout == "plain":
         return [Recording(Source(file), _plain_subject(root, file), intervals=_beside(file))]
     match = _TUH_NAME.fullmatch(file.stem)
@@ -124,7 +140,9 @@ def _read(root: Path, file: Path, layout: Layout) -> list[Recording]:
     split = next((_PARTS[part] for part in parts if part in _PARTS), None)
     label = next((part for part in parts if part in ("normal", "abnormal")), None)
     if split is None or label is None:
-        raise DataError(f"{file}: in tuab it lies under train or eval, and normal or abnormal. Give the folder above.")
+        raise DataError(
+            f"{file}: in tuab it lies under train or eval, and normal or abnormal. Give the folder above."
+        )
     return [Recording(Source(file), subject, split, label)]
 
 
@@ -152,6 +170,8 @@ def _by_table(root: Path, table: str | Path) -> list[Recording]:
             raise DataError(f"{table} names {file}, which is not there.")
         subject = row.get("subject") or _plain_subject(root, file)
         found.append(
-            Recording(Source(file), subject, row.get("split") or None, row.get("label") or None, _beside(file))
+            Recording(
+                Source(file), subject, row.get("split") or None, row.get("label") or None, _beside(file)
+            )
         )
     return found

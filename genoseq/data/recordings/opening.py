@@ -75,7 +75,8 @@ def open_recording(source: Source) -> Any:
             return raw
     except Exception as error:  # whatever a reader trips over, the file is what is wrong
         raise DataError(
-            f"{path} cannot be read as {kind[1:].upper()}: {type(error).__name__}: {error}. It is corrupt, or of "
+            f"{path} cannot be read as {kind[1:].upper()}: {type(error).__name__}: {error}. It is corrupt, "
+            "or of "
             "another kind than its name says."
         ) from error
 
@@ -102,7 +103,8 @@ def require_whole(path: Path) -> None:
     there = (os.path.getsize(path) - header) // (width * samples)
     if there < max(records, 1):
         raise DataError(
-            f"{path} is truncated: its header promises {max(records, 1)} data records, {max(there, 0)} are there. "
+            f"{path} is truncated: its header promises {max(records, 1)} data records, {max(there, 0)} are "
+            "there. "
             "Restore it from a copy, or leave it out."
         )
 
@@ -138,12 +140,11 @@ def volts(raw: Any, labels: list[str], declared: Mapping[str, str], source: Sour
     return data
 
 
-def require_plausible(microvolts: np.ndarray, labels: list[str], source: Source) -> None:
+def require_plausible(microvolts: np.ndarray, source: Source) -> None:
     """Check that EEG has the size of EEG: what reads a thousand times too large or small has a wrong unit.
 
     Args:
         microvolts: (C, T).
-        labels: of the channels.
         source: for the message.
 
     Raises:
@@ -153,7 +154,8 @@ def require_plausible(microvolts: np.ndarray, labels: list[str], source: Source)
     spread = float(np.nanmedian(high - low))
     if not 0.05 <= spread <= 5_000:
         raise DataError(
-            f"{source}: half of the samples of its EEG lie within {spread:.3g} µV, which no EEG does: the units do "
+            f"{source}: half of the samples of its EEG lie within {spread:.3g} µV, which no EEG does: the "
+            "units do "
             "not match. Say which they are, units={'*': uV} (V, mV, uV, nV), or check_units=false."
         )
 
@@ -179,7 +181,11 @@ def annotations_of(source: Source, raw: Any) -> pd.DataFrame:
             else:
                 raise DataError(f"{source}: its annotations cannot be read: {error}") from error
     return pd.DataFrame(
-        {"onset": found.onset, "duration": found.duration, "description": [str(text) for text in found.description]}
+        {
+            "onset": found.onset,
+            "duration": found.duration,
+            "description": [str(text) for text in found.description],
+        }
     )
 
 
@@ -225,7 +231,9 @@ def read_trials(path: Path, rate: float = 256.0) -> TrialSet:
     length = int(frame["time"].max()) + 1
     shape = (-1, len(channels), length)
     if len(frame) % (shape[1] * length):
-        raise DataError(f"{path}: {len(frame):,} rows are no whole trials of {shape[1]} channels x {length} samples.")
+        raise DataError(
+            f"{path}: {len(frame):,} rows are no whole trials of {shape[1]} channels x {length} samples."
+        )
     times = frame["time"].to_numpy(dtype=np.int64).reshape(shape)
     names = frame["channel"].astype(str).to_numpy().reshape(shape)
     if (times != np.arange(length)).any() or (names != np.array(channels)[:, None]).any():
@@ -244,17 +252,21 @@ def _member(source: Source) -> Any:
     trials = read_trials(source.path)
     assert source.member is not None, "a set is opened by its members"
     info = mne().create_info(trials.channels, trials.rate, "eeg")
-    return mne().io.RawArray(trials.microvolts[source.member].astype(np.float64) * 1e-6, info, verbose="ERROR")
+    return mne().io.RawArray(
+        trials.microvolts[source.member].astype(np.float64) * 1e-6, info, verbose="ERROR"
+    )
 
 
 def _factor(unit: str, label: str, source: Source) -> float:
     if unit.strip().lower() in _NO_UNIT:
         raise DataError(
-            f"{source}: the channel {label!r} says no unit. Say which it is: units={{{label!r}: uV}}, or {{'*': uV}}."
+            f"{source}: the channel {label!r} says no unit. Say which it is: units={{{label!r}: uV}}, or "
+            f"{{'*': uV}}."
         )
     if unit not in _VOLTS:
         raise DataError(
-            f"{source}: the channel {label!r} is in {unit!r}, which is no voltage (V, mV, uV, nV). Leave it out, "
+            f"{source}: the channel {label!r} is in {unit!r}, which is no voltage (V, mV, uV, nV). Leave it "
+            "out, "
             f"ignore_channels=[{label!r}], or say what it is, units={{{label!r}: uV}}."
         )
     return _VOLTS[unit]

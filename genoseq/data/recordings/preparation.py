@@ -22,7 +22,7 @@ _VERSION = 1  # of what this module makes: a new one makes every cache anew
 _NAMED = {"ten_twenty": TEN_TWENTY, "double_banana": DOUBLE_BANANA}
 
 
-class DroppedRecording(DataError):
+class DroppedRecordingError(DataError):
     """A recording that lacks a channel, where the user said to leave such recordings out."""
 
 
@@ -40,6 +40,23 @@ class Prepared:
     signal: np.ndarray
     present: np.ndarray
     channels: tuple[str, ...]
+    rate: float
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A recording before it is filtered.
+
+    Attributes:
+        microvolts: (E, T) float64, of the electrodes that there are.
+        there: their names.
+        missing: names of those that there are not.
+        rate: samples a second, as recorded.
+    """
+
+    microvolts: np.ndarray
+    there: tuple[str, ...]
+    missing: tuple[str, ...]
     rate: float
 
 
@@ -81,6 +98,15 @@ class Preparation:
     rate: float | None = None
 
     def __post_init__(self) -> None:
+        # What a config gives is made plain: all of it goes into the digest.
+        for name in ("aliases", "units"):
+            object.__setattr__(
+                self, name, {str(key): str(value) for key, value in getattr(self, name).items()}
+            )
+        for name in ("channels", "ignore_channels", "reference", "band"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                object.__setattr__(self, name, tuple(value))
         require_choice("missing_channels", self.missing_channels, get_args(MissingChannels))
         require_choice("flat_channels", self.flat_channels, get_args(FlatChannels))
         if isinstance(self.channels, str):
@@ -104,18 +130,31 @@ class Preparation:
     def digest(self) -> str:
         """Changes whenever the result would."""
         settings = {**asdict(self), "channels": self.names, "version": _VERSION}
-        return hashlib.sha256(json.dumps(settings, sort_keys=True, default=list).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def described(self) -> dict[str, Any]:
         """As `preprocessing.json` holds it."""
-        return json.loads(json.dumps({**asdict(self), "channels": self.names}, default=list))
+        return json.loads(json.dumps({**asdict(self), "channels": self.names}))
 
     def __call__(self, source: Source) -> Prepared:
         """Prepare a recording.
 
         Raises:
-            DroppedRecording: it lacks a channel, under missing_channels="drop".
+            DroppedRecordingError: it lacks a channel, under missing_channels="drop".
             DataError: whatever else keeps it from being read as the settings say.
+        """
+        found = self.examine(source)
+        data = self._filtered(found.microvolts, found.rate, source)
+        there = list(found.there)
+        if self.missing_channels == "interpolate":
+            data, there = _interpolated(data, there, found.missing, source)
+        return self._arranged(data, there, self.rate or found.rate)
+
+    def examine(self, source: Source) -> Examined:
+        """All that is checked of a recording before it is filtered.
+
+        Raises:
+            DroppedRecordingError, DataError: as when it is prepared.
         """
         raw = open_recording(source)
         explained = explain_all(raw.ch_names, self.aliases, self.ignore_channels, str(source))
@@ -124,19 +163,17 @@ class Preparation:
         there = [name for name in wanted if name in label_of]
         if not there:
             raise DataError(
-                f"{source} has none of the wanted channels; its EEG channels are {', '.join(label_of) or 'none'}. "
+                f"{source} has none of the wanted channels; its EEG channels are "
+                f"{', '.join(label_of) or 'none'}. "
                 "Name others, or say what they are with aliases."
             )
-        labels = [label_of[name] for name in there]
-        data = volts(raw, labels, self.units, source) * 1e6
+        data = volts(raw, [label_of[name] for name in there], self.units, source) * 1e6
         data, there = self._without_flat(data, there, source)
-        self._require_settled(set(wanted) - set(there), source)
+        missing = [name for name in wanted if name not in there]
+        self._require_settled(missing, source)
         if self.check_units:
-            require_plausible(data, there, source)
-        data = np.nan_to_num(self._filtered(data, float(raw.info["sfreq"]), source))
-        if self.missing_channels == "interpolate":
-            data, there = _interpolated(data, there, wanted, source)
-        return self._arranged(data, there, self.rate or float(raw.info["sfreq"]))
+            require_plausible(data, source)
+        return Examined(data, tuple(there), tuple(missing), float(raw.info["sfreq"]))
 
     def _band(self) -> tuple[float | None, float | None]:
         if self.band is None:
@@ -156,7 +193,9 @@ class Preparation:
             needed += self.reference
         return list(dict.fromkeys(needed))
 
-    def _without_flat(self, data: np.ndarray, names: list[str], source: Source) -> tuple[np.ndarray, list[str]]:
+    def _without_flat(
+        self, data: np.ndarray, names: list[str], source: Source
+    ) -> tuple[np.ndarray, list[str]]:
         with np.errstate(all="ignore"):
             bad = ~np.isfinite(data).any(axis=1) | (np.nan_to_num(np.ptp(data, axis=1), nan=1.0) == 0)
         missing = np.isnan(data).any(axis=1)
@@ -167,7 +206,8 @@ class Preparation:
                 if bad[row] or missing[row]
             ]
             raise DataError(
-                f"{source}: {', '.join(said)}. Say flat_channels=missing to treat such channels as missing ones, or "
+                f"{source}: {', '.join(said)}. Say flat_channels=missing to treat such channels as missing "
+                "ones, or "
                 "leave the recording out."
             )
         kept = ~(bad | missing)
@@ -175,17 +215,18 @@ class Preparation:
             raise DataError(f"{source}: every wanted channel is constant or NaN. Leave the recording out.")
         return data[kept], [name for name, good in zip(names, kept, strict=True) if good]
 
-    def _require_settled(self, missing: set[str], source: Source) -> None:
+    def _require_settled(self, missing: list[str], source: Source) -> None:
         """Refuse, or leave out, a recording without a channel; a reference cannot be made up."""
         if not missing:
             return
-        listed = ", ".join(sorted(missing))
+        listed = ", ".join(missing)
         if self.missing_channels == "drop":
-            raise DroppedRecording(f"{source} has no {listed}.")
+            raise DroppedRecordingError(f"{source} has no {listed}.")
         reference = set() if self.reference in (None, "average") else set(self.reference or ())
-        if self.missing_channels == "error" or missing & reference:
+        if self.missing_channels == "error" or reference & set(missing):
             raise DataError(
-                f"{source} has no {listed}. Say missing_channels=mask, interpolate or drop, or name its label with "
+                f"{source} has no {listed}. Say missing_channels=mask, interpolate or drop, or name its "
+                "label with "
                 "aliases."
             )
 
@@ -194,7 +235,8 @@ class Preparation:
         target = self.rate or rate
         if high is not None and high >= min(rate, target) / 2:
             raise DataError(
-                f"{source}: {high} Hz cannot be kept, of {rate:g} samples a second made {target:g}: give a band that "
+                f"{source}: {high} Hz cannot be kept, of {rate:g} samples a second made {target:g}: give a "
+                "band that "
                 "ends below half of the lower one."
             )
         with warnings.catch_warnings():
@@ -209,7 +251,8 @@ class Preparation:
                     data = mne().filter.resample(data, up=target, down=rate, verbose="ERROR")
             except RuntimeWarning as error:
                 raise DataError(
-                    f"{source}: {data.shape[1] / rate:g} s are shorter than the filter: leave out notch or the lower "
+                    f"{source}: {data.shape[1] / rate:g} s are shorter than the filter: leave out notch or "
+                    "the lower "
                     f"end of band, or the recording. ({error})"
                 ) from error
         return data
@@ -232,27 +275,30 @@ class Preparation:
 
 
 def _interpolated(
-    data: np.ndarray, there: list[str], wanted: list[str], source: Source
+    data: np.ndarray, there: list[str], missing: Sequence[str], source: Source
 ) -> tuple[np.ndarray, list[str]]:
-    """Rows for the wanted electrodes that are not there, by spherical splines (Perrin et al. 1989)."""
-    placed = positions([*there, *wanted])
-    missing = [name for name in wanted if name not in there]
+    """Rows for the electrodes that are not there, by spherical splines (Perrin et al. 1989)."""
+    placed = positions([*there, *missing])
     known = [name for name in there if name in placed]
     if not missing:
         return data, there
     if len(known) < 4 or any(name not in placed for name in missing):
         raise DataError(
-            f"{source}: {', '.join(missing)} cannot be interpolated from {len(known)} electrodes with known places: "
+            f"{source}: {', '.join(missing)} cannot be interpolated from {len(known)} electrodes with known "
+            "places: "
             "it takes four. Say missing_channels=mask or drop."
         )
     order = [*known, *missing]
     info = mne().create_info(order, 1.0, "eeg")
     rows = [there.index(name) for name in known]
-    raw = mne().io.RawArray(np.vstack([data[rows], np.zeros((len(missing), data.shape[1]))]), info, verbose="ERROR")
-    raw.set_montage(
-        mne().channels.make_dig_montage({name: placed[name] for name in order}, coord_frame="head"), verbose="ERROR"
+    raw = mne().io.RawArray(
+        np.vstack([data[rows], np.zeros((len(missing), data.shape[1]))]), info, verbose="ERROR"
     )
-    raw.info["bads"] = missing
+    raw.set_montage(
+        mne().channels.make_dig_montage({name: placed[name] for name in order}, coord_frame="head"),
+        verbose="ERROR",
+    )
+    raw.info["bads"] = list(missing)
     raw.interpolate_bads(verbose="ERROR")
-    made = raw.get_data(picks=missing)
+    made = raw.get_data(picks=list(missing))
     return np.vstack([data, made]), [*there, *missing]
