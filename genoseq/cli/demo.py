@@ -15,7 +15,7 @@ from genoseq.cli.tables import interval_text
 from genoseq.inference import describe, generate
 from genoseq.inference.devices import pick_device
 from genoseq.inference.outputs import atomic_file, write_fasta
-from genoseq.models.hub import load
+from genoseq.models.hub import load_sequence_model
 from genoseq.paths import locate
 from genoseq.report import write_report
 from genoseq.sequence import decode_bases
@@ -61,7 +61,7 @@ def _write_real_sequence(settings: DictConfig, folder: Path) -> None:
 
 
 def _generate(config: DictConfig, folder: Path) -> None:
-    model = load(folder, device=str(pick_device(config.device)))
+    model = load_sequence_model(folder, device=str(pick_device(config.device)))
     results = generate(model, length=config.length, num_sequences=config.num_sequences, seed=config.seed)
     results = counted(results, what="sequences", total=config.num_sequences)
     with atomic_file(str(folder / "generated.fa")) as path:

@@ -14,7 +14,7 @@ from genoseq.inference.outputs import TableWriter
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import plan_reading
 from genoseq.models.ensemble import Ensemble
-from genoseq.models.hub import load
+from genoseq.models.hub import load_sequence_model
 from genoseq.paths import locate
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def open_model(config: DictConfig) -> SequenceModel:
             f"checkpoint={list(config.checkpoint)}: only evaluate and predict take several; give one."
         )
     device = pick_device(config.device)
-    return load(locate(config.checkpoint), device=str(device))
+    return load_sequence_model(locate(config.checkpoint), device=str(device))
 
 
 def open_models(config: DictConfig) -> SequenceModel:
@@ -54,7 +54,7 @@ def open_models(config: DictConfig) -> SequenceModel:
     arguments = config.arguments
     if not isinstance(arguments, DictConfig | None):
         raise ConfigError(f"arguments={arguments}: give names and values, such as {{max_taps: 1024}}.")
-    members = [load(locate(path), device=str(device), arguments=arguments) for path in paths]
+    members = [load_sequence_model(locate(path), device=str(device), arguments=arguments) for path in paths]
     if config.strands is not None:
         for member in members:
             member.preprocessing["strands"] = member.strand_policy(config.strands).name

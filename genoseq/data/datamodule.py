@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from genoseq.data.loading import (
     BatchPlan,
@@ -25,13 +25,12 @@ from genoseq.tokenizers import Tokenizer
 Split = Literal["train", "validation", "test"]
 
 
-class SequenceDataModule(LightningDataModule, ABC):
+class ExampleDataModule(LightningDataModule, ABC):
     """Datasets by split, and the loaders that make a run the same on any number of devices.
 
-    A subclass says in `build` what a split holds.
+    A subclass says in `build` what a split holds, and in `collator` how examples become a batch.
 
     Args:
-        tokenizer: pads the batches.
         global_batch_size: examples of one optimiser step over all devices.
         micro_batch_size: examples of one forward pass on one device; None is the device's whole share. It
             changes memory and speed, never the result.
@@ -50,7 +49,6 @@ class SequenceDataModule(LightningDataModule, ABC):
     def __init__(
         self,
         *,
-        tokenizer: Tokenizer,
         global_batch_size: int,
         micro_batch_size: int | None,
         num_workers: int,
@@ -58,7 +56,6 @@ class SequenceDataModule(LightningDataModule, ABC):
         seed: int,
     ) -> None:
         super().__init__()
-        self.tokenizer = tokenizer
         self.global_batch_size = global_batch_size
         self.micro_batch_size = micro_batch_size
         self.num_workers = num_workers
@@ -69,6 +66,10 @@ class SequenceDataModule(LightningDataModule, ABC):
     @abstractmethod
     def build(self, split: Split) -> Dataset[Any]:
         """Make the map-style dataset of a split, asked for items by ExampleKey. Called once a split."""
+
+    def collator(self) -> Callable[[Any], dict[str, torch.Tensor]]:
+        """A picklable function from examples to a batch: each field stacked."""
+        return default_collate
 
     def dataset(self, split: Split) -> Dataset[Any]:
         """The dataset of a split, made on first use: nothing opens the test split before it is asked for."""
@@ -165,7 +166,39 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     def _loader_arguments(self) -> dict[str, Any]:
         return {
-            "collate_fn": collate(self.tokenizer),
+            "collate_fn": self.collator(),
             "pin_memory": self.pin_memory,
             **worker_arguments(self.num_workers),
         }
+
+
+class SequenceDataModule(ExampleDataModule):
+    """The same for tokens.
+
+    Args:
+        tokenizer: pads the batches.
+        global_batch_size, micro_batch_size, num_workers, pin_memory, seed: as for every data module.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokenizer: Tokenizer,
+        global_batch_size: int,
+        micro_batch_size: int | None,
+        num_workers: int,
+        pin_memory: bool,
+        seed: int,
+    ) -> None:
+        super().__init__(
+            global_batch_size=global_batch_size,
+            micro_batch_size=micro_batch_size,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            seed=seed,
+        )
+        self.tokenizer = tokenizer
+
+    def collator(self) -> Callable[[Any], dict[str, torch.Tensor]]:
+        """See `genoseq.data.loading.collate`."""
+        return collate(self.tokenizer)

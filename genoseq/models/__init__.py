@@ -8,13 +8,15 @@ from genoseq.models.esm2 import ESM2
 from genoseq.models.generation import GeneratedSequence
 from genoseq.models.had import HAD
 from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHead
-from genoseq.models.hub import export, load, load_backbone, save
+from genoseq.models.hub import export, load, load_backbone, load_sequence_model, save
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
 from genoseq.models.lifecode import LifeCode, LifeCodeHead
 from genoseq.models.llama import Llama
 from genoseq.models.mamba import Mamba, Mamba2
 from genoseq.models.sampling import Sampling
+from genoseq.models.signal import Forecaster, RecordingModel, SignalModel, SignalOutput, SignalRegressor
+from genoseq.models.signal_loading import load_encoder, load_signal_model
 from genoseq.models.strand_heads import MaskedLanguageModelHead, StrandSequenceHead
 from genoseq.models.teachers import ESM2Teacher, ProteinTeacher, ResidueProperties
 
@@ -26,6 +28,7 @@ __all__ = [
     "ESM2",
     "ESM2Teacher",
     "HAD",
+    "Forecaster",
     "GeneratedSequence",
     "Head",
     "HybriDNA",
@@ -38,16 +41,23 @@ __all__ = [
     "Mamba2",
     "MaskedLanguageModelHead",
     "ModelOutput",
-    "Sampling",
     "ProteinTeacher",
+    "RecordingModel",
     "ResidueProperties",
+    "Sampling",
     "SequenceHead",
     "SequenceModel",
+    "SignalModel",
+    "SignalOutput",
+    "SignalRegressor",
     "StrandSequenceHead",
     "StreamingBackbone",
     "TokenHead",
     "export",
     "load",
     "load_backbone",
+    "load_encoder",
+    "load_sequence_model",
+    "load_signal_model",
     "save",
 ]

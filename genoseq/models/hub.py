@@ -6,7 +6,6 @@ are read without executing pickles.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import re
@@ -24,6 +23,7 @@ from genoseq.models.base import SequenceModel
 from genoseq.models.caduceus import Caduceus
 from genoseq.models.caduceus_layouts import CADUCEUS_LAYOUTS
 from genoseq.models.card import model_card
+from genoseq.models.construct import changed, construct
 from genoseq.models.dnabert2 import DNABERT2
 from genoseq.models.dnabert2_layouts import DNABERT2_LAYOUTS
 from genoseq.models.esm2 import ESM2
@@ -32,12 +32,14 @@ from genoseq.models.had import HAD
 from genoseq.models.heads import HEADS
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
-from genoseq.models.layouts import HeadChoice, OfficialLayout
+from genoseq.models.layouts import HeadChoice, OfficialFiles, OfficialLayout
 from genoseq.models.lifecode import LifeCode, LifeCodeHead
 from genoseq.models.llama import Llama
 from genoseq.models.llama_layouts import LLAMA_LAYOUTS
 from genoseq.models.mamba import Mamba, Mamba2
 from genoseq.models.mamba_layouts import MAMBA2_LAYOUTS, MAMBA_LAYOUTS
+from genoseq.models.signal import SignalModel
+from genoseq.models.signal_hub import SIGNAL_FAMILIES, read_signals, recognised, write_official
 from genoseq.models.strand_heads import STRAND_HEADS
 from genoseq.models.strict import load_strictly, unique_state
 from genoseq.models.tensor_files import (
@@ -136,8 +138,10 @@ def load(
     head: HeadChoice | None = None,
     device: str | torch.device | None = None,
     arguments: Mapping[str, Any] | None = None,
-) -> SequenceModel:
+) -> SequenceModel | SignalModel:
     """A model, in eval mode, with its tokenizer (the family's default where the checkpoint has none).
+
+    Models of signals (see `genoseq.models.signal`) have no tokenizer.
 
     Args:
         path: a folder of genoseq's own, a run folder, a folder or a file of weights (.ckpt, .bin,
@@ -148,11 +152,12 @@ def load(
             default the one their config names, else the language model.
         device: where to put it; None is torch's default device. Under `torch.device("meta")` the model has no
             memory, and its weights stay in their files until `genoseq.nn.materialize.materialize` reads them.
-        arguments: of the backbone's constructor, instead of those that its config has: `extended_l_max`,
-            `max_taps`, `sequence_tile` and whatever else leaves the shapes of the weights as they are.
+        arguments: of the constructor of the backbone, or of the model of signals, instead of those that its
+            config has: `extended_l_max`, `max_taps`, `sequence_tile` and whatever else leaves the shapes of
+            the weights as they are.
 
     Raises:
-        ConfigError: the backbone has no such argument.
+        ConfigError: there is no such argument.
         CheckpointError: there is no such checkpoint, it is truncated, or its tensors do not fit its config;
             names every missing, unexpected and misshapen one.
     """
@@ -163,6 +168,22 @@ def load(
         return _read(path, family, head, arguments or {}).eval()
 
 
+def load_sequence_model(path: str | os.PathLike[str], **settings: Any) -> SequenceModel:
+    """What `load` gives with the same settings, where it is a model of tokens.
+
+    Raises:
+        CheckpointError: as `load`.
+        ConfigError: it is a model of signals.
+    """
+    model = load(path, **settings)
+    if not isinstance(model, SequenceModel):
+        raise ConfigError(
+            f"{path} is a {type(model).__name__}, a model of signals: it does not read letters. Give a model "
+            "of sequences, or a verb for signals."
+        )
+    return model
+
+
 def load_backbone(*, checkpoint: str | os.PathLike[str]) -> Backbone:
     """The backbone of any checkpoint that `load` takes, ready to be fine-tuned under another head.
 
@@ -171,7 +192,7 @@ def load_backbone(*, checkpoint: str | os.PathLike[str]) -> Backbone:
     Raises:
         CheckpointError: as `load`.
     """
-    model = load(checkpoint)
+    model = load_sequence_model(checkpoint)
     shared = {id(parameter) for parameter in model.backbone.parameters()}
     left = sum(parameter.numel() for parameter in model.head.parameters() if id(parameter) not in shared)
     if left:
@@ -184,7 +205,7 @@ def load_backbone(*, checkpoint: str | os.PathLike[str]) -> Backbone:
     return model.backbone.train()
 
 
-def save(model: SequenceModel, folder: str | os.PathLike[str]) -> Path:
+def save(model: SequenceModel | SignalModel, folder: str | os.PathLike[str]) -> Path:
     """Write a model as genoseq's own folder: all that `load` and prediction need.
 
     config.json (type and arguments), model.safetensors, tokenizer.json, preprocessing.json, and README.md,
@@ -197,17 +218,21 @@ def save(model: SequenceModel, folder: str | os.PathLike[str]) -> Path:
         model.tokenizer.save(folder)
     write_json(folder / "preprocessing.json", model.preprocessing)
     write_text(folder / "README.md", model_card(model))
+    main = model if isinstance(model, SignalModel) else model.backbone
     config = {
-        "model_type": model.backbone.model_type,
+        "model_type": main.model_type,
         "format_version": FORMAT_VERSION,
-        "arguments": model.backbone.arguments,
-        "head": {"type": model.head.head_type, "arguments": model.head.arguments},
+        "arguments": main.arguments,
     }
+    if isinstance(model, SequenceModel):
+        config["head"] = {"type": model.head.head_type, "arguments": model.head.arguments}
     write_json(folder / "config.json", config)
     return folder
 
 
-def export(model: SequenceModel, folder: str | os.PathLike[str], *, layout: Layout = "genoseq") -> Path:
+def export(
+    model: SequenceModel | SignalModel, folder: str | os.PathLike[str], *, layout: Layout = "genoseq"
+) -> Path:
     """Write a model in genoseq's or an official layout; its tensors are the same bit for bit.
 
     Args:
@@ -223,21 +248,26 @@ def export(model: SequenceModel, folder: str | os.PathLike[str], *, layout: Layo
     require_choice("layout", layout, get_args(Layout))
     if layout == "genoseq":
         return save(model, folder)
+    if isinstance(model, SignalModel):
+        return _write(write_official(model, layout), Path(folder))
     if model.tokenizer is not None and model.tokenizer.controls:
         raise CheckpointError(f"the {layout} layout has no place for control tokens: give layout=genoseq.")
     family = _family(model.backbone.model_type)
     chosen = [known for known in family.layouts if known.name == layout]
     if not chosen:
         raise CheckpointError(f"{type(model.backbone).__name__} was never released in a layout {layout!r}.")
-    files = chosen[0].write(model)
-    folder = Path(folder)
+    folder = _write(chosen[0].write(model), Path(folder), pickled=chosen[0].pickled)
+    if family.has_words and isinstance(model.tokenizer, BpeTokenizer):
+        write_text(folder / TOKENIZER_FILE, model.tokenizer.to_hugging_face())
+    return folder
+
+
+def _write(files: OfficialFiles, folder: Path, *, pickled: bool = False) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    if chosen[0].pickled:
+    if pickled:
         write_state_dict(folder / "weights.ckpt", files.tensors)
     else:
         write_safetensors(folder / "model.safetensors", files.tensors)
-    if family.has_words and isinstance(model.tokenizer, BpeTokenizer):
-        write_text(folder / TOKENIZER_FILE, model.tokenizer.to_hugging_face())
     write_json(folder / "config.json", files.config)
     return folder
 
@@ -274,13 +304,20 @@ def _read(
     family: str | None,
     head: HeadChoice | None,
     arguments: Mapping[str, Any],
-) -> SequenceModel:
+) -> SequenceModel | SignalModel:
     folder, weights = _find(path)
     config = read_json(folder / "config.json")
     weights = weights or find_weights(folder)
     official = read_tensors(weights)
+    own = "format_version" in config
+    if own:
+        _require_version(folder, config)
+    kind = SIGNAL_FAMILIES.get(str(config.get("model_type"))) if own else recognised(config, family)
+    if kind is not None:
+        described = read_json(folder / "preprocessing.json") if own else None
+        return read_signals(kind, config, official, arguments, described, source=str(weights))
     tensors: Values = official
-    if "format_version" in config:
+    if own:
         model = _from_genoseq(folder, config, arguments)
     else:
         model, tensors = _from_official(folder, config, official, family, head, arguments)
@@ -288,19 +325,22 @@ def _read(
     return model
 
 
-def _from_genoseq(folder: Path, config: Mapping[str, Any], arguments: Mapping[str, Any]) -> SequenceModel:
+def _require_version(folder: Path, config: Mapping[str, Any]) -> None:
     if config["format_version"] != FORMAT_VERSION:
         raise CheckpointError(
             f"{folder}: format_version {config['format_version']}; this genoseq reads {FORMAT_VERSION}: "
             "update it."
         )
+
+
+def _from_genoseq(folder: Path, config: Mapping[str, Any], arguments: Mapping[str, Any]) -> SequenceModel:
     head = config.get("head") or {}
     preprocessing = read_json(folder / "preprocessing.json")
     tokenizer = load_tokenizer(folder) if (folder / TOKENIZER_FILE).is_file() else None
     family = _family(config.get("model_type"))
     return _build(
         family,
-        _changed(family, config.get("arguments") or {}, arguments),
+        changed(family.backbone, config.get("arguments") or {}, arguments),
         head.get("type"),
         head.get("arguments") or {},
         tokenizer=tokenizer,
@@ -326,14 +366,14 @@ def _from_official(
     if not found:
         raise CheckpointError(
             f"config.json (keys {', '.join(sorted(config))}) is of no layout known here: a genoseq folder "
-            f"has format_version; official ones are those of {', '.join(families)}."
+            f"has format_version; official ones are those of {', '.join(families)}, and of signals."
         )
     known, layout = found[0]
     with torch.device("cpu"):
         official = layout.read(config, tensors, head)
     model = _build(
         known,
-        _changed(known, official.arguments, arguments),
+        changed(known.backbone, official.arguments, arguments),
         official.head_type,
         official.head_arguments,
         tokenizer=load_tokenizer(folder) if known.has_words and (folder / TOKENIZER_FILE).is_file() else None,
@@ -357,30 +397,9 @@ def _build(
         raise CheckpointError(f"config.json: head type {head_type!r}; known are {', '.join(heads)}.")
     # First values are drawn only to be overwritten: the caller's random numbers must not notice.
     with torch.random.fork_rng(devices=[]):
-        backbone = _call(family.backbone, **arguments)
-        head = _call(heads[head_type], backbone, **head_arguments)
+        backbone = construct(family.backbone, **arguments)
+        head = construct(heads[head_type], backbone, **head_arguments)
     return SequenceModel(backbone, head, tokenizer, preprocessing)
-
-
-def _changed(family: Family, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a config with those that the caller wants instead."""
-    taken = inspect.signature(family.backbone).parameters
-    unknown = [name for name in wanted if name not in taken]
-    if unknown:
-        raise ConfigError(
-            f"arguments: {family.backbone.__name__} has no {', '.join(unknown)}; it takes {', '.join(taken)}."
-        )
-    return {**given, **wanted}
-
-
-def _call(component: type[Any], *args: Any, **arguments: Any) -> Any:
-    try:
-        inspect.signature(component).bind(*args, **arguments)
-    except TypeError as error:
-        raise CheckpointError(
-            f"config.json: the arguments of {component.__name__} do not fit: {error}."
-        ) from error
-    return component(*args, **arguments)
 
 
 def _fill(model: SequenceModel, tensors: Values, *, source: str) -> None:
@@ -393,5 +412,6 @@ def _fill(model: SequenceModel, tensors: Values, *, source: str) -> None:
 
 def _family(name: str | None) -> Family:
     if name not in FAMILIES:
-        raise CheckpointError(f"model type {name!r} is unknown here; known are {', '.join(FAMILIES)}.")
+        known = ", ".join([*FAMILIES, *SIGNAL_FAMILIES])
+        raise CheckpointError(f"model type {name!r} is unknown here; known are {known}.")
     return FAMILIES[name]

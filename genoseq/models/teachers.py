@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from genoseq.errors import ConfigError, SequenceError, require_choice
 from genoseq.models.esm2 import ESM2
-from genoseq.models.hub import load
+from genoseq.models.hub import load_sequence_model
 from genoseq.sequence import (
     AMBIGUOUS,
     RESIDUE_LETTERS,
@@ -150,7 +150,7 @@ class ESM2Teacher(ProteinTeacher):
     """
 
     def __init__(self, *, checkpoint: str | os.PathLike[str], layer: int = -1) -> None:
-        backbone = load(checkpoint).backbone
+        backbone = load_sequence_model(checkpoint).backbone
         if not isinstance(backbone, ESM2) or backbone.vocab_size != len(_ESM2_TOKENS):
             raise ConfigError(
                 f"checkpoint={checkpoint} is a {type(backbone).__name__} of {backbone.vocab_size} tokens: "

@@ -11,7 +11,8 @@ import torch
 from torch.nn import functional as F
 
 from genoseq.errors import ConfigError
-from genoseq.models import SequenceModel, load
+from genoseq.models import SequenceModel
+from genoseq.models.hub import load_sequence_model
 from genoseq.paths import locate
 from genoseq.tokenizers import Tokenizer, choose_hidden_groups, mean_map, touches
 
@@ -34,7 +35,7 @@ class Teacher:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        model = load(locate(path)).requires_grad_(False)
+        model = load_sequence_model(locate(path)).requires_grad_(False)
         if model.tokenizer is None:
             raise ConfigError(
                 f"task.teacher={path} is a {type(model.backbone).__name__}, which reads no nucleotides "

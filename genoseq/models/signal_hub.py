@@ -1,0 +1,135 @@
+"""Which models of signals there are, and how each is made from a folder; `hub` opens the folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from genoseq.errors import CheckpointError
+from genoseq.models.construct import changed, construct
+from genoseq.models.layouts import OfficialFiles, Tensors
+from genoseq.models.signal import SignalModel
+from genoseq.models.strict import load_strictly
+from genoseq.nn.materialize import Values
+
+
+@dataclass(frozen=True)
+class ReadSignalModel:
+    """A checkpoint in our words.
+
+    Attributes:
+        arguments: of the model's constructor.
+        tensors: by the names of our modules; what the checkpoint has beyond them stays, to be reported.
+        preprocessing: see `SignalModel`.
+    """
+
+    arguments: dict[str, Any]
+    tensors: Values
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SignalLayout:
+    """How the authors of a model released it: config.json and model.safetensors.
+
+    Attributes:
+        recognises: whether a config.json is of this layout.
+        read: config and tensors to our words. Raises CheckpointError for what the model has no place for.
+        write: a model to what the files shall hold. Raises CheckpointError where there is no place for it.
+    """
+
+    recognises: Callable[[Mapping[str, Any]], bool]
+    read: Callable[[Mapping[str, Any], Tensors], ReadSignalModel]
+    write: Callable[[Any], OfficialFiles]
+
+
+@dataclass(frozen=True)
+class SignalFamily:
+    """What the hub knows of one kind of model.
+
+    Attributes:
+        model: its class.
+        layout: the official one, if it was released.
+        derivable: whether a name of the state dict is a buffer that the constructor makes from its arguments.
+    """
+
+    model: type[SignalModel]
+    layout: SignalLayout | None = None
+    derivable: re.Pattern[str] | None = None
+
+
+# One row a model type.
+SIGNAL_FAMILIES: dict[str, SignalFamily] = {}
+
+
+def recognised(config: Mapping[str, Any], family: str | None) -> SignalFamily | None:
+    """The family of a config.json of an official layout; None where it is no model of signals.
+
+    Raises:
+        CheckpointError: the family that was named has no layout, or another one than this.
+    """
+    if family is None:
+        known = [row for row in SIGNAL_FAMILIES.values() if row.layout and row.layout.recognises(config)]
+        return known[0] if known else None
+    row = SIGNAL_FAMILIES.get(family)
+    if row is not None and (row.layout is None or not row.layout.recognises(config)):
+        raise CheckpointError(
+            f"config.json (keys {', '.join(sorted(config))}) is not of the layout that {family} was released "
+            "in."
+        )
+    return row
+
+
+def read_signals(
+    family: SignalFamily,
+    config: Mapping[str, Any],
+    tensors: Tensors,
+    arguments: Mapping[str, Any],
+    preprocessing: dict[str, Any] | None,
+    *,
+    source: str,
+) -> SignalModel:
+    """The model of a folder.
+
+    Args:
+        family: what it is.
+        config: its config.json.
+        tensors: its weights.
+        arguments: of the constructor, instead of those of the config.
+        preprocessing: its preprocessing.json; None where the folder is of the authors' layout.
+        source: where the weights come from, for the message.
+
+    Raises:
+        CheckpointError: the tensors do not fit the config.
+        ConfigError: the model has no such argument.
+    """
+    if preprocessing is not None:
+        given = ReadSignalModel(config.get("arguments") or {}, tensors, preprocessing)
+    else:
+        assert family.layout is not None
+        with torch.device("cpu"):
+            given = family.layout.read(config, tensors)
+    # First values are drawn only to be overwritten: the caller's random numbers must not notice.
+    with torch.random.fork_rng(devices=[]):
+        model: SignalModel = construct(family.model, **changed(family.model, given.arguments, arguments))
+    model.preprocessing = dict(given.preprocessing)
+    buffers = set(model.state_dict()) - {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    derivable = [name for name in buffers if family.derivable is not None and family.derivable.search(name)]
+    load_strictly(model, given.tensors, source=source, derivable=derivable)
+    return model
+
+
+def write_official(model: SignalModel, layout: str) -> OfficialFiles:
+    """What its authors' layout shall hold of a model.
+
+    Raises:
+        CheckpointError: it was never released in a layout of this name, or that has no place for it.
+    """
+    official = SIGNAL_FAMILIES[model.model_type].layout
+    if official is None or layout != "original":
+        raise CheckpointError(f"{type(model).__name__} was never released in a layout {layout!r}.")
+    return official.write(model)
