@@ -94,7 +94,11 @@ def read_intervals(path: Path) -> pd.DataFrame:
             )
         else:
             lines = [line.split() for line in path.read_text().splitlines()]
-            rows = [(float(line[0]), float(line[1]), line[2]) for line in lines if len(line) >= 3]
+            rows = [
+                (float(line[0]), float(line[1]), line[2])
+                for line in lines
+                if len(line) >= 3 and line[0] != "version"
+            ]
             frame = pd.DataFrame(rows, columns=["start", "stop", "label"])
             start, stop, label, channel = (
                 frame["start"],

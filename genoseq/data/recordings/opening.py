@@ -25,8 +25,6 @@ FORMATS = (".edf", ".bdf", ".fif", ".set")
 SETS = (".rda",)
 
 _VOLTS = {"V": 1.0, "mV": 1e-3, "µV": 1e-6, "uV": 1e-6, "nV": 1e-9}
-# What EDF writers put where they have no unit.
-_NO_UNIT = ("", "n/a", "na", "none", "-")
 
 
 @dataclass(frozen=True)
@@ -258,15 +256,9 @@ def _member(source: Source) -> Any:
 
 
 def _factor(unit: str, label: str, source: Source) -> float:
-    if unit.strip().lower() in _NO_UNIT:
-        raise DataError(
-            f"{source}: the channel {label!r} says no unit. Say which it is: units={{{label!r}: uV}}, or "
-            f"{{'*': uV}}."
-        )
     if unit not in _VOLTS:
         raise DataError(
-            f"{source}: the channel {label!r} is in {unit!r}, which is no voltage (V, mV, uV, nV). Leave it "
-            "out, "
-            f"ignore_channels=[{label!r}], or say what it is, units={{{label!r}: uV}}."
+            f"{source}: the unit of the channel {label!r}, {unit!r}, is no voltage (V, mV, uV, nV). Leave it "
+            f"out, ignore_channels=[{label!r}], or say what it is, units={{{label!r}: uV}}."
         )
     return _VOLTS[unit]

@@ -7,11 +7,12 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from genoseq.data.recordings.channels import DOUBLE_BANANA, TEN_TWENTY, explain_all, positions
+from genoseq.data.recordings.channels import DOUBLE_BANANA, TEN_TWENTY, explain, explain_all, positions
 from genoseq.data.recordings.extra import mne
 from genoseq.data.recordings.opening import Source, open_recording, require_plausible, volts
 from genoseq.errors import ConfigError, DataError, require_choice
@@ -123,8 +124,8 @@ class Preparation:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the rows."""
-        return _NAMED[self.channels] if isinstance(self.channels, str) else tuple(map(str, self.channels))
+        """Names of the rows, those of places as the 10-5 system has them."""
+        return _NAMED[self.channels] if isinstance(self.channels, str) else _canonical(tuple(self.channels))
 
     @property
     def digest(self) -> str:
@@ -190,7 +191,7 @@ class Preparation:
         if self.reference == "average":
             needed += [name for name in label_of if "-" not in name]
         elif self.reference is not None:
-            needed += self.reference
+            needed += _canonical(tuple(self.reference))
         return list(dict.fromkeys(needed))
 
     def _without_flat(
@@ -222,7 +223,8 @@ class Preparation:
         listed = ", ".join(missing)
         if self.missing_channels == "drop":
             raise DroppedRecordingError(f"{source} has no {listed}.")
-        reference = set() if self.reference in (None, "average") else set(self.reference or ())
+        named = () if self.reference is None or isinstance(self.reference, str) else tuple(self.reference)
+        reference = set(_canonical(named))
         if self.missing_channels == "error" or reference & set(missing):
             raise DataError(
                 f"{source} has no {listed}. Say missing_channels=mask, interpolate or drop, or name its "
@@ -240,13 +242,14 @@ class Preparation:
                 "ends below half of the lower one."
             )
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message="filter_length .* is longer than the signal")
             try:
                 if self.notch is not None:
                     harmonics = np.arange(self.notch, rate / 2, self.notch)
-                    data = mne().filter.notch_filter(data, rate, harmonics, verbose="ERROR")
+                    data = mne().filter.notch_filter(data, rate, harmonics, verbose="WARNING")
                 if (low, high) != (None, None):
-                    data = mne().filter.filter_data(data, rate, low, high, verbose="ERROR")
+                    data = mne().filter.filter_data(data, rate, low, high, verbose="WARNING")
                 if target != rate:
                     data = mne().filter.resample(data, up=target, down=rate, verbose="ERROR")
             except RuntimeWarning as error:
@@ -263,7 +266,7 @@ class Preparation:
             electrodes = [row for name, row in row_of.items() if "-" not in name]
             data = data - data[electrodes].mean(axis=0)
         elif self.reference is not None:
-            data = data - data[[row_of[name] for name in self.reference]].mean(axis=0)
+            data = data - data[[row_of[name] for name in _canonical(tuple(self.reference))]].mean(axis=0)
         signal = np.zeros((len(self.names), data.shape[1]), dtype=np.float32)
         present = np.zeros(len(self.names), dtype=bool)
         for row, name in enumerate(self.names):
@@ -272,6 +275,14 @@ class Preparation:
                 signal[row] = data[row_of[ends[0]]] - (data[row_of[ends[1]]] if len(ends) == 2 else 0)
                 present[row] = True
         return Prepared(signal, present, self.names, rate)
+
+
+@cache
+def _canonical(names: tuple[str, ...]) -> tuple[str, ...]:
+    explained = [explain(str(name), {}) for name in names]
+    return tuple(
+        str(name) if channel is None else channel.name for name, channel in zip(names, explained, strict=True)
+    )
 
 
 def _interpolated(
