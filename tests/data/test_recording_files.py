@@ -205,7 +205,7 @@ class TestBadInput:
 
     def test_units_that_are_no_voltage(self, tmp_path):
         source = Source(write_edf(tmp_path / "a.edf", unit="mmHg"))
-        with pytest.raises(DataError, match="the unit of the channel 'Fp1', .* is no voltage"):
+        with pytest.raises(DataError, match=r"the unit of the channel 'Fp1', .* is no voltage"):
             Preparation(channels=CHANNELS)(source)
 
     def test_units_that_do_not_match_the_size(self, tmp_path):

@@ -20,29 +20,29 @@ from genoseq.errors import ConfigError, DataError, LeakError
 from .recordings import write_edf, write_tuh
 
 CHANNELS = ("Fp1", "Fp2", "C3", "C4")
-SETTINGS = dict(
-    layout="plain",
-    table=None,
-    window=2.0,
-    stride=None,
-    label_source="none",
-    classes=None,
-    offset=0.0,
-    least_overlap=0.5,
-    background=None,
-    beyond_end="error",
-    validation_fraction=0.2,
-    test_fraction=0.2,
-    folds=None,
-    fold=None,
-    split_seed=0,
-    on_error="raise",
-    global_batch_size=4,
-    micro_batch_size=None,
-    num_workers=0,
-    pin_memory=False,
-    seed=0,
-)
+SETTINGS = {
+    "layout": "plain",
+    "table": None,
+    "window": 2.0,
+    "stride": None,
+    "label_source": "none",
+    "classes": None,
+    "offset": 0.0,
+    "least_overlap": 0.5,
+    "background": None,
+    "beyond_end": "error",
+    "validation_fraction": 0.2,
+    "test_fraction": 0.2,
+    "folds": None,
+    "fold": None,
+    "split_seed": 0,
+    "on_error": "raise",
+    "global_batch_size": 4,
+    "micro_batch_size": None,
+    "num_workers": 0,
+    "pin_memory": False,
+    "seed": 0,
+}
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +20,13 @@ class Options:
         fasta: the genome that intervals or variants are in; they are then checked against it.
         sequence_column: column of a table that holds sequences.
         label_column: column of a table that holds labels.
+        recordings: of a folder of recordings: `layout`, `table`, and what `Preparation` takes.
     """
 
     fasta: str | os.PathLike[str] | None = None
     sequence_column: str = "sequence"
     label_column: str = "label"
+    recordings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,16 @@ class Findings:
         sections: facts by name, under a title each.
         remarks: what a user should look at before a run, a sentence each.
         uses: command lines that take this file, with what they would do with it.
+        table: a row for each of many things, all with the same columns.
+        names: of these rows, for the screen alone: files may be called after people.
     """
 
     kind: str
     sections: dict[str, dict[str, Value]]
     remarks: tuple[str, ...] = ()
     uses: dict[str, str] = field(default_factory=dict)
+    table: tuple[dict[str, Value], ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def spread(values: Iterable[int]) -> str:
