@@ -2,6 +2,7 @@
 
 from genoseq.baselines.base import Baseline, GenomeBaseline
 from genoseq.baselines.context_mixing import ContextMixing
+from genoseq.baselines.forecasts import ForecastBaseline, Persistence, SeasonalNaive
 from genoseq.baselines.kmer import KmerLogisticRegression, OneHotLogisticRegression
 from genoseq.baselines.markov import StaticMarkov
 from genoseq.baselines.position_weights import PositionWeightMatrix
@@ -9,9 +10,12 @@ from genoseq.baselines.position_weights import PositionWeightMatrix
 __all__ = [
     "Baseline",
     "ContextMixing",
+    "ForecastBaseline",
     "GenomeBaseline",
     "KmerLogisticRegression",
     "OneHotLogisticRegression",
+    "Persistence",
     "PositionWeightMatrix",
+    "SeasonalNaive",
     "StaticMarkov",
 ]

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from genoseq.cli.models import open_models
 from genoseq.cli.tables import interval_text
 from genoseq.data.coding_datamodule import CodingDataModule
-from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.datamodule import ExampleDataModule, SequenceDataModule, Split
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
@@ -31,7 +31,9 @@ from genoseq.models.base import SequenceModel
 from genoseq.models.ensemble import Ensemble
 from genoseq.models.heads import LanguageModelHead
 from genoseq.models.lifecode import LifeCodeHead
+from genoseq.models.signal import Forecaster, SignalModel
 from genoseq.models.strand_heads import MaskedLanguageModelHead
+from genoseq.training.assembly import require_windows
 from genoseq.training.results import baseline_predictions, compare, describe_rows
 
 _LANGUAGE_MODEL = "language_model"
@@ -59,7 +61,9 @@ def run(config: DictConfig) -> None:
         _write(config, results, table)
 
 
-def _name(model: SequenceModel) -> str:
+def _name(model: SequenceModel | SignalModel) -> str:
+    if isinstance(model, SignalModel):
+        return type(model).__name__
     backbone = type(model.backbone).__name__
     return f"{backbone}, {len(model.members)} averaged" if isinstance(model, Ensemble) else backbone
 
@@ -67,7 +71,7 @@ def _name(model: SequenceModel) -> str:
 class _OneSplit(LightningDataModule):
     """Shows a trainer one split of the data, whichever, as its test split; the others stay closed."""
 
-    def __init__(self, datamodule: SequenceDataModule, split: Split) -> None:
+    def __init__(self, datamodule: ExampleDataModule, split: Split) -> None:
         super().__init__()
         self.classes = getattr(datamodule, "classes", None)
         self._datamodule = datamodule
@@ -80,11 +84,17 @@ class _OneSplit(LightningDataModule):
         return self._datamodule.evaluation_loader(self._split)
 
 
-def _open_data(config: DictConfig, model: SequenceModel) -> SequenceDataModule:
-    """The data, in the tokens of the model and with the strands that it reads."""
+def _open_data(config: DictConfig, model: SequenceModel | SignalModel) -> ExampleDataModule:
+    """The data, in the tokens of the model and with the strands that it reads, or on its scale."""
     if config.split not in ("train", "validation", "test"):
         raise ConfigError(f"split={config.split}: give train, validation or test.")
-    datamodule: SequenceDataModule = instantiate(config.data)
+    datamodule: Any = instantiate(config.data)
+    if isinstance(model, SignalModel):
+        require_windows(model, datamodule)
+        datamodule.take_scale(model.preprocessing)
+        return datamodule
+    if not isinstance(datamodule, SequenceDataModule):
+        raise ConfigError(f"the checkpoint reads tokens, and a {type(datamodule).__name__} has none.")
     datamodule.tokenizer = require_tokenizer(model)
     if isinstance(datamodule, LabelledDataModule):
         datamodule.strands = model.strand_policy().name
@@ -104,7 +114,9 @@ def _require_same_controls(wanted: dict[str, Any] | None, known: dict[str, Any] 
         )
 
 
-def _predict(config: DictConfig, model: SequenceModel, datamodule: SequenceDataModule) -> pd.DataFrame:
+def _predict(
+    config: DictConfig, model: SequenceModel | SignalModel, datamodule: ExampleDataModule
+) -> pd.DataFrame:
     task = _task(config, model, datamodule)
     device = model.device
     trainer = Trainer(
@@ -122,12 +134,18 @@ def _predict(config: DictConfig, model: SequenceModel, datamodule: SequenceDataM
     return task.predictions
 
 
-def _task(config: DictConfig, model: SequenceModel, datamodule: SequenceDataModule) -> Any:
+def _task(config: DictConfig, model: SequenceModel | SignalModel, datamodule: ExampleDataModule) -> Any:
     """The task that measures such a model, of a package the library knows by its configs only.
 
     It is never trained, so how it would be does not matter.
     """
     training = {"optimizer": partial(torch.optim.SGD, lr=0.0), "schedule": torch.optim.lr_scheduler.LambdaLR}
+    if isinstance(model, SignalModel):
+        if not isinstance(model, Forecaster):
+            raise ConfigError(f"{type(model).__name__} is no forecaster: evaluate cannot read it.")
+        known = dict(model.preprocessing["distribution"])
+        name = known.pop("name")
+        return instantiate(config.tasks.forecasting)(model=model, distribution=name, **known, **training)
     if isinstance(model.head, LanguageModelHead):
         return instantiate(config.tasks.language_model)(model=model, **training)
     if isinstance(model.head, LifeCodeHead) and isinstance(datamodule, CodingDataModule):

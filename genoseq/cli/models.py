@@ -14,7 +14,8 @@ from genoseq.inference.outputs import TableWriter
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import plan_reading
 from genoseq.models.ensemble import Ensemble
-from genoseq.models.hub import load_sequence_model
+from genoseq.models.hub import load, load_sequence_model
+from genoseq.models.signal import SignalModel
 from genoseq.paths import locate
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,9 @@ def open_model(config: DictConfig) -> SequenceModel:
     return load_sequence_model(locate(config.checkpoint), device=str(device))
 
 
-def open_models(config: DictConfig) -> SequenceModel:
+def open_models(config: DictConfig) -> SequenceModel | SignalModel:
     """The same, or the ensemble of the checkpoints that a list names; with other `arguments`, and read as
-    `strands` says, where they say anything.
+    `strands` says, where they say anything. One checkpoint may be a model of signals.
 
     Raises:
         CheckpointError: one cannot be read, or they predict different things.
@@ -54,7 +55,17 @@ def open_models(config: DictConfig) -> SequenceModel:
     arguments = config.arguments
     if not isinstance(arguments, DictConfig | None):
         raise ConfigError(f"arguments={arguments}: give names and values, such as {{max_taps: 1024}}.")
-    members = [load_sequence_model(locate(path), device=str(device), arguments=arguments) for path in paths]
+    if not several:
+        model = load(locate(paths[0]), device=str(device), arguments=arguments)
+        if isinstance(model, SignalModel):
+            if config.strands is not None:
+                raise ConfigError(f"strands={config.strands}: signals have none. Leave it out.")
+            return model
+        members = [model]
+    else:
+        members = [
+            load_sequence_model(locate(path), device=str(device), arguments=arguments) for path in paths
+        ]
     if config.strands is not None:
         for member in members:
             member.preprocessing["strands"] = member.strand_policy(config.strands).name

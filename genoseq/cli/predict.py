@@ -1,4 +1,4 @@
-"""`genoseq predict`: a prediction for each sequence, or the probability of each of its bases."""
+"""`genoseq predict`: a prediction for each sequence, the probability of each of its bases, or a forecast."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from omegaconf import DictConfig
 from genoseq.cli.models import note_reading, open_models, open_records
 from genoseq.cli.progress import counted
 from genoseq.errors import ConfigError
-from genoseq.inference import Record, bits_per_base, predict, score_bases
+from genoseq.inference import Record, bits_per_base, forecast, predict, score_bases
 from genoseq.inference.outputs import open_table
 from genoseq.models.base import SequenceModel
 from genoseq.models.heads import LanguageModelHead
+from genoseq.models.signal import Forecaster, SignalModel
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,12 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig) -> None:
     """Write `out` as `configs/predict.yaml` describes it."""
     with open_table(config.out, formats=(".parquet", ".tsv", ".csv")) as table:
-        records = open_records(config)
         model = open_models(config)
+        if isinstance(model, SignalModel):
+            table.write(_forecast(config, model))
+            log.info("forecast in %s", config.out)
+            return
+        records = open_records(config)
         if isinstance(model.head, LanguageModelHead):
             note_reading(table, model, config)
             predictions = _score(config, model, records)
@@ -33,6 +38,25 @@ def run(config: DictConfig) -> None:
         for rows in predictions:
             table.write(rows)
     log.info("predictions in %s", config.out)
+
+
+def _forecast(config: DictConfig, model: SignalModel) -> pd.DataFrame:
+    if not isinstance(model, Forecaster):
+        raise ConfigError(
+            f"{type(model).__name__} reads recordings, and predict reads sequences or series to forecast."
+        )
+    given = [
+        name
+        for name in ("fasta", "bed", "name_column", "chunk_length", "context")
+        if config[name] is not None
+    ]
+    if given or config.summary:
+        raise ConfigError(
+            f"{', '.join(given or ['summary'])}: for sequences, not for forecasts. Leave it out."
+        )
+    if config.input is None:
+        raise ConfigError("a forecast wants input=FILE: the series so far, as a table.")
+    return forecast(model, config.input)
 
 
 def _score(config: DictConfig, model: SequenceModel, records: Iterable[Record]) -> Iterator[pd.DataFrame]:

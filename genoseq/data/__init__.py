@@ -11,6 +11,8 @@ from genoseq.data.conditional_datamodule import ConditionalDataModule
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.families import is_whole, protein_families, split_genes
 from genoseq.data.fasta import Fasta
+from genoseq.data.forecast_windows import ForecastWindows
+from genoseq.data.forecasting_datamodule import ForecastingDataModule
 from genoseq.data.genome import GenomeTiles, GenomeWindows
 from genoseq.data.genome_datamodule import GenomeDataModule
 from genoseq.data.genomes import Genomes
@@ -24,6 +26,10 @@ from genoseq.data.splice_sites import splice_sites
 from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, IntervalSplit, split_groups
 from genoseq.data.substitutions import Substitution, as_substitutions, codon_substitutions
 from genoseq.data.tables import read_table
+from genoseq.data.time_borders import FractionBorders, MonthBorders
+from genoseq.data.time_series import TimeSeries, read_time_series
+from genoseq.data.ts_files import read_ts
+from genoseq.data.wfdb_records import read_wfdb
 
 __all__ = [
     "Ability",
@@ -36,6 +42,9 @@ __all__ = [
     "CodingExamples",
     "ConditionalDataModule",
     "Fasta",
+    "ForecastWindows",
+    "ForecastingDataModule",
+    "FractionBorders",
     "GenomeDataModule",
     "GenomeSplit",
     "GenomeTiles",
@@ -46,8 +55,10 @@ __all__ = [
     "LabelReader",
     "LabelledDataModule",
     "LabelledSequences",
+    "MonthBorders",
     "SequenceDataModule",
     "Substitution",
+    "TimeSeries",
     "as_substitutions",
     "codon_substitutions",
     "find_leaks",
@@ -63,7 +74,10 @@ __all__ = [
     "read_coding_sequences",
     "read_summits",
     "read_table",
+    "read_time_series",
     "read_transcripts",
+    "read_ts",
+    "read_wfdb",
     "splice_sites",
     "split_genes",
     "split_groups",

@@ -13,9 +13,9 @@ from genoseq.errors import ConfigError
 _FEATURES = {
     "minute": ("minute", 0, 59),
     "hour": ("hour", 0, 23),
-    "weekday": ("dayofweek", 0, 6),
+    "weekday": ("day_of_week", 0, 6),
     "day": ("day", 1, 30),
-    "year_day": ("dayofyear", 1, 365),
+    "year_day": ("day_of_year", 1, 365),
     "month": ("month", 1, 11),
 }
 

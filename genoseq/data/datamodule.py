@@ -67,6 +67,18 @@ class ExampleDataModule(LightningDataModule, ABC):
     def build(self, split: Split) -> Dataset[Any]:
         """Make the map-style dataset of a split, asked for items by ExampleKey. Called once a split."""
 
+    def describe(self) -> dict[str, Any]:
+        """What a reader of a model's predictions has to know of these data, as JSON holds it; models of
+        signals keep it as their `preprocessing`."""
+        return {}
+
+    def take_scale(self, preprocessing: Mapping[str, Any]) -> None:
+        """Give values on the scale of a model that was trained on other data, by its `preprocessing`.
+
+        Raises:
+            ConfigError: it was trained on data of another kind.
+        """
+
     def collator(self) -> Callable[[Any], dict[str, torch.Tensor]]:
         """A picklable function from examples to a batch: each field stacked."""
         return default_collate

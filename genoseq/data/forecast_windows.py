@@ -70,7 +70,7 @@ class ForecastWindows(Dataset[dict[str, Any]]):
 
 def carried_forward(values: np.ndarray) -> np.ndarray:
     """(T, C) float32: what was not observed is what was last, before the first observation 0, the mean."""
-    return pd.DataFrame(values).ffill().fillna(0.0).to_numpy(dtype=np.float32)
+    return pd.DataFrame(values).ffill().fillna(0.0).to_numpy(dtype=np.float32, copy=True)
 
 
 def with_mask_marks(marks: np.ndarray, observed: np.ndarray) -> np.ndarray:

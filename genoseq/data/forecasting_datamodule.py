@@ -139,10 +139,16 @@ class ForecastingDataModule(ExampleDataModule):
         return windows
 
     def examples(self, split: Split) -> pd.DataFrame:
-        """The windows of a split: `origin`, the time (else the row) of the first step predicted."""
+        """The windows of a split: `origin`, the time (else the row) of the first step predicted, and `block`,
+        its number among blocks of as many windows as there are steps ahead: what windows of two blocks
+        predict overlaps in neighbouring blocks alone."""
         starts = self.dataset(split).starts  # type: ignore[attr-defined]
         time = self.series.time
-        return pd.DataFrame({"origin": starts if time is None else time[starts]})
+        blocks = (starts - starts[0]) // self.horizon
+        return pd.DataFrame({"origin": starts if time is None else time[starts], "block": blocks})
+
+    def leaked(self, split: Split) -> None:
+        """None: parts follow each other in time, so that no target is in two of them."""
 
     def describe(self) -> dict[str, Any]:
         """What a reader of the model's predictions has to know, as JSON holds it."""
@@ -157,6 +163,16 @@ class ForecastingDataModule(ExampleDataModule):
             "sequence_length": self.sequence_length,
             "horizon": self.horizon,
         }
+
+    def take_scale(self, preprocessing: Mapping[str, Any]) -> None:
+        """See `ExampleDataModule.take_scale`."""
+        channels = preprocessing.get("channels")
+        if channels != list(self.series.names) or "distribution" not in preprocessing:
+            raise ConfigError(
+                f"the data have the channels {', '.join(self.series.names)}; the checkpoint has {channels}: give "
+                "data.columns as it was trained, and a checkpoint of a forecaster."
+            )
+        self.scaler = ChannelScaler.from_json(preprocessing["scaler"])
 
     @cached_property
     def _scaled(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal, get_args
 
 import numpy as np
@@ -25,7 +26,10 @@ def read_stamps(column: pd.Series, *, unit: str | None, source: str) -> pd.Datet
             "time_column=null where rows follow each other regularly."
         )
     try:
-        stamps = pd.DatetimeIndex(pd.to_datetime(column, unit=unit))  # type: ignore[arg-type, call-overload]
+        with warnings.catch_warnings():
+            # Dates in no single format are read one by one.
+            warnings.filterwarnings("ignore", ".*Could not infer format.*")
+            stamps = pd.DatetimeIndex(pd.to_datetime(column, unit=unit))  # type: ignore[arg-type, call-overload]
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{source}: the column {column.name!r} does not hold times: {error}") from error
     gone = np.flatnonzero(stamps.isna())
@@ -107,9 +111,9 @@ def _step(
         raise ConfigError("timestamps=binned wants a frequency: the width of the bins, such as 15min or 1h.")
     if len(stamps) < 2:
         raise DataError(f"{source} has one time alone. Give a longer series.")
-    found = pd.infer_freq(stamps) if len(stamps) > 2 else None
+    found = pd.DatetimeIndex(stamps, freq="infer").freq if len(stamps) > 2 else None
     if found is not None:
-        return to_offset(found)
+        return found
     steps = pd.Series(stamps[1:] - stamps[:-1])
     usual = steps.mode().iloc[0]
     if timestamps == "regular" and (steps != usual).any():

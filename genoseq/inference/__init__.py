@@ -3,6 +3,7 @@
 from genoseq.inference.changes import change_scores
 from genoseq.inference.codons import codon_states
 from genoseq.inference.embed import embed
+from genoseq.inference.forecast import forecast
 from genoseq.inference.generate import describe, generate
 from genoseq.inference.likelihood import bits_per_base, score_bases
 from genoseq.inference.predict import predict
@@ -15,6 +16,7 @@ __all__ = [
     "codon_states",
     "describe",
     "embed",
+    "forecast",
     "generate",
     "predict",
     "read_records",

@@ -3,6 +3,8 @@
 from genoseq.models.backbone import Backbone, BackboneOutput, StreamingBackbone
 from genoseq.models.base import ModelOutput, SequenceModel
 from genoseq.models.caduceus import Caduceus
+from genoseq.models.channel_forecaster import ChannelForecaster
+from genoseq.models.dlinear import DLinear
 from genoseq.models.dnabert2 import DNABERT2
 from genoseq.models.esm2 import ESM2
 from genoseq.models.generation import GeneratedSequence
@@ -14,6 +16,7 @@ from genoseq.models.hyenadna import HyenaDNA
 from genoseq.models.lifecode import LifeCode, LifeCodeHead
 from genoseq.models.llama import Llama
 from genoseq.models.mamba import Mamba, Mamba2
+from genoseq.models.patchtst import PatchTST
 from genoseq.models.sampling import Sampling
 from genoseq.models.signal import Forecaster, RecordingModel, SignalModel, SignalOutput, SignalRegressor
 from genoseq.models.signal_loading import load_encoder, load_signal_model
@@ -24,6 +27,8 @@ __all__ = [
     "Backbone",
     "BackboneOutput",
     "Caduceus",
+    "ChannelForecaster",
+    "DLinear",
     "DNABERT2",
     "ESM2",
     "ESM2Teacher",
@@ -41,6 +46,7 @@ __all__ = [
     "Mamba2",
     "MaskedLanguageModelHead",
     "ModelOutput",
+    "PatchTST",
     "ProteinTeacher",
     "RecordingModel",
     "ResidueProperties",

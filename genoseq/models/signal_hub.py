@@ -10,8 +10,11 @@ from typing import Any
 import torch
 
 from genoseq.errors import CheckpointError
+from genoseq.models.channel_forecaster import ChannelForecaster
 from genoseq.models.construct import changed, construct
+from genoseq.models.dlinear import DLinear
 from genoseq.models.layouts import OfficialFiles, Tensors
+from genoseq.models.patchtst import PatchTST
 from genoseq.models.signal import SignalModel
 from genoseq.models.strict import load_strictly
 from genoseq.nn.materialize import Values
@@ -63,7 +66,13 @@ class SignalFamily:
 
 
 # One row a model type.
-SIGNAL_FAMILIES: dict[str, SignalFamily] = {}
+SIGNAL_FAMILIES: dict[str, SignalFamily] = {
+    "channel_forecaster": SignalFamily(
+        ChannelForecaster, derivable=re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$")
+    ),
+    "dlinear": SignalFamily(DLinear),
+    "patchtst": SignalFamily(PatchTST),
+}
 
 
 def recognised(config: Mapping[str, Any], family: str | None) -> SignalFamily | None:

@@ -12,9 +12,10 @@ from hydra.utils import instantiate
 from lightning.pytorch import LightningModule
 from omegaconf import DictConfig
 
-from genoseq.data.datamodule import SequenceDataModule
+from genoseq.data.datamodule import ExampleDataModule, SequenceDataModule
 from genoseq.errors import CheckpointError, ConfigError
 from genoseq.models import Backbone, SequenceModel, StreamingBackbone
+from genoseq.models.signal import SignalModel
 from genoseq.models.strict import load_strictly
 from genoseq.models.tensor_files import read_tensors
 from genoseq.models.vocabulary import extend_vocabulary
@@ -24,19 +25,30 @@ _log = logging.getLogger(__name__)
 
 # What a reader of the model folder has to know of the data to predict for new sequences, or to ask for some.
 _DESCRIBED = ("problem", "classes", "controls", "strand", "strands")
+# What a model of signals is made for, and its data may have; a model that says None or 0 does not care.
+_OF_WINDOWS = ("sequence_length", "horizon", "num_channels", "num_marks", "num_outputs")
 
 
-def build_model(config: DictConfig, datamodule: SequenceDataModule) -> SequenceModel:
-    """The backbone and the head of a config, with the tokenizer of the data.
+def build_model(config: DictConfig, datamodule: ExampleDataModule) -> SequenceModel | SignalModel:
+    """The backbone and the head of a config, with the tokenizer of the data; or its model of signals.
 
     Control tokens for which the embedding has no row get new ones, whether the model is a checkpoint's or
     begins anew.
 
     Raises:
-        ConfigError: the head does not have the outputs that the data need, or the model is not for what the
-            data say becomes of the strands.
+        ConfigError: the head does not have the outputs that the data need, the model is not for windows of
+            such data, or not for what the data say becomes of the strands.
     """
     backbone = instantiate(config.model)
+    if isinstance(backbone, SignalModel):
+        require_windows(backbone, datamodule)
+        backbone.preprocessing = datamodule.describe()
+        return backbone
+    if not isinstance(datamodule, SequenceDataModule):
+        raise ConfigError(
+            f"a {type(datamodule).__name__} has no tokens, and {type(backbone).__name__} reads nothing else: "
+            "take a model of signals."
+        )
     _make_room_for_controls(backbone, datamodule.tokenizer)
     head = instantiate(config.head)(backbone)
     _require_fit(head, datamodule)
@@ -44,14 +56,32 @@ def build_model(config: DictConfig, datamodule: SequenceDataModule) -> SequenceM
     return SequenceModel(backbone, head, tokenizer=datamodule.tokenizer, preprocessing=described)
 
 
-def build_task(config: DictConfig, model: SequenceModel) -> LightningModule:
+def require_windows(model: SignalModel, datamodule: ExampleDataModule) -> None:
+    """Check that a model of signals is made for the windows of some data.
+
+    Raises:
+        ConfigError: it is for others.
+    """
+    if isinstance(datamodule, SequenceDataModule):
+        raise ConfigError(
+            f"{type(model).__name__} reads signals, and a {type(datamodule).__name__} has tokens: take other data."
+        )
+    for name in _OF_WINDOWS:
+        wanted, given = getattr(datamodule, name, None), getattr(model, name, None)
+        if wanted is not None and given and given != wanted:
+            raise ConfigError(
+                f"model.{name}={given} does not go with the data, which have {wanted}: give model.{name}={wanted}."
+            )
+
+
+def build_task(config: DictConfig, model: SequenceModel | SignalModel) -> LightningModule:
     """The task of a config around a model."""
     return instantiate(config.task)(
         model=model, optimizer=instantiate(config.optimizer), schedule=instantiate(config.schedule)
     )
 
 
-def load_weights(model: SequenceModel, checkpoint: Path) -> None:
+def load_weights(model: SequenceModel | SignalModel, checkpoint: Path) -> None:
     """Give a model the weights of a training checkpoint: with an average of weights, the average.
 
     A model on the meta device has them once it has memory; until then they stay in the file.

@@ -65,7 +65,7 @@ class Throughput(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the tokens of all ranks."""
-        self._tokens += batch["input_ids"].numel() * trainer.world_size
+        self._tokens += pl_module.num_positions(batch) * trainer.world_size  # type: ignore[operator]
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""

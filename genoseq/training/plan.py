@@ -12,7 +12,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from genoseq.data.datamodule import SequenceDataModule
+from genoseq.data.datamodule import ExampleDataModule
 from genoseq.data.genome_datamodule import GenomeDataModule
 from genoseq.data.loading import ExampleKey, collate
 from genoseq.training.plan_advice import Attempt, attempts
@@ -67,7 +67,7 @@ def plan(config: DictConfig, *, available: int | None = None) -> Plan:
     config.callbacks, config.logger = {}, {"_target_": "genoseq.training.CsvLogger", "folder": config.run_dir}
     # Which devices there are not, and advertisements.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    datamodule: SequenceDataModule = instantiate(config.data)
+    datamodule: ExampleDataModule = instantiate(config.data)
     trainer = build_trainer(config, datamodule, run_dir=config.run_dir)
 
     def measure(settings: DictConfig, shape: BatchShape) -> StepMemory:
@@ -82,7 +82,7 @@ def plan(config: DictConfig, *, available: int | None = None) -> Plan:
     return Plan(memory, shape, str(trainer.precision), _name(device), available, usable, tried)
 
 
-def largest_batch(datamodule: SequenceDataModule, world_size: int) -> BatchShape:
+def largest_batch(datamodule: ExampleDataModule, world_size: int) -> BatchShape:
     """The micro-batch of a run that takes the most: of its longest example (of a thousand, where there are
     more)."""
     dataset = datamodule.dataset("train")

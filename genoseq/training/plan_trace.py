@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from genoseq.data.datamodule import SequenceDataModule
+from genoseq.data.datamodule import ExampleDataModule
 from genoseq.nn.tiling import few_tiles
 from genoseq.training.assembly import build_model, build_task
 from genoseq.training.fully_sharded import is_sharded
@@ -97,7 +97,7 @@ class StepMemory:
 
 
 def trace_step(
-    config: DictConfig, datamodule: SequenceDataModule, trainer: Trainer, shape: BatchShape
+    config: DictConfig, datamodule: ExampleDataModule, trainer: Trainer, shape: BatchShape
 ) -> StepMemory:
     """The memory of a step of a config, from its own task, on the trainer's device and in its precision.
 

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from hydra.utils import instantiate
 
-from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.datamodule import ExampleDataModule, Split
 from genoseq.nn.losses import Problem
 from genoseq.statistics import Estimate, mean_interval, paired_bootstrap
 from genoseq.training.metrics import as_metrics_take, problem_metrics
@@ -29,14 +29,15 @@ _HEADLINE = {
     "single_label": ("accuracy", True),
     "multi_label": ("accuracy", True),
     "regression": ("mse", False),
+    "forecasting": ("mse", False),
 }
 
 
 def describe_rows(predictions: pd.DataFrame, datamodule: Any, split: Split) -> pd.DataFrame:
-    """A task's predictions with what the data say of each row: a tile's place; a length; a name, a group, a
-    control, a leak."""
+    """A task's predictions with what the data say of each row: a tile's place; a length; a window's time; a
+    name, a group, a control, a leak."""
     index = predictions["index"].to_numpy()
-    if datamodule.judged_as == "answers":
+    if datamodule.judged_as in ("answers", "forecasting"):
         examples = datamodule.examples(split).iloc[index].reset_index(drop=True)
         return pd.concat([examples, predictions.drop(columns="index")], axis=1)
     if hasattr(datamodule, "tiles"):
@@ -49,7 +50,7 @@ def describe_rows(predictions: pd.DataFrame, datamodule: Any, split: Split) -> p
     return table if leaked is None else table.assign(leaked=leaked[index])
 
 
-def require_baselines(settings: Mapping[str, Any], datamodule: SequenceDataModule) -> None:
+def require_baselines(settings: Mapping[str, Any], datamodule: ExampleDataModule) -> None:
     """Refuse configured baselines that are not for these data.
 
     Raises:
@@ -60,7 +61,7 @@ def require_baselines(settings: Mapping[str, Any], datamodule: SequenceDataModul
 
 
 def baseline_predictions(
-    settings: Mapping[str, Any], datamodule: SequenceDataModule, split: Split
+    settings: Mapping[str, Any], datamodule: ExampleDataModule, split: Split
 ) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Fit each configured baseline on the train split: its key, its name, and its predictions of `split`.
 
@@ -81,7 +82,7 @@ def compare(
     """The content of `results.json`.
 
     Args:
-        problem: `language_model`, `answers`, `single_label`, `multi_label` or `regression`.
+        problem: `language_model`, `answers`, `single_label`, `multi_label`, `regression` or `forecasting`.
         split: the part of the data that was predicted.
         name: of the model.
         table: its predictions.
@@ -140,6 +141,8 @@ def metrics(problem: str, table: pd.DataFrame) -> dict[str, float | None]:
             "solved": float((table["num_correct"] == table["num_bases"]).mean()),
             "bits_per_base": float((table["bits"] / table["num_bases"]).mean()),
         }
+    if problem == "forecasting":
+        return _of_forecasts(table)
     problem = cast(Problem, problem)
     outputs, labels = _tensors(problem, table)
     collection = problem_metrics(problem, outputs.shape[1])
@@ -174,6 +177,14 @@ def _at_length(length: Any, table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _difference(problem: str, model: pd.DataFrame, baseline: pd.DataFrame) -> Estimate:
+    if problem == "forecasting":
+        mine, theirs = (table.groupby("block").sum(numeric_only=True) for table in (model, baseline))
+        return paired_bootstrap(
+            mine["squared_error"] / mine["num_values"],
+            theirs["squared_error"] / theirs["num_values"],
+            weights=mine["num_values"],
+            unit="block of windows",
+        )
     if problem == "language_model":
         mine, theirs = _blocks(model), _blocks(baseline)
         assert mine.index.equals(theirs.index), "a baseline scores the tiles of the model"
@@ -184,6 +195,13 @@ def _difference(problem: str, model: pd.DataFrame, baseline: pd.DataFrame) -> Es
             unit="20 kb block",
         )
     return paired_bootstrap(_scores(problem, model), _scores(problem, baseline), unit="example")
+
+
+def _of_forecasts(table: pd.DataFrame) -> dict[str, float | None]:
+    sums = table[["squared_error", "absolute_error", "crps", "covered"]].sum(skipna=False)
+    means = sums / table["num_values"].sum()
+    names = {"squared_error": "mse", "absolute_error": "mae", "crps": "crps", "covered": "coverage"}
+    return _finite({names[str(name)]: float(value) for name, value in means.items()})
 
 
 def _of_residues(table: pd.DataFrame) -> dict[str, float | None]:

@@ -17,9 +17,10 @@ from hydra.utils import instantiate
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from omegaconf import DictConfig
 
-from genoseq.data.datamodule import SequenceDataModule
+from genoseq.data.datamodule import ExampleDataModule
 from genoseq.errors import DeviceError
 from genoseq.models import SequenceModel
+from genoseq.models.signal import SignalModel
 from genoseq.training.assembly import build_model, build_task, load_weights, require_whole
 from genoseq.training.callbacks import Throughput
 from genoseq.training.checkpoint import BEST
@@ -74,7 +75,7 @@ def train(config: DictConfig) -> RunResult:
 
 
 def _train(config: DictConfig, folder: RunFolder) -> RunResult:
-    datamodule: SequenceDataModule = instantiate(config.data)
+    datamodule: ExampleDataModule = instantiate(config.data)
     if config.test:
         require_baselines(config.baselines, datamodule)
     trainer = build_trainer(config, datamodule, run_dir=str(folder.path))
@@ -85,6 +86,8 @@ def _train(config: DictConfig, folder: RunFolder) -> RunResult:
         folder.write_json(folder.environment, environment)
     _fit(trainer, task, datamodule, folder.checkpoint(config))
     best = _new_model(config, trainer, datamodule)
+    # What the task says of the predictions goes with the model.
+    best.preprocessing |= task.model.preprocessing  # type: ignore[union-attr, operator]
     load_weights(best, folder.checkpoints / BEST)
     if trainer.is_global_zero:
         _write_model(best, folder)
@@ -93,13 +96,15 @@ def _train(config: DictConfig, folder: RunFolder) -> RunResult:
     return RunResult(folder.path, results)
 
 
-def _new_model(config: DictConfig, trainer: Trainer, datamodule: SequenceDataModule) -> SequenceModel:
+def _new_model(
+    config: DictConfig, trainer: Trainer, datamodule: ExampleDataModule
+) -> SequenceModel | SignalModel:
     with first_device(trainer):
         return build_model(config, datamodule)
 
 
 def _fit(
-    trainer: Trainer, task: LightningModule, datamodule: SequenceDataModule, checkpoint: Path | None
+    trainer: Trainer, task: LightningModule, datamodule: ExampleDataModule, checkpoint: Path | None
 ) -> None:
     if checkpoint is not None:
         require_whole(checkpoint)
@@ -125,8 +130,8 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 def _test(
     config: DictConfig,
     trainer: Trainer,
-    model: SequenceModel,
-    datamodule: SequenceDataModule,
+    model: SequenceModel | SignalModel,
+    datamodule: ExampleDataModule,
     folder: RunFolder,
 ) -> dict[str, Any] | None:
     if folder.results.exists():
@@ -144,13 +149,13 @@ def _test(
         with folder.writing():
             rows.to_parquet(folder.path / f"predictions_{key}.parquet")
         baselines[baseline] = rows
-    name = type(model.backbone).__name__
+    name = type(model.backbone if isinstance(model, SequenceModel) else model).__name__
     results = compare(datamodule.judged_as, "test", name, table, baselines)
     folder.write_json(folder.results, results)
     return results
 
 
-def _write_model(model: SequenceModel, folder: RunFolder) -> None:
+def _write_model(model: SequenceModel | SignalModel, folder: RunFolder) -> None:
     part = folder.path / ".model.part"
     shutil.rmtree(part, ignore_errors=True)
     with folder.writing():

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
-from genoseq.data.datamodule import SequenceDataModule
+from genoseq.data.datamodule import ExampleDataModule
 from genoseq.errors import ConfigError, DeviceError
 from genoseq.training.averaging import ExponentialMovingAverage
 from genoseq.training.callbacks import ProgressLog, Throughput, ValidateLastStep
@@ -23,7 +23,7 @@ from genoseq.training.finite_loss import FiniteLoss
 from genoseq.training.progress import RunProgressBar
 
 
-def build_trainer(config: DictConfig, datamodule: SequenceDataModule, *, run_dir: str) -> Trainer:
+def build_trainer(config: DictConfig, datamodule: ExampleDataModule, *, run_dir: str) -> Trainer:
     """Make the trainer of a run.
 
     Lightning sees a run as one long epoch, so that there is one way only to resume: between two steps. Passes

@@ -15,7 +15,9 @@ from torch.distributed.fsdp import fully_shard
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from genoseq.errors import ConfigError
 from genoseq.models import SequenceModel
+from genoseq.models.signal import SignalModel
 from genoseq.nn.materialize import materialize
 from genoseq.training.optimizers import parameter_groups
 
@@ -41,13 +43,13 @@ class SequenceTask(LightningModule, ABC):
     def __init__(
         self,
         *,
-        model: SequenceModel,
+        model: SequenceModel | SignalModel,
         optimizer: Callable[..., Optimizer],
         schedule: Callable[..., LRScheduler],
         seed: int,
     ) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.predictions = pd.DataFrame()
         self._optimizer = optimizer
         self._schedule = schedule
@@ -59,6 +61,10 @@ class SequenceTask(LightningModule, ABC):
     def loss(self, batch: Batch) -> torch.Tensor:
         """Mean loss of a batch, a scalar."""
 
+    def num_positions(self, batch: Batch) -> int:
+        """What the speed of a run is counted in: tokens of a batch."""
+        return batch["input_ids"].numel()
+
     def configure_model(self) -> None:
         """Under FSDP2, give each device its part of every layer, and only then values; otherwise nothing.
 
@@ -68,6 +74,8 @@ class SequenceTask(LightningModule, ABC):
         """
         if self.device_mesh is None:
             return
+        if isinstance(self.model, SignalModel):
+            raise ConfigError("trainer=fsdp2 is for models of sequences: give trainer=ddp.")
         without_memory = self.model.device.type == "meta"
         # The sharded parameters are new ones: what the old ones say of their optimiser group goes with them.
         own = {name: value._optim for name, value in self.named_parameters() if hasattr(value, "_optim")}

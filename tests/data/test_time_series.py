@@ -39,7 +39,10 @@ def test_every_kind_of_file_gives_the_same_series(tmp_path: Path, name: str) -> 
     assert series.names == ("load", "heat")
     assert series.frequency == "h"
     np.testing.assert_allclose(series.values, table[["load", "heat"]].to_numpy())
-    assert series.times_beyond(2).tolist() == [pd.Timestamp("2024-03-01 00:00"), pd.Timestamp("2024-03-01 01:00")]
+    assert series.times_beyond(2).tolist() == [
+        pd.Timestamp("2024-03-01 00:00"),
+        pd.Timestamp("2024-03-01 01:00"),
+    ]
 
 
 def test_rows_out_of_order_are_put_in_order(tmp_path: Path) -> None:
@@ -84,7 +87,9 @@ def test_gaps_are_masked_where_they_were_declared(tmp_path: Path) -> None:
 
 def test_a_declared_frequency_names_the_first_missing_time(tmp_path: Path) -> None:
     path = written(hourly().drop(index=[5]), tmp_path)
-    with pytest.raises(DataError, match=re.escape("1 of 48 times are missing, the first of them 2024-02-28 05:00")):
+    with pytest.raises(
+        DataError, match=re.escape("1 of 48 times are missing, the first of them 2024-02-28 05:00")
+    ):
         read_time_series(path, frequency="1h")
 
 
@@ -148,7 +153,9 @@ def test_mistakes_are_said(tmp_path: Path, name: str) -> None:
         read_time_series(path, **settings)
 
 
-@pytest.mark.parametrize(("name", "content"), [("x.csv.gz", b"no gzip"), ("x.parquet", b"no parquet"), ("x.doc", b"")])
+@pytest.mark.parametrize(
+    ("name", "content"), [("x.csv.gz", b"no gzip"), ("x.parquet", b"no parquet"), ("x.doc", b"")]
+)
 def test_files_that_are_none(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError):
@@ -198,7 +205,9 @@ def test_scales_are_taken_back() -> None:
         scaler = ChannelScaler.from_json(ChannelScaler.fit(values, ["a", "b"], scaling=scaling).to_json())
         np.testing.assert_allclose(scaler.inverse(scaler.transform(values)), values)
     scaled = ChannelScaler.fit(values, ["a", "b"], scaling="standard").transform(values)
-    np.testing.assert_allclose([np.nanmean(scaled, axis=0), np.nanstd(scaled, axis=0)], [[0, 0], [1, 1]], atol=1e-9)
+    np.testing.assert_allclose(
+        [np.nanmean(scaled, axis=0), np.nanstd(scaled, axis=0)], [[0, 0], [1, 1]], atol=1e-9
+    )
 
 
 def test_a_channel_without_scale_is_refused() -> None:
