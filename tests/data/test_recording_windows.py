@@ -26,6 +26,7 @@ SETTINGS = {
     "window": 2.0,
     "stride": None,
     "label_source": "none",
+    "unlabelled": False,
     "classes": None,
     "offset": 0.0,
     "least_overlap": 0.5,
@@ -158,7 +159,7 @@ class TestLayouts:
         )
         assert len(set(data.subjects)) == 20
         assert len(data.recordings) == 100
-        counts = data.examples("test").groupby("label")["subject"].nunique()
+        counts = data.examples("test").groupby("label")["group"].nunique()
         assert counts.to_dict() == {"alcoholic": 2, "control": 2}
         assert data.dataset("test")[ExampleKey(0, 3)]["x"].shape == (4, 256)
 

@@ -55,6 +55,7 @@ class RecordingDataModule(ExampleDataModule):
         label_source: where classes come from: "none"; the "recording" (layout, table or set); "events", a
             window at each annotation; "stretches", windows whose greater part an annotation covers. The
             last two read the annotations of the file, or the intervals beside it where there are any.
+        unlabelled: take all windows and no labels, for pretraining, with the splits that labels would have.
         classes: description, or label, -> name of a class; None: labels of recordings as they are.
         offset: seconds from an event to the first sample of its window.
         least_overlap: share of a window that stretches of its class have to cover.
@@ -72,8 +73,6 @@ class RecordingDataModule(ExampleDataModule):
         LeakError: a subject, or the same recording, is in two splits.
     """
 
-    judged_as = "recordings"
-
     def __init__(
         self,
         *,
@@ -84,6 +83,7 @@ class RecordingDataModule(ExampleDataModule):
         window: float,
         stride: float | None,
         label_source: LabelSource,
+        unlabelled: bool,
         classes: Mapping[str, str] | None,
         offset: float,
         least_overlap: float,
@@ -115,10 +115,12 @@ class RecordingDataModule(ExampleDataModule):
             raise ConfigError(f"folds={folds}, fold={fold}: give both, or neither.")
         if label_source in ("events", "stretches") and not classes:
             raise ConfigError(f"label_source={label_source} wants classes, such as {{T1: left, T2: right}}.")
+        self.judged_as = "reconstruction" if unlabelled or label_source == "none" else "single_label"
         if not 0 < least_overlap <= 1:
             raise ConfigError(f"least_overlap={least_overlap}: give a share above 0, at most 1.")
         self.preparation = preparation
         self.label_source = label_source
+        self._unlabelled = unlabelled
         self._path, self._layout, self._table = path, layout, table
         self._window, self._stride = window, window if stride is None else stride
         self._map = None if classes is None else {str(key): str(name) for key, name in classes.items()}
@@ -165,7 +167,7 @@ class RecordingDataModule(ExampleDataModule):
     @cached_property
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes, in the order of their numbers."""
-        if self.label_source == "none":
+        if self.label_source == "none" or self._unlabelled:
             return None
         if self._map is None:
             return tuple(sorted({str(recording.label) for recording in self.recordings}))
@@ -224,8 +226,8 @@ class RecordingDataModule(ExampleDataModule):
         )
 
     def examples(self, split: Split) -> pd.DataFrame:
-        """The windows of a split: `recording` and `subject`, numbers from 1; `sample`, the first; `start` in
-        seconds; `label` where there are classes."""
+        """The windows of a split: `recording` and `group`, the subject, as numbers from 1; `sample`, the
+        first; `start` in seconds; `label` where there are classes."""
         if split not in self._tables:
             rows = [
                 (number + 1, self.subjects[number], window.start, window.start / item.rate, window.label)
@@ -237,7 +239,7 @@ class RecordingDataModule(ExampleDataModule):
                     f"no recording of the {split} part has a window of {self._window:g} s. Give a shorter "
                     "window, or recordings (and classes) that have one."
                 )
-            columns = ["recording", "subject", "sample", "start", "label"]
+            columns = ["recording", "group", "sample", "start", "label"]
             table = pd.DataFrame(rows, columns=columns)
             self._tables[split] = table if self.classes is not None else table.drop(columns="label")
         return self._tables[split]
@@ -310,7 +312,7 @@ class RecordingDataModule(ExampleDataModule):
         size = samples_of("window", self._window, item.rate)
         stride = samples_of("stride", self._stride, item.rate)
         regular = regular_windows(item.num_samples, size, stride)
-        if self.label_source == "none":
+        if self.classes is None:
             return regular
         if self.label_source == "recording":
             label = str(recording.label)
