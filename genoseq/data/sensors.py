@@ -115,7 +115,9 @@ class SensorDataModule(ExampleDataModule):
         )
         self.inputs, self.targets = tuple(map(str, inputs)), tuple(map(str, targets))
         if set(self.inputs) & set(self.targets) or not self.inputs or not self.targets:
-            raise ConfigError(f"inputs={list(inputs)}, targets={list(targets)}: name columns for each, none for both.")
+            raise ConfigError(
+                f"inputs={list(inputs)}, targets={list(targets)}: name columns for each, none for both."
+            )
         if min(sequence_length, samples_per_prediction, stride or 1) < 1 or not 0 < train_share <= 1:
             raise ConfigError(
                 f"sequence_length={sequence_length}, stride={stride}, samples_per_prediction="
@@ -123,7 +125,8 @@ class SensorDataModule(ExampleDataModule):
             )
         if sequence_length % samples_per_prediction:
             raise ConfigError(
-                f"sequence_length={sequence_length} is no multiple of samples_per_prediction={samples_per_prediction}."
+                f"sequence_length={sequence_length} is no multiple of "
+                f"samples_per_prediction={samples_per_prediction}."
             )
         self.sequence_length = sequence_length
         self.samples_per_prediction = samples_per_prediction
@@ -211,6 +214,7 @@ class SensorDataModule(ExampleDataModule):
         if not len(starts):
             raise DataError(
                 f"the {split} part of {self._path} has {len(rows):,} rows, fewer than a window of "
-                f"sequence_length={self.sequence_length}. Give a shorter one, other borders, or more of train_share."
+                f"sequence_length={self.sequence_length}. Give a shorter one, other borders, or more of "
+                "train_share."
             )
         return starts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from functools import partial
 from typing import Any
 
@@ -38,7 +37,7 @@ def by_unit(table: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> lis
         units = table if column is None else _pooled(table, column)
         if units is None:
             continue
-        names, probabilities, labels = _arrays(units)
+        probabilities, labels = _arrays(units)
         groups = units["group"].to_numpy()
         row = {"unit": unit, "n": len(units), "num_subjects": len(set(groups))}
         for metric, function in (("balanced_accuracy", _accuracy), ("auroc", mean_auroc)):
@@ -70,12 +69,12 @@ def _pooled(table: pd.DataFrame, column: str) -> pd.DataFrame | None:
     return pooled.assign(label=units["label"].first(), group=units["group"].first())
 
 
-def _arrays(table: pd.DataFrame) -> tuple[list[str], np.ndarray, np.ndarray]:
-    columns = [name for name in map(str, table.columns) if re.match("probability_", name)]
+def _arrays(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    columns = [name for name in map(str, table.columns) if name.startswith("probability_")]
     names = [name.removeprefix("probability_") for name in columns]
     code = {name: number for number, name in enumerate(names)}
     labels = np.array([code[str(label)] for label in table["label"]])
-    return names, table[columns].to_numpy(dtype=np.float64), labels
+    return table[columns].to_numpy(dtype=np.float64), labels
 
 
 def _accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -113,8 +113,16 @@ def units_of(raw: Any, declared: Mapping[str, str]) -> dict[str, str]:
     return {label: declared.get(label, declared.get("*", said.get(label, ""))) for label in raw.ch_names}
 
 
-def volts(raw: Any, labels: list[str], declared: Mapping[str, str], source: Source) -> np.ndarray:
-    """Samples of channels, (C, T) float64, in volts.
+def volts(
+    raw: Any,
+    labels: list[str],
+    declared: Mapping[str, str],
+    source: Source,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+) -> np.ndarray:
+    """Samples [start, stop) of channels, (C, T) float64, in volts.
 
     MNE takes numbers of an unknown unit for volts. Where a unit is declared it counts instead.
 
@@ -124,7 +132,7 @@ def volts(raw: Any, labels: list[str], declared: Mapping[str, str], source: Sour
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            data = raw.get_data(picks=labels, verbose="ERROR")
+            data = raw.get_data(picks=labels, start=start, stop=stop, verbose="ERROR")
     except Exception as error:
         raise DataError(f"{source} cannot be read to its end: {error}") from error
     said = getattr(raw, "_orig_units", None) or {}
