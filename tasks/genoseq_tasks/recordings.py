@@ -15,6 +15,7 @@ from torchmetrics import MeanMetric
 from genoseq.errors import ConfigError
 from genoseq.models import RecordingModel, SignalOutput
 from genoseq.nn.losses import Problem
+from genoseq.nn.patch_masks import patch_mask
 from genoseq_tasks.base import Batch, SequenceTask
 from genoseq_tasks.labels import LabelTask
 
@@ -36,7 +37,7 @@ class MaskedRecording(SequenceTask):
         patch_samples: samples of a patch.
 
     Raises:
-        ConfigError: the model predicts something else, or a setting is outside of its range.
+        ConfigError: the model predicts something else, or there is no sample in a patch.
 
     Source: Tegon et al. 2025, FEMBA, section III (60 % of the patches; smooth L1 on what is hidden).
     """
@@ -58,12 +59,11 @@ class MaskedRecording(SequenceTask):
         if model.num_outputs:
             raise ConfigError(
                 f"task=masked_recording reconstructs, and the model has {model.num_outputs} outputs: give "
-                "model.num_outputs=0."
+                "one that has none, such as model.head=reconstruction model.num_classes=0."
             )
-        if not 0 < masked_fraction < 1 or min(patch_channels, patch_samples) < 1:
+        if min(patch_channels, patch_samples) < 1:
             raise ConfigError(
-                f"masked_fraction={masked_fraction}, patch_channels={patch_channels}, patch_samples="
-                f"{patch_samples}: give a share between 0 and 1, and patches of 1 or more."
+                f"patch_channels={patch_channels}, patch_samples={patch_samples}: give patches of 1 or more."
             )
         self.masked_fraction = masked_fraction
         self.patch_channels, self.patch_samples = patch_channels, patch_samples
@@ -103,16 +103,19 @@ class MaskedRecording(SequenceTask):
     def mask(self, batch: Batch, *, epoch: int) -> torch.Tensor:
         """(B, C, T) bool, True at samples to hide."""
         _, channels, length = batch["x"].shape
-        rows, columns = -(-channels // self.patch_channels), -(-length // self.patch_samples)
-        count = max(1, round(self.masked_fraction * rows * columns))
-        masks = np.zeros((len(batch["index"]), rows * columns), dtype=bool)
-        for mask, index in zip(masks, batch["index"].tolist(), strict=True):
-            generator = np.random.default_rng([self._seed, _STREAM, epoch, index])
-            mask[generator.permutation(rows * columns)[:count]] = True
-        grid = masks.reshape(-1, rows, columns)
-        full = grid.repeat(self.patch_channels, axis=1).repeat(self.patch_samples, axis=2)
-        hidden = torch.from_numpy(full[:, :channels, :length].copy()).to(batch["x"].device)
-        return hidden & batch["observed"]
+        numbers = [
+            np.random.SeedSequence([self._seed, _STREAM, epoch, index]).generate_state(1, np.uint64)[0] >> 1
+            for index in batch["index"].tolist()
+        ]
+        hidden = patch_mask(
+            len(numbers),
+            channels,
+            length,
+            patch_size=(self.patch_channels, self.patch_samples),
+            ratio=self.masked_fraction,
+            seeds=torch.tensor(np.array(numbers, dtype=np.int64)),
+        )
+        return hidden.to(batch["x"].device) & batch["observed"]
 
     def _reconstruct(self, batch: Batch, mask: torch.Tensor) -> SignalOutput:
         return self.model(batch["x"], mask, observed=batch["observed"])
@@ -170,8 +173,8 @@ class RecordingPrediction(LabelTask):
     ) -> None:
         if model.problem is None or not model.num_outputs:
             raise ConfigError(
-                "task=recording_prediction wants a model that predicts: give model.num_outputs, the number "
-                "of classes."
+                "task=recording_prediction wants a model that predicts: give one of classes, such "
+                "as model.head=mcc model.num_classes=3."
             )
         problem: Problem = model.problem  # type: ignore[assignment]
         super().__init__(
