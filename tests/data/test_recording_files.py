@@ -13,8 +13,7 @@ from genoseq.data.recordings.cache import prepared
 from genoseq.data.recordings.channels import explain
 from genoseq.data.recordings.preparation import DroppedRecordingError
 from genoseq.errors import ConfigError, DataError
-
-from .recordings import REFERENTIAL, microvolts, write_edf
+from tests.recordings import REFERENTIAL, microvolts, write_edf
 
 CHANNELS = ("Fp1", "Fp2", "C3", "C4")
 

@@ -12,8 +12,7 @@ from genoseq.data.inspection import Options, inspect
 from genoseq.data.recordings import Preparation, Source
 from genoseq.data.recordings.preparation import DroppedRecordingError
 from genoseq.errors import DataError
-
-from .recordings import microvolts, write_edf
+from tests.recordings import microvolts, write_edf
 
 CHANNELS = ["Fp1", "Fp2", "C3", "C4"]
 

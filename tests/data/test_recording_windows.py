@@ -16,8 +16,7 @@ from genoseq.data.recordings import Preparation, RecordingDataModule, find_recor
 from genoseq.data.recordings.folders import read_intervals
 from genoseq.data.recordings.windows import overlap_windows, regular_windows
 from genoseq.errors import ConfigError, DataError, LeakError
-
-from .recordings import write_edf, write_tuh
+from tests.recordings import write_edf, write_tuh
 
 CHANNELS = ("Fp1", "Fp2", "C3", "C4")
 SETTINGS = {
