@@ -83,12 +83,11 @@ def _read_lines(file: IO[str], name: str, channels: Sequence[str], samples: int,
 
 def _read_csv(path: Path, channels: Sequence[str], samples: int, header: bool) -> Pieces:
     try:
-        reader = pd.read_csv(path, header=0 if header else None, chunksize=samples)
-        for piece in reader:
-            columns = (
-                _columns(list(map(str, piece.columns)), channels, path) if header else range(len(channels))
-            )
-            yield piece.iloc[:, list(columns)].to_numpy(dtype=np.float64)
+        with pd.read_csv(path, header=0 if header else None, chunksize=samples) as reader:
+            for piece in reader:
+                names = list(map(str, piece.columns))
+                columns = _columns(names, channels, path) if header else list(range(len(channels)))
+                yield piece.iloc[:, columns].to_numpy(dtype=np.float64)
     except (ValueError, OSError, EOFError, IndexError) as error:
         if isinstance(error, DataError):
             raise
@@ -118,9 +117,7 @@ def _read_wfdb(path: Path, channels: Sequence[str], samples: int, sampling_rate:
         columns = _columns(header.sig_name, channels, path)
         for start in range(0, header.sig_len, samples):
             stop = min(start + samples, header.sig_len)
-            part = wfdb.rdrecord(name, sampfrom=start, sampto=stop, channels=columns).p_signal
-            # wfdb gives channels in the order of the file.
-            yield part[:, np.argsort(np.argsort(columns))]
+            yield wfdb.rdrecord(name, sampfrom=start, sampto=stop, channels=columns).p_signal
     except DataError:
         raise
     except Exception as error:  # whatever a broken file makes the library raise
