@@ -22,6 +22,7 @@ from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.data.labels import LabelReader
 from genoseq.data.leaks import find_leaks, kmer_groups, overlapping
 from genoseq.data.matching import matching_pairs
+from genoseq.data.sensors import SensorDataModule
 from genoseq.data.splice_sites import splice_sites
 from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, IntervalSplit, split_groups
 from genoseq.data.substitutions import Substitution, as_substitutions, codon_substitutions
@@ -56,6 +57,7 @@ __all__ = [
     "LabelledDataModule",
     "LabelledSequences",
     "MonthBorders",
+    "SensorDataModule",
     "SequenceDataModule",
     "Substitution",
     "TimeSeries",

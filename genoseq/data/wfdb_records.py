@@ -46,7 +46,7 @@ def read_wfdb(path: PathLike, *, annotator: str | None = None) -> WfdbRecord:
     header = require_file(path, "WFDB header")
     if header.suffix != ".hea":
         raise DataError(f"{header}: give the record's header, a .hea file.")
-    wfdb = _library()
+    wfdb = library()
     name = str(header.with_suffix(""))
     try:
         record = wfdb.rdrecord(name)
@@ -78,7 +78,12 @@ def _annotations(wfdb: Any, header: Path, annotator: str, length: int) -> pd.Dat
     return pd.DataFrame({"sample": found.sample, "symbol": found.symbol})
 
 
-def _library() -> Any:
+def library() -> Any:
+    """The library that reads them.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
     try:
         return import_module("wfdb")
     except ImportError as error:

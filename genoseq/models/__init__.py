@@ -7,6 +7,7 @@ from genoseq.models.channel_forecaster import ChannelForecaster
 from genoseq.models.dlinear import DLinear
 from genoseq.models.dnabert2 import DNABERT2
 from genoseq.models.esm2 import ESM2
+from genoseq.models.femba import Femba
 from genoseq.models.generation import GeneratedSequence
 from genoseq.models.had import HAD
 from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHead
@@ -33,6 +34,7 @@ __all__ = [
     "ESM2",
     "ESM2Teacher",
     "HAD",
+    "Femba",
     "Forecaster",
     "GeneratedSequence",
     "Head",

@@ -10,11 +10,11 @@ There are three kinds, told apart by what goes in and comes out; tasks ask for o
 | class | call | `output.prediction` |
 |---|---|---|
 | `Forecaster` | `model(x_enc (B, L, C), x_mark_enc=None (B, L, F))` | (B, H, C): the next H steps |
-| `RecordingModel` | `model(x (B, C, T), mask=None (B, C, T))` | (B, C, T) reconstructed, or (B, num_outputs) |
+| `RecordingModel` | `model(x (B, C, T), mask=None (B, C, T))` | (B, C, T) again, or (B, num_outputs) |
 | `SignalRegressor` | `model(x (B, L, C_in), mask=None (B, L))` | (B, L // `samples_per_prediction`, C_out) |
 
-The weights of one task begin another: `genoseq.models.load_encoder(checkpoint=..., arguments={...})` makes the
-same kind of model with other arguments, and leaves behind only what `head_names` names.
+The weights of one task begin another: `genoseq.models.load_encoder(checkpoint=..., arguments={...})` makes
+the same kind of model with other arguments, and leaves behind only what `head_names` names.
 """
 
 from __future__ import annotations

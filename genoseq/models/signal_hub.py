@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,41 +13,13 @@ from genoseq.errors import CheckpointError
 from genoseq.models.channel_forecaster import ChannelForecaster
 from genoseq.models.construct import changed, construct
 from genoseq.models.dlinear import DLinear
+from genoseq.models.femba import Femba
+from genoseq.models.femba_layouts import FEMBA_LAYOUT
 from genoseq.models.layouts import OfficialFiles, Tensors
 from genoseq.models.patchtst import PatchTST
 from genoseq.models.signal import SignalModel
+from genoseq.models.signal_layout import ReadSignalModel, SignalLayout
 from genoseq.models.strict import load_strictly
-from genoseq.nn.materialize import Values
-
-
-@dataclass(frozen=True)
-class ReadSignalModel:
-    """A checkpoint in our words.
-
-    Attributes:
-        arguments: of the model's constructor.
-        tensors: by the names of our modules; what the checkpoint has beyond them stays, to be reported.
-        preprocessing: see `SignalModel`.
-    """
-
-    arguments: dict[str, Any]
-    tensors: Values
-    preprocessing: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SignalLayout:
-    """How the authors of a model released it: config.json and model.safetensors.
-
-    Attributes:
-        recognises: whether a config.json is of this layout.
-        read: config and tensors to our words. Raises CheckpointError for what the model has no place for.
-        write: a model to what the files shall hold. Raises CheckpointError where there is no place for it.
-    """
-
-    recognises: Callable[[Mapping[str, Any]], bool]
-    read: Callable[[Mapping[str, Any], Tensors], ReadSignalModel]
-    write: Callable[[Any], OfficialFiles]
 
 
 @dataclass(frozen=True)
@@ -71,6 +43,7 @@ SIGNAL_FAMILIES: dict[str, SignalFamily] = {
         ChannelForecaster, derivable=re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$")
     ),
     "dlinear": SignalFamily(DLinear),
+    "femba": SignalFamily(Femba, FEMBA_LAYOUT),
     "patchtst": SignalFamily(PatchTST),
 }
 

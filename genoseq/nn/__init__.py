@@ -16,11 +16,15 @@ from genoseq.nn.mixer import Mixer, MixerContext
 from genoseq.nn.mlp import Mlp
 from genoseq.nn.reconstruction import Reconstruction
 from genoseq.nn.residual import ResidualBlock, make_norm, normed
+from genoseq.nn.s4 import S4DMixer, S4Mixer
+from genoseq.nn.s5 import BidirectionalS5, S5Mixer
+from genoseq.nn.state_space import StateSpaceState
 
 __all__ = [
     "Attention",
     "Bidirectional",
     "BidirectionalAttention",
+    "BidirectionalS5",
     "GatedDeltaNet",
     "GatedMlp",
     "HyenaFilter",
@@ -40,6 +44,10 @@ __all__ = [
     "PreNormBlock",
     "Reconstruction",
     "ResidualBlock",
+    "S4DMixer",
+    "S4Mixer",
+    "S5Mixer",
+    "StateSpaceState",
     "make_norm",
     "normed",
 ]

@@ -55,7 +55,7 @@ class Bidirectional(Mixer):
             SequenceError: a state was given or asked for.
         """
         if state is not None or return_state:
-            _refuse()
+            refuse_state()
         context = context or MixerContext()
         ahead, back = (self.get_submodule(name) for name in self.names)
         y = ahead(x, context)
@@ -64,13 +64,13 @@ class Bidirectional(Mixer):
 
     def step(self, x: torch.Tensor, state: Any) -> NoReturn:
         """Raises SequenceError."""
-        _refuse()
+        refuse_state()
 
     def init_state(
         self, batch_size: int, *, max_length: int, device: torch.device | str, dtype: torch.dtype
     ) -> NoReturn:
         """Raises SequenceError."""
-        _refuse()
+        refuse_state()
 
 
 class BidirectionalMamba(Bidirectional):
@@ -124,7 +124,8 @@ def turned(context: MixerContext) -> MixerContext:
     )
 
 
-def _refuse() -> NoReturn:
+def refuse_state() -> NoReturn:
+    """Raises SequenceError: both directions know no state."""
     raise SequenceError(
         "a mixer of both directions has no state: give it the whole sequence, or overlapping windows."
     )

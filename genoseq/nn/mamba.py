@@ -8,7 +8,7 @@ code.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +16,7 @@ from torch import nn
 
 from genoseq.nn.hyena_filter import set_optimizer_options
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.packing import plan_unpacking
+from genoseq.nn.packing import through_rows
 from genoseq.nn.recurrence import fill_time_step_bias, next_tail, precise, require_rows
 from genoseq_kernels import causal_conv1d, causal_conv1d_update, selective_scan, selective_state_update
 
@@ -115,7 +115,7 @@ class MambaMixer(Mixer):
         context = context or MixerContext()
         if context.segment_ids is not None:
             assert state is None, "a packed row has no state to carry"
-            return self._forward_packed(x, context)
+            return through_rows(self.forward, x, context)
         assert state is not None or not return_state, "give init_state(...) as the state to start from"
         y = self._mix(x, context.mask, state)
         return (y, state) if return_state else y
@@ -200,13 +200,6 @@ class MambaMixer(Mixer):
             before, state.tail = state.tail, next_tail(state.tail, u, mask)
         weight = self.conv1d.weight[:, 0]
         return causal_conv1d(u, weight, self.conv1d.bias, initial_states=before, activation="silu")
-
-    def _forward_packed(self, x: torch.Tensor, context: MixerContext) -> torch.Tensor:
-        assert context.segment_ids is not None
-        plan = plan_unpacking(context.segment_ids)
-        mask = None if context.mask is None else plan.unpack(context.mask)
-        rows = self.forward(plan.unpack(x), replace(context, segment_ids=None, mask=mask))
-        return plan.pack(rows, x.shape[0])
 
     def _decay_rates(self) -> torch.Tensor:
         """(E, N), negative."""

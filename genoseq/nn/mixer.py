@@ -39,11 +39,13 @@ class Mixer(nn.Module, ABC):
         causal: no output depends on later input.
         streams: it can carry a state.
         fixed_memory: the state is as large after any number of positions; False where there is none.
+        continuous: it reads the time steps of its context; others know of positions only.
     """
 
     causal: ClassVar[bool]
     streams: ClassVar[bool]
     fixed_memory: bool = False
+    continuous: ClassVar[bool] = False
 
     @abstractmethod
     def forward(

@@ -12,6 +12,7 @@ import torch
 from genoseq.errors import SequenceError
 from genoseq.nn import (
     Bidirectional,
+    BidirectionalS5,
     GatedDeltaNet,
     HyenaMixer,
     LinearAttention,
@@ -19,6 +20,9 @@ from genoseq.nn import (
     MambaMixer,
     Mixer,
     MixerContext,
+    S4DMixer,
+    S4Mixer,
+    S5Mixer,
 )
 from genoseq.nn.attention import Attention, BidirectionalAttention
 from genoseq.nn.bidirectional import BidirectionalMamba
@@ -92,6 +96,13 @@ CASES = {
     "delta_both_sides": Case(lambda: Bidirectional(delta(), delta(), combination="add"), fixed_memory=False),
     "linear": Case(linear, fixed_memory=True),
     "linear_groups": Case(lambda: linear(num_v_heads=4, decay="none"), fixed_memory=True),
+    "s4d": Case(lambda: S4DMixer(d_model=WIDTH, d_state=6), fixed_memory=True),
+    "s4": Case(lambda: S4Mixer(d_model=WIDTH, d_state=6), fixed_memory=True),
+    "s5": Case(lambda: S5Mixer(d_model=WIDTH, d_state=8, blocks=2), fixed_memory=True),
+    "s5_all_modes": Case(
+        lambda: S5Mixer(d_model=WIDTH, d_state=6, conjugate=False, clip=True), fixed_memory=True
+    ),
+    "s5_both_sides": Case(lambda: BidirectionalS5(d_model=WIDTH, d_state=8, clip=True), fixed_memory=False),
     "attention": Case(lambda: Attention(d_model=WIDTH, num_heads=4, num_kv_heads=2), fixed_memory=False),
     "attention_rotary": Case(
         lambda: Attention(d_model=WIDTH, num_heads=2, position="rotary"), fixed_memory=False
