@@ -17,6 +17,7 @@ from genoseq.models.femba import Femba
 from genoseq.models.femba_layouts import FEMBA_LAYOUT
 from genoseq.models.layouts import OfficialFiles, Tensors
 from genoseq.models.patchtst import PatchTST
+from genoseq.models.series_classifier import SeriesClassifier
 from genoseq.models.signal import SignalModel
 from genoseq.models.signal_layout import ReadSignalModel, SignalLayout
 from genoseq.models.strict import load_strictly
@@ -45,6 +46,9 @@ SIGNAL_FAMILIES: dict[str, SignalFamily] = {
     "dlinear": SignalFamily(DLinear),
     "femba": SignalFamily(Femba, FEMBA_LAYOUT),
     "patchtst": SignalFamily(PatchTST),
+    "series_classifier": SignalFamily(
+        SeriesClassifier, derivable=re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$")
+    ),
 }
 
 
