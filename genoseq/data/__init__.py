@@ -20,8 +20,8 @@ from genoseq.data.intervals import IntervalSequences
 from genoseq.data.labelled import LabelledSequences
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.data.labels import LabelReader
-from genoseq.data.long_range_tasks import ListOps, Pathfinder
 from genoseq.data.leaks import find_leaks, kmer_groups, overlapping
+from genoseq.data.long_range_tasks import ListOps, Pathfinder
 from genoseq.data.matching import matching_pairs
 from genoseq.data.sensors import SensorDataModule
 from genoseq.data.series_datamodule import SeriesDataModule

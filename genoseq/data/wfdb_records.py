@@ -66,7 +66,8 @@ def read_wfdb(path: PathLike, *, annotator: str | None = None) -> WfdbRecord:
 def _annotations(wfdb: Any, header: Path, annotator: str, length: int) -> pd.DataFrame:
     file = require_file(header.with_suffix(f".{annotator}"), "WFDB annotations")
     try:
-        found = wfdb.rdann(str(header.with_suffix("")), annotator)
+        with _quietly():
+            found = wfdb.rdann(str(header.with_suffix("")), annotator)
     except Exception as error:  # whatever a broken file makes the library raise
         raise DataError(f"{file} cannot be read as WFDB annotations: {error}") from error
     beyond = np.flatnonzero((found.sample < 0) | (found.sample >= length))
@@ -85,6 +86,7 @@ def library() -> Any:
         ConfigError: it is not installed.
     """
     try:
-        return import_module("wfdb")
+        with _quietly():
+            return import_module("wfdb")
     except ImportError as error:
         raise ConfigError("WFDB records want `pip install 'genoseq[signals]'`.") from error
