@@ -21,7 +21,6 @@ from genoseq.models.patchtst import PatchTST
 from genoseq.models.sampling import Sampling
 from genoseq.models.signal import Forecaster, RecordingModel, SignalModel, SignalOutput, SignalRegressor
 from genoseq.models.signal_loading import load_encoder, load_signal_model
-from genoseq.models.stacked_regressor import StackedRegressor
 from genoseq.models.strand_heads import MaskedLanguageModelHead, StrandSequenceHead
 from genoseq.models.teachers import ESM2Teacher, ProteinTeacher, ResidueProperties
 
@@ -59,7 +58,6 @@ __all__ = [
     "SignalModel",
     "SignalOutput",
     "SignalRegressor",
-    "StackedRegressor",
     "StrandSequenceHead",
     "StreamingBackbone",
     "TokenHead",

@@ -19,7 +19,6 @@ from genoseq.models.layouts import OfficialFiles, Tensors
 from genoseq.models.patchtst import PatchTST
 from genoseq.models.signal import SignalModel
 from genoseq.models.signal_layout import ReadSignalModel, SignalLayout
-from genoseq.models.stacked_regressor import StackedRegressor
 from genoseq.models.strict import load_strictly
 
 
@@ -46,7 +45,6 @@ SIGNAL_FAMILIES: dict[str, SignalFamily] = {
     "dlinear": SignalFamily(DLinear),
     "femba": SignalFamily(Femba, FEMBA_LAYOUT),
     "patchtst": SignalFamily(PatchTST),
-    "stacked_regressor": SignalFamily(StackedRegressor),
 }
 
 

@@ -13,15 +13,20 @@ import genoseq
 from genoseq.cli import main
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.inference.stream import stream
-from genoseq.models import Femba, StackedRegressor
-from genoseq.models.stacked_regressor import MIXERS
+from genoseq.models import Femba, FlatRegressor, HiSS
+from genoseq.models.mixer_stack import MIXERS
 
-OPTIONS = {"attention": {"num_heads": 2, "window": 8}, "mamba2": {"headdim": 8, "d_state": 8}}
+OPTIONS = {
+    "attention": {"num_heads": 2, "window": 8},
+    "mamba2": {"headdim": 8, "d_state": 8},
+    "delta": {"num_heads": 2, "head_dim": 4},
+    "linear": {"num_heads": 2, "head_dim": 4},
+}
 
 
 def make(mixer="mamba", *, every=1, **options):
     torch.manual_seed(0)
-    model = StackedRegressor(
+    model = FlatRegressor(
         input_channels=2,
         num_outputs=3,
         d_model=16,
@@ -58,6 +63,17 @@ def test_pieces_equal_the_whole(samples, mixer, piece, every):
     rows = pd.concat(list(stream(model, pieces)), ignore_index=True)
     assert rows["sample"].tolist() == list(range(every - 1, 101, every))
     assert list(rows)[1:] == ["prediction_x", "prediction_y", "prediction_z"]
+    np.testing.assert_allclose(rows.iloc[:, 1:], whole(model, samples), atol=2e-4)
+
+
+def test_a_hierarchy_streams_by_its_chunks(samples):
+    torch.manual_seed(0)
+    stack = {"mixer": "s4d", "d_model": 16, "num_layers": 2, "options": {"d_state": 8}}
+    model = HiSS(input_channels=2, num_outputs=3, chunk_length=5, low=stack, high=stack).eval()
+    model.preprocessing = make().preprocessing
+    pieces = [samples[start : start + 7] for start in range(0, len(samples), 7)]
+    rows = pd.concat(list(stream(model, pieces)), ignore_index=True)
+    assert rows["sample"].tolist() == list(range(4, 100, 5))
     np.testing.assert_allclose(rows.iloc[:, 1:], whole(model, samples), atol=2e-4)
 
 
@@ -156,9 +172,3 @@ class TestVerb:
         with pytest.raises(SystemExit):
             main([*ask, f"checkpoint={folder}/femba"])
         assert "wants a model that gives a sequence" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("settings", [{"mixer": "magic"}, {"d_model": 0}, {"options": {"wings": 2}}])
-def test_settings_of_a_stack_that_are_none(settings):
-    with pytest.raises(ConfigError):
-        StackedRegressor(**({"input_channels": 1, "num_outputs": 1} | settings))
