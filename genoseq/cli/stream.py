@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pandas as pd
 from omegaconf import DictConfig
 
-from genoseq.cli.models import counted
+from genoseq.cli.progress import counted
 from genoseq.data.sample_streams import STANDARD_INPUT, open_samples
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import pick_device

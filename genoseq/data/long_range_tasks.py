@@ -39,7 +39,8 @@ class GeneratedSource(SeriesSource):
         }
         if min(self._counts.values()) < 1:
             raise ConfigError(
-                f"num_train={num_train}, num_validation={num_validation}, num_test={num_test}: give 1 or more."
+                f"num_train={num_train}, num_validation={num_validation}, num_test={num_test}: give at least "
+                "1 of each."
             )
         self._seed = generation_seed
 
@@ -219,11 +220,11 @@ class Pathfinder(GeneratedSource):
         steps = [place]
         for _ in range(length):
             heading += generator.normal(0, 0.25)
-            ahead = place + [np.sin(heading), np.cos(heading)]
+            ahead = place + np.array([np.sin(heading), np.cos(heading)])
             if (ahead < low).any() or (ahead > high).any():
                 # Turn towards the middle.
                 heading = np.arctan2(*((low + high) / 2 - place))
-                ahead = place + [np.sin(heading), np.cos(heading)]
+                ahead = place + np.array([np.sin(heading), np.cos(heading)])
             place = ahead
             steps.append(place)
         return np.array(steps)

@@ -88,8 +88,8 @@ class SequentialDigits(SeriesSource):
     def __init__(self, *, validation_fraction: float, test_fraction: float, split_seed: int) -> None:
         if min(validation_fraction, test_fraction) <= 0 or validation_fraction + test_fraction >= 1:
             raise ConfigError(
-                f"validation_fraction={validation_fraction}, test_fraction={test_fraction}: give positive shares "
-                "that leave some for training."
+                f"validation_fraction={validation_fraction}, test_fraction={test_fraction}: give positive "
+                "shares that leave some for training."
             )
         self._fractions = validation_fraction, test_fraction
         self._seed = split_seed

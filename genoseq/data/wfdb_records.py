@@ -79,6 +79,14 @@ def _annotations(wfdb: Any, header: Path, annotator: str, length: int) -> pd.Dat
     return pd.DataFrame({"sample": found.sample, "symbol": found.symbol})
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what pandas says of how wfdb asks it, which nobody here can mend."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*inplace keyword.*")
+        yield
+
+
 def library() -> Any:
     """The library that reads them.
 

@@ -14,6 +14,7 @@ from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHea
 from genoseq.models.hub import export, load, load_backbone, load_sequence_model, save
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
+from genoseq.models.karma import Karma
 from genoseq.models.lifecode import LifeCode, LifeCodeHead
 from genoseq.models.llama import Llama
 from genoseq.models.mamba import Mamba, Mamba2
@@ -41,6 +42,7 @@ __all__ = [
     "Head",
     "HybriDNA",
     "HyenaDNA",
+    "Karma",
     "LanguageModelHead",
     "LifeCode",
     "LifeCodeHead",

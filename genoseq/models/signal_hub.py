@@ -15,6 +15,8 @@ from genoseq.models.construct import changed, construct
 from genoseq.models.dlinear import DLinear
 from genoseq.models.femba import Femba
 from genoseq.models.femba_layouts import FEMBA_LAYOUT
+from genoseq.models.karma import Karma
+from genoseq.models.karma_layouts import KARMA_LAYOUT
 from genoseq.models.layouts import OfficialFiles, Tensors
 from genoseq.models.patchtst import PatchTST
 from genoseq.models.series_classifier import SeriesClassifier
@@ -45,6 +47,7 @@ SIGNAL_FAMILIES: dict[str, SignalFamily] = {
     ),
     "dlinear": SignalFamily(DLinear),
     "femba": SignalFamily(Femba, FEMBA_LAYOUT),
+    "karma": SignalFamily(Karma, KARMA_LAYOUT, re.compile(r"\.WT\.h[01]$|\.IWT\.g[01]$")),
     "patchtst": SignalFamily(PatchTST),
     "series_classifier": SignalFamily(
         SeriesClassifier, derivable=re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$")
