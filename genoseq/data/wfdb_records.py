@@ -5,6 +5,9 @@ The library is `pip install 'genoseq[signals]'`, and imported where such a recor
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path

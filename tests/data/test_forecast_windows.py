@@ -117,7 +117,7 @@ def test_origins_and_blocks(path: Path) -> None:
 
 
 def test_what_does_not_fit_is_said(path: Path) -> None:
-    with pytest.raises(DataError, match="the validation part .* rows 140 to 160 of 200.*shorter horizon"):
+    with pytest.raises(DataError, match=r"the validation part .* rows 140 to 160 of 200.*shorter horizon"):
         datamodule(path, horizon=21).setup("fit")
     with pytest.raises(DataError, match="the train part"):
         datamodule(path, horizon=150).setup("fit")

@@ -118,9 +118,7 @@ def test_the_archive_padded_behind(shared: Path) -> None:
 
 
 def test_series_longer_than_in_training_are_said(shared: Path) -> None:
-    with pytest.raises(
-        DataError, match="of the test part has .* steps of 12 channels.*give data.sequence_length"
-    ):
+    with pytest.raises(DataError, match=r"of the test part has .* steps of 12 channels.*sequence_length"):
         vowels(shared).dataset("test")
 
 
@@ -225,10 +223,10 @@ def test_broken_records_are_said(shared: Path, tmp_path: Path) -> None:
     header = tmp_path / "100.hea"
     with pytest.raises(DataError, match="does not exist"):
         read_wfdb(header, annotator="qrs")
-    with pytest.raises(DataError, match="a .hea file"):
+    with pytest.raises(DataError, match=r"a \.hea file"):
         read_wfdb(tmp_path / "100.dat")
     (tmp_path / "100.dat").write_bytes((source / "100.dat").read_bytes()[:3000])
-    with pytest.raises(DataError, match="cannot be read as a WFDB record|samples of"):
+    with pytest.raises(DataError, match=r"cannot be read as a WFDB record|samples of"):
         read_wfdb(header)
     text = header.read_text().replace("650000", "1000")
     header.write_text(text)
