@@ -151,9 +151,7 @@ def _published(data: str, horizon: int, model: str) -> dict[str, float]:
         return {}
     known = pd.read_csv(PUBLISHED, sep="\t")
     of_window = known["bench"].eq("LTSF lookback96") & known["setting"].eq(f"H={horizon}")
-    rows = known[
-        of_window & known["dataset"].eq(DATA[data].published) & known["model"].eq(model.split()[0])
-    ]
+    rows = known[of_window & known["dataset"].eq(DATA[data].published) & known["model"].eq(model.split()[0])]
     values = dict(zip(rows["metric"].str.lower(), rows["value"].astype(float), strict=True))
     return {f"published {metric}": values[metric] for metric in METRICS if metric in values}
 
