@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from scipy import special
-from torch.distributions import Normal, StudentT
+from torch.distributions import Distribution, Normal, StudentT
 from torch.nn import functional as F
 
 from genoseq.errors import ConfigError, require_choice
@@ -150,26 +150,40 @@ class Quantiles(ForecastDistribution):
         return torch.maximum(probability * error, (probability - 1) * error)
 
 
-class Gaussian(ForecastDistribution):
-    """A normal distribution. The loss is its negative log-likelihood, in nats.
+class Parametric(ForecastDistribution):
+    """A distribution of torch. The loss is its negative log-likelihood, in nats.
 
     Args:
         level: of the central interval.
+
+    Raises:
+        ConfigError: no share between 0 and 1.
     """
+
+    level: float
+
+    def __init__(self, level: float) -> None:
+        if not 0 < level < 1:
+            raise ConfigError(f"level={level}: give the share that an interval shall hold, such as 0.8.")
+        self.level = level
+
+    @abstractmethod
+    def distribution(self, numbers: ForecastNumbers) -> Distribution:
+        """Of each value."""
+
+    def loss(self, numbers: ForecastNumbers, target: torch.Tensor) -> torch.Tensor:
+        return -self.distribution(numbers).log_prob(target)
+
+
+class Gaussian(Parametric):
+    """A normal distribution: its mean, and its standard deviation through softplus."""
 
     name: ClassVar[DistributionName] = "gaussian"
     num_parameters = 2
 
-    def __init__(self, level: float) -> None:
-        _require_level(level)
-        self.level = level
-
     def distribution(self, numbers: ForecastNumbers) -> Normal:
         """Of each value."""
         return Normal(self.point(numbers), _spread(numbers), validate_args=False)
-
-    def loss(self, numbers: ForecastNumbers, target: torch.Tensor) -> torch.Tensor:
-        return -self.distribution(numbers).log_prob(target)
 
     def crps(self, numbers: ForecastNumbers, target: torch.Tensor) -> torch.Tensor:
         spread = _spread(numbers)
@@ -178,26 +192,15 @@ class Gaussian(ForecastDistribution):
         return spread * (z * (2 * torch.special.ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
 
     def interval(self, numbers: ForecastNumbers) -> tuple[torch.Tensor, torch.Tensor]:
-        assert self.level is not None
         half = _spread(numbers) * float(special.ndtri((1 + self.level) / 2))
         return self.point(numbers) - half, self.point(numbers) + half
 
 
-class StudentTForecast(ForecastDistribution):
-    """Student's t distribution, with as many degrees of freedom as each value wants, above 2.
-
-    The loss is its negative log-likelihood, in nats.
-
-    Args:
-        level: of the central interval.
-    """
+class StudentTForecast(Parametric):
+    """Student's t distribution, with as many degrees of freedom as each value wants, above 2."""
 
     name: ClassVar[DistributionName] = "student_t"
     num_parameters = 3
-
-    def __init__(self, level: float) -> None:
-        _require_level(level)
-        self.level = level
 
     def distribution(self, numbers: ForecastNumbers) -> StudentT:
         """Of each value."""
@@ -229,7 +232,6 @@ class StudentTForecast(ForecastDistribution):
         return known.scale * (inner - 2 * freedom.sqrt() / (freedom - 1) * beta)
 
     def interval(self, numbers: ForecastNumbers) -> tuple[torch.Tensor, torch.Tensor]:
-        assert self.level is not None
         known = self.distribution(numbers)
         above = torch.full_like(known.df, (1 + self.level) / 2)
         half = known.scale * _on_host(special.stdtrit, known.df, above)
@@ -270,10 +272,3 @@ def _on_host(function: Any, *values: torch.Tensor) -> torch.Tensor:
     """What torch lacks, by SciPy: values without gradients."""
     arrays = [value.detach().double().cpu().numpy() for value in values]
     return torch.as_tensor(function(*arrays), device=values[0].device, dtype=values[0].dtype)
-
-
-def _require_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ConfigError(
-            f"level={level}: give the share of values that an interval shall hold, such as 0.8."
-        )
