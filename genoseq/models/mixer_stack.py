@@ -149,3 +149,49 @@ def construct_from(name: str, component: Any, arguments: Mapping[str, Any]) -> A
     except TypeError as error:
         raise ConfigError(f"{name}: {error}; it takes {', '.join(signature.parameters)}.") from error
     return component(**arguments)
+"""Residual blocks of any mixers over what a model of signals has embedded."""
+
+
+from typing import Any
+
+
+from genoseq.models.hybridna import LAYER_KINDS, LayerKind, layer_kinds, mixer_arguments
+from genoseq.nn.residual import NormLayer, ResidualBlock, make_norm, normed
+from genoseq.nn.s4 import S4DMixer
+
+# Those of sequences, and two of continuous time.
+SIGNAL_KINDS: dict[str, LayerKind] = LAYER_KINDS | {
+    "q": LayerKind("s4d", S4DMixer),
+    "v": LayerKind("s5", S5Mixer),
+
+
+    """(B, L, D) to the same.
+
+        arguments: of the model: `d_model`, `num_layers`, `pattern`, `d_inner`, `dropout`, `norm`,
+            `norm_epsilon`, `l_max`, and the arguments of each kind of mixer, None where the pattern has none.
+        bidirectional: every mixer also reads from the end, with weights of its own.
+
+        ConfigError: the pattern has unknown letters, or mixers without their arguments.
+
+    def __init__(self, arguments: Mapping[str, Any], *, bidirectional: bool = False) -> None:
+        width, inner = arguments["d_model"], arguments["d_inner"]
+        for letter in layer_kinds(arguments["pattern"], arguments["num_layers"], SIGNAL_KINDS):
+            parts = (GatedMlp(d_model=width, d_inner=inner), _norm(arguments)) if inner else ()
+            mixer = _mixer(letter, arguments)
+            if bidirectional:
+                mixer = Bidirectional(mixer, _mixer(letter, arguments), combination="add")
+            blocks.append(ResidualBlock(mixer, _norm(arguments), *parts, dropout=arguments["dropout"]))
+        self.norm_f = _norm(arguments)
+
+    def forward(self, x: torch.Tensor, context: MixerContext | None = None) -> torch.Tensor:
+        """The residual stream is float32 (float64 in a float64 model), whatever the layers run in."""
+        for layer in self.layers:
+            x = layer(x, context)
+
+
+def _mixer(letter: str, arguments: Mapping[str, Any]) -> Mixer:
+    return SIGNAL_KINDS[letter].mixer(**mixer_arguments(letter, arguments, SIGNAL_KINDS))
+
+
+def _norm(arguments: Mapping[str, Any]) -> NormLayer:
+    return make_norm(arguments["norm"], arguments["d_model"], epsilon=arguments["norm_epsilon"])
