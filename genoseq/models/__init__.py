@@ -11,6 +11,7 @@ from genoseq.models.femba import Femba
 from genoseq.models.generation import GeneratedSequence
 from genoseq.models.had import HAD
 from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHead
+from genoseq.models.hiss import FlatRegressor, HiSS
 from genoseq.models.hub import export, load, load_backbone, load_sequence_model, save
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
@@ -36,9 +37,11 @@ __all__ = [
     "ESM2Teacher",
     "HAD",
     "Femba",
+    "FlatRegressor",
     "Forecaster",
     "GeneratedSequence",
     "Head",
+    "HiSS",
     "HybriDNA",
     "HyenaDNA",
     "Karma",

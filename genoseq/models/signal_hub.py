@@ -15,6 +15,7 @@ from genoseq.models.construct import changed, construct
 from genoseq.models.dlinear import DLinear
 from genoseq.models.femba import Femba
 from genoseq.models.femba_layouts import FEMBA_LAYOUT
+from genoseq.models.hiss import FlatRegressor, HiSS
 from genoseq.models.karma import Karma
 from genoseq.models.karma_layouts import KARMA_LAYOUT
 from genoseq.models.layouts import OfficialFiles, Tensors
@@ -46,6 +47,8 @@ SIGNAL_FAMILIES: dict[str, SignalFamily] = {
     ),
     "dlinear": SignalFamily(DLinear),
     "femba": SignalFamily(Femba, FEMBA_LAYOUT),
+    "flat_regressor": SignalFamily(FlatRegressor),
+    "hiss": SignalFamily(HiSS),
     "karma": SignalFamily(Karma, KARMA_LAYOUT, re.compile(r"\.WT\.h[01]$|\.IWT\.g[01]$")),
     "patchtst": SignalFamily(PatchTST),
 }

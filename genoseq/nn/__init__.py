@@ -9,6 +9,7 @@ from genoseq.nn.hyena import HyenaMixer, HyenaState
 from genoseq.nn.hyena_filter import HyenaFilter
 from genoseq.nn.kv_cache import KeyValueState
 from genoseq.nn.linear_attention import LinearAttention
+from genoseq.nn.lstm import LstmMixer, LstmState
 from genoseq.nn.mamba import MambaMixer, MambaState
 from genoseq.nn.mamba2 import Mamba2Mixer, Mamba2State
 from genoseq.nn.matrix_memory import MatrixMemoryState
@@ -32,6 +33,8 @@ __all__ = [
     "HyenaState",
     "KeyValueState",
     "LinearAttention",
+    "LstmMixer",
+    "LstmState",
     "Mamba2Mixer",
     "Mamba2State",
     "MambaMixer",

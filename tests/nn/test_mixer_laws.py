@@ -16,6 +16,7 @@ from genoseq.nn import (
     GatedDeltaNet,
     HyenaMixer,
     LinearAttention,
+    LstmMixer,
     Mamba2Mixer,
     MambaMixer,
     Mixer,
@@ -103,6 +104,7 @@ CASES = {
         lambda: S5Mixer(d_model=WIDTH, d_state=6, conjugate=False, clip=True), fixed_memory=True
     ),
     "s5_both_sides": Case(lambda: BidirectionalS5(d_model=WIDTH, d_state=8, clip=True), fixed_memory=False),
+    "lstm": Case(lambda: LstmMixer(d_model=WIDTH), fixed_memory=True),
     "attention": Case(lambda: Attention(d_model=WIDTH, num_heads=4, num_kv_heads=2), fixed_memory=False),
     "attention_rotary": Case(
         lambda: Attention(d_model=WIDTH, num_heads=2, position="rotary"), fixed_memory=False
