@@ -11,6 +11,7 @@ from genoseq.report.plots.comparison import difference_plot
 from genoseq.report.plots.composition import composition_plots
 from genoseq.report.plots.curves import learning_curves
 from genoseq.report.plots.language_model import bits_along
+from genoseq.report.plots.recordings import reconstruction_plot
 from genoseq.report.plots.regression import regression_plot
 from genoseq.report.style import MATPLOTLIB, Plot
 
@@ -50,6 +51,8 @@ def _predictions(run: RunFolder) -> list[Plot]:
     table = run.predictions
     if table is None or table.empty:
         return []
+    if "reconstruction" in table:
+        return [reconstruction_plot(table)]
     if {"bits", "chromosome"} <= set(table.columns):
         return bits_along(table, run.baseline_predictions, run.model_name)
     if class_names(table):
