@@ -70,7 +70,7 @@ def scalp_plot(maps: Mapping[str, np.ndarray], channels: Sequence[str], *, label
         )
         panel.set_title(name, color=INK.light)
     figure.colorbar(image, ax=list(panels), shrink=0.7, label=label)
-    caption = f"Seen from above, the nose up; between the {len(rows)} electrodes, the dots, values are drawn smoothly."
+    caption = f"Seen from above, the nose up; drawn smoothly between the {len(rows)} electrodes, the dots."
     return Plot("scalp", "Over the scalp", caption, figure, wide=len(maps) > 2)
 
 
