@@ -6,11 +6,11 @@
 
 Five folds by subject, three seeds; each fold once from first values and once after masked pretraining on its
 own training people (`pretrain=masked_recording`), with the same steps of fine-tuning. `table` pools the test
-people of all folds, with probabilities averaged over seeds, and gives balanced accuracy and AUROC by trial and by
-subject, with an interval over subjects and a permutation p-value over them; the difference of the two starts,
-paired by subject; and a logistic regression on the band power of each channel, on the same folds. With
-`--fists` the left and right fist of EEGMMIDB's S001 too, learnt from run R03, chosen on R04 (imagined) and
-tested on R07: one person with 15 trials a run, a smoke test and no more.
+people of all folds, with probabilities averaged over seeds, and gives balanced accuracy and AUROC by trial
+and by subject, with an interval over subjects and a permutation p-value over them; the difference of the two
+starts, paired by subject; and a logistic regression on the band power of each channel, on the same folds.
+With `--fists` the left and right fist of EEGMMIDB's S001 too, learnt from run R03, chosen on R04 (imagined)
+and tested on R07: one person with 15 trials a run, a smoke test and no more.
 
 Twenty people are few: an interval of a fifth of the range is what to expect.
 """

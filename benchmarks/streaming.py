@@ -6,9 +6,9 @@
 The record is an ECG of half an hour, MIT-BIH's number 100. A small causal model learns one lead from the
 other on its first fifth (`--steps 0` leaves it as it was drawn: equality and memory do not depend on what it
 knows). The whole record is then read through `genoseq.inference.stream`, in a process of its own, in pieces
-of 16 and of 4,096 samples, and compared with the batch pass; the resident memory of each process is taken as
-it goes on. Written are OUT/streaming.tsv (memory at each point), OUT/streaming.json (largest difference, growth,
-samples a second) and OUT/streaming.png.
+of 64 and of 4,096 samples, and compared with the batch pass; the resident memory of each process is taken as
+it goes on. Written are OUT/streaming.tsv (memory at each point), OUT/streaming.json (largest difference,
+growth, samples a second) and OUT/streaming.png.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("header", help="the record's .hea file, with two leads")
     parser.add_argument("--mixer", choices=sorted(OPTIONS), default="s4d")
     parser.add_argument("--steps", type=int, default=300, help="of training (300)")
-    parser.add_argument("--pieces", type=int, nargs="+", default=[16, 4096], help="samples at once (16 4096)")
+    parser.add_argument("--pieces", type=int, nargs="+", default=[64, 4096], help="samples at once (64 4096)")
     parser.add_argument("--limit", type=int, help="only so many samples of the record")
     given = parser.parse_args(arguments)
     run(given.out, given.header, mixer=given.mixer, steps=given.steps, pieces=given.pieces, limit=given.limit)

@@ -44,7 +44,7 @@ def by_unit(table: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> lis
             judge = partial(_judge, function, probabilities, labels)
             estimate = group_bootstrap(judge, groups, resamples=resamples, seed=seed, unit="subject")
             p_value = permutation_p_value(
-                lambda exchanged, function=function, given=probabilities: function(exchanged, given),
+                partial(_judge_labels, function, probabilities),
                 labels,
                 groups,
                 resamples=resamples,
@@ -79,6 +79,10 @@ def _arrays(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def _accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return balanced_accuracy(labels, probabilities.argmax(axis=1))
+
+
+def _judge_labels(function: Any, probabilities: np.ndarray, labels: np.ndarray) -> float:
+    return function(labels, probabilities)
 
 
 def _judge(function: Any, probabilities: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> float:

@@ -136,7 +136,9 @@ def positions(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
 @cache
 def _montage() -> dict[str, tuple[float, float, float]]:
     montage = mne().channels.make_standard_montage("colin27_1005")
-    return {name: tuple(map(float, xyz)) for name, xyz in montage.get_positions()["ch_pos"].items()}
+    return {
+        name: (float(x), float(y), float(z)) for name, (x, y, z) in montage.get_positions()["ch_pos"].items()
+    }
 
 
 @cache

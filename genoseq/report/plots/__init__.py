@@ -12,6 +12,7 @@ from genoseq.report.plots.composition import composition_plots
 from genoseq.report.plots.curves import learning_curves
 from genoseq.report.plots.forecasting import forecast_plots
 from genoseq.report.plots.language_model import bits_along
+from genoseq.report.plots.recordings import reconstruction_plot
 from genoseq.report.plots.regression import regression_plot
 from genoseq.report.style import MATPLOTLIB, Plot
 
@@ -54,6 +55,8 @@ def _predictions(run: RunFolder) -> list[Plot]:
         return []
     if "forecast" in table:
         return forecast_plots(table, run.units)
+    if "reconstruction" in table:
+        return [reconstruction_plot(table)]
     if {"bits", "chromosome"} <= set(table.columns):
         return bits_along(table, run.baseline_predictions, run.model_name)
     if class_names(table):

@@ -1,0 +1,110 @@
+"""Recordings: spectra, maps of the scalp, and what was made of hidden samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.signal import welch
+
+from genoseq.data.recordings.channels import positions
+from genoseq.data.recordings.extra import mne
+from genoseq.errors import DataError
+from genoseq.report.style import INK, MODEL, MUTED, OTHERS, WIDE, Plot, new_axes
+
+_SHOWN_WINDOWS, _SHOWN_CHANNELS = 2, 3
+
+
+def spectrum_plot(signals: Mapping[str, np.ndarray], rate: float, *, units: str = "µV") -> Plot:
+    """Power by frequency, the median over channels and the quarter of them on either side.
+
+    Args:
+        signals: a name and (C, T) samples of each line, such as each class.
+        rate: samples a second.
+        units: of the samples.
+    """
+    figure, axes = new_axes()
+    for (name, values), style in zip(signals.items(), (MODEL, *OTHERS), strict=False):
+        hertz, power = welch(values, rate, nperseg=min(values.shape[-1], round(2 * rate)))
+        low, middle, high = np.quantile(10 * np.log10(power + 1e-12), [0.25, 0.5, 0.75], axis=0)
+        axes.plot(hertz, middle, color=style.colour, linestyle=style.line, label=name)
+        axes.fill_between(hertz, low, high, color=style.colour, alpha=0.15, linewidth=0)
+    axes.set(xlabel="Hz", ylabel=f"dB of {units}²/Hz")
+    axes.legend()
+    caption = "Lines are medians over channels, bands the middle half of them."
+    return Plot("spectrum", "Power by frequency", caption, figure)
+
+
+def scalp_plot(maps: Mapping[str, np.ndarray], channels: Sequence[str], *, label: str) -> Plot:
+    """Maps of the scalp, seen from above, nose up: band power, or what a model went by.
+
+    Args:
+        maps: a name and (C,) values of each map.
+        channels: names of the C values; those that have no place, such as differences, are left out.
+        label: what the values are.
+
+    Raises:
+        DataError: fewer than four channels have a place.
+    """
+    places = positions(channels)
+    rows = [row for row, name in enumerate(channels) if name in places]
+    if len(rows) < 4:
+        raise DataError(
+            f"a map of the scalp wants four channels with a place on it; of {', '.join(channels)} "
+            f"{len(rows)} have one."
+        )
+    info = mne().create_info([channels[row] for row in rows], 1.0, "eeg")
+    montage = mne().channels.make_dig_montage(
+        {channels[row]: places[channels[row]] for row in rows}, coord_frame="head"
+    )
+    info.set_montage(montage, verbose="ERROR")
+    figure = Figure(figsize=(2.6 * len(maps) + 0.8, 2.9), layout="constrained")
+    panels = figure.subplots(1, len(maps), squeeze=False)[0]
+    chosen = {name: np.asarray(values, dtype=np.float64)[rows] for name, values in maps.items()}
+    bounds = (min(map(np.min, chosen.values())), max(map(np.max, chosen.values())))
+    for panel, (name, values) in zip(panels, chosen.items(), strict=True):
+        image, _ = mne().viz.plot_topomap(
+            values, info, axes=panel, show=False, cmap="viridis", vlim=bounds, contours=4
+        )
+        panel.set_title(name, color=INK.light)
+    figure.colorbar(image, ax=list(panels), shrink=0.7, label=label)
+    caption = f"Seen from above, the nose up; drawn smoothly between the {len(rows)} electrodes, the dots."
+    return Plot("scalp", "Over the scalp", caption, figure, wide=len(maps) > 2)
+
+
+def reconstruction_plot(table: pd.DataFrame) -> Plot:
+    """Windows with their hidden stretches, and what the model made of them.
+
+    Args:
+        table: predictions of masked pretraining, some rows with `signal`, `reconstruction` and `hidden`.
+    """
+    shown = table.dropna(subset="signal").head(_SHOWN_WINDOWS)
+    figure = Figure(figsize=WIDE, layout="constrained")
+    panels = figure.subplots(_SHOWN_CHANNELS, len(shown), sharex=True, squeeze=False)
+    for column, (_, row) in enumerate(shown.iterrows()):
+        signal, made, hidden = (
+            np.array(row[name].tolist()) for name in ("signal", "reconstruction", "hidden")
+        )
+        order = np.argsort(-hidden.sum(axis=1), kind="stable")[:_SHOWN_CHANNELS]
+        for panel, channel in zip(panels[:, column], order, strict=False):
+            time = np.arange(signal.shape[1])
+            mask = hidden[channel].astype(bool)
+            panel.plot(time, signal[channel], color=MUTED.light, linewidth=0.9, label="recorded")
+            panel.plot(time, np.where(mask, made[channel], np.nan), color=MODEL.colour, label="reconstructed")
+            panel.fill_between(
+                time,
+                0,
+                1,
+                where=mask,
+                transform=panel.get_xaxis_transform(),
+                color=MUTED.light,
+                alpha=0.12,
+                lw=0,
+            )
+            panel.set_ylabel(f"channel {channel + 1}")
+        panels[-1, column].set_xlabel("sample")
+    panels[0, 0].legend(loc="upper right", ncols=2)
+    caption = "Scaled windows of the test split. Shaded stretches were hidden from the model."
+    return Plot("reconstruction", "What was made of hidden samples", caption, figure, wide=True)
