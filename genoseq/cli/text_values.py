@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 TEXT_SETTINGS = (
     "out",
     "input",
+    "vcf",
     "bed",
     "*.bed",
     "fasta",

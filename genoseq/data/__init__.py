@@ -2,12 +2,14 @@
 
 from genoseq.data.abilities import Ability, AbilityExamples, AbilityLessons
 from genoseq.data.ability_datamodule import AbilityDataModule
+from genoseq.data.alleles import AllelePair, AlleleReader, check_contig_lengths
 from genoseq.data.annotation import read_transcripts
 from genoseq.data.bed import parse_interval, read_bed, read_summits
 from genoseq.data.coding import read_between_genes, read_coding_pairs, read_coding_sequences
 from genoseq.data.coding_datamodule import CodingDataModule
 from genoseq.data.coding_examples import CodingExamples
 from genoseq.data.conditional_datamodule import ConditionalDataModule
+from genoseq.data.contigs import ContigNames
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.families import is_whole, protein_families, split_genes
 from genoseq.data.fasta import Fasta
@@ -24,17 +26,21 @@ from genoseq.data.splice_sites import splice_sites
 from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, IntervalSplit, split_groups
 from genoseq.data.substitutions import Substitution, as_substitutions, codon_substitutions
 from genoseq.data.tables import read_table
+from genoseq.data.vcf import Vcf
 
 __all__ = [
     "Ability",
     "AbilityDataModule",
     "AbilityExamples",
     "AbilityLessons",
+    "AllelePair",
+    "AlleleReader",
     "BlockSplit",
     "ChromosomeSplit",
     "CodingDataModule",
     "CodingExamples",
     "ConditionalDataModule",
+    "ContigNames",
     "Fasta",
     "GenomeDataModule",
     "GenomeSplit",
@@ -48,7 +54,9 @@ __all__ = [
     "LabelledSequences",
     "SequenceDataModule",
     "Substitution",
+    "Vcf",
     "as_substitutions",
+    "check_contig_lengths",
     "codon_substitutions",
     "find_leaks",
     "is_whole",

@@ -7,9 +7,15 @@ from genoseq.inference.generate import describe, generate
 from genoseq.inference.likelihood import bits_per_base, score_bases
 from genoseq.inference.predict import predict
 from genoseq.inference.records import Record, read_records
+from genoseq.inference.variant_files import VcfScoring, annotate_vcf
+from genoseq.inference.variants import ScoreSettings, VariantScorer, score_variants
 
 __all__ = [
     "Record",
+    "ScoreSettings",
+    "VariantScorer",
+    "VcfScoring",
+    "annotate_vcf",
     "bits_per_base",
     "change_scores",
     "codon_states",
@@ -19,4 +25,5 @@ __all__ = [
     "predict",
     "read_records",
     "score_bases",
+    "score_variants",
 ]

@@ -30,7 +30,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         DataError: the file cannot be written there (before any work is done), or the disk is full.
     """
-    final = _writable(path)
+    final = writable(path)
     if final.is_dir():
         raise DataError(f"out={path} is a folder. Give the path of a file.")
     with _beside(final) as folder:
@@ -48,7 +48,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         DataError: the folder is there already and holds something, or cannot be made.
     """
-    final = _writable(path)
+    final = writable(path)
     if final.exists() and not (final.is_dir() and not any(final.iterdir())):
         raise DataError(f"out={path} is there already. Remove it or give another folder.")
     with _beside(final) as folder:
@@ -215,7 +215,7 @@ def _beside(final: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _writable(path: str | os.PathLike[str]) -> Path:
+def writable(path: str | os.PathLike[str]) -> Path:
     final = locate(path)
     if not final.parent.is_dir():
         raise DataError(

@@ -341,3 +341,22 @@ def test_mistakes_leave_nothing(language_model, sequences, tmp_path, mistake, ve
     before = sorted(tmp_path.iterdir())
     assert expected in mistake(main, [verb, *given.values()])
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_score(language_model, classifier, tiny_fasta, tmp_path, mistake):
+    letters = Fasta(tiny_fasta).fetch("chr1", 0, 100)
+    reference, alternate = letters[50], "ACGT"["ACGT".index(letters[50]) - 1]
+    vcf = tmp_path / "a,b=1.vcf"
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    vcf.write_text(f"{head}1\t51\t.\t{reference}\t{alternate}\t.\t.\t.\n")
+    out = tmp_path / "out.vcf"
+    source = [f"vcf={vcf}", f"fasta={tiny_fasta}", f"out={out}"]
+    main(["score", f"checkpoint={language_model}", *source, "scores=[llr,distance]", "window=64"])
+    info = out.read_text().splitlines()[-1].split("\t")[7]
+    assert [field.partition("=")[0] for field in info.split(";")] == ["GENOSEQ_LLR", "GENOSEQ_DISTANCE"]
+    main(["score", f"checkpoint={classifier}", *source, "window=64", "strands=average", "prefix=PEAK"])
+    info = out.read_text().splitlines()[-1].split("\t")[7]
+    assert [field.partition("=")[0] for field in info.split(";")] == ["PEAK_DELTA_NO", "PEAK_DELTA_YES"]
+    vcf.write_text(f"{head}1\t51\t.\t{alternate}\t{reference}\t.\t.\t.\n")
+    said = mistake(main, ["score", f"checkpoint={language_model}", *source])
+    assert f"line 3, 1:51 {alternate}>{reference}: REF is {alternate}, and the FASTA has {reference}" in said
