@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from omegaconf import DictConfig
 
-from genoseq.cli.models import open_model
+from genoseq.cli.models import open_model, score_settings
 from genoseq.cli.progress import counted
 from genoseq.data import AllelePair
-from genoseq.inference import ScoreSettings, VariantScorer, VcfScoring, annotate_vcf
+from genoseq.inference import VariantScorer, VcfScoring, annotate_vcf
 from genoseq.inference.variant_files import require_vcf_name
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig) -> None:
     """Write `out` as `configs/score.yaml` describes it."""
     require_vcf_name(config.out)
-    scorer = VariantScorer(open_model(config), _settings(config))
+    scorer = VariantScorer(open_model(config), score_settings(config, window=config.window))
     scoring = VcfScoring(
         config.vcf,
         config.fasta,
@@ -40,16 +40,3 @@ def run(config: DictConfig) -> None:
 
     annotate_vcf(scorer, scoring, config.out, samples=config.samples, prefix=config.prefix, watch=watch)
     log.info("scores in %s", config.out)
-
-
-def _settings(config: DictConfig) -> ScoreSettings:
-    return ScoreSettings(
-        scores=None if config.scores is None else tuple(config.scores),
-        window=config.window,
-        strands=config.strands,
-        layer=config.layer,
-        pooling=config.pooling,
-        metric=config.metric,
-        neighbours=config.neighbours,
-        batch_size=config.batch_size,
-    )

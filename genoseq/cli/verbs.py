@@ -41,6 +41,7 @@ _TABLE = (
     Verb("embed", "vectors of sequences or windows of a FASTA, table or BED", "genoseq.cli.embed"),
     Verb("generate", "new sequences from a language model, as FASTA", "genoseq.cli.generate"),
     Verb("score", "variants of a VCF, scored in its INFO column", "genoseq.cli.score"),
+    Verb("mutate", "what each base matters: all changes or gradients, with logos", "genoseq.cli.mutate"),
     Verb("tokenizer", "words of a genome for models to read it in", "genoseq.cli.tokenizer"),
     Verb("convert", "an official checkpoint to a genoseq folder, and back", "genoseq.cli.convert"),
     Verb("info", "versions, devices, and the backend each operator takes here", "genoseq.cli.info"),

@@ -13,6 +13,7 @@ from genoseq.data.contigs import ContigNames
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.families import is_whole, protein_families, split_genes
 from genoseq.data.fasta import Fasta
+from genoseq.data.gene_models import GeneModel, read_gene_models
 from genoseq.data.genome import GenomeTiles, GenomeWindows
 from genoseq.data.genome_datamodule import GenomeDataModule
 from genoseq.data.genomes import Genomes
@@ -42,6 +43,7 @@ __all__ = [
     "ConditionalDataModule",
     "ContigNames",
     "Fasta",
+    "GeneModel",
     "GenomeDataModule",
     "GenomeSplit",
     "GenomeTiles",
@@ -68,6 +70,7 @@ __all__ = [
     "read_bed",
     "read_between_genes",
     "read_coding_pairs",
+    "read_gene_models",
     "read_coding_sequences",
     "read_summits",
     "read_table",
