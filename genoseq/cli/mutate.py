@@ -133,7 +133,8 @@ class _Drawing:
             return str(rows.columns[-1])
         column = f"delta_{self._config.target}"
         if column not in rows:
-            raise ConfigError(f"target={self._config.target}: there is no {column}, but {', '.join(rows)}.")
+            known = ", ".join(map(str, rows.columns))
+            raise ConfigError(f"target={self._config.target}: there is no {column}, but {known}.")
         return column
 
     def _file_name(self, name: str) -> str:

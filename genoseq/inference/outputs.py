@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -146,9 +146,7 @@ class NumpyArchive(TableWriter):
             arrays = {"names": np.array(self._names, dtype=str)}
             arrays |= {name: np.array(numbers) for name, numbers in self._places.items()}
             arrays |= {name: np.array(text) for name, text in self.notes.items()}
-            for name, array in arrays.items():
-                with archive.open(f"{name}.npy", "w") as member:
-                    np.lib.format.write_array(member, array)
+            _write_arrays(archive, arrays)
             with archive.open("embeddings.npy", "w", force_zip64=True) as member:
                 shape = (len(self._names), self._width)
                 header = {"descr": "<f4", "fortran_order": False, "shape": shape}
@@ -173,7 +171,15 @@ class ColumnArchive(TableWriter):
         table = pd.concat(self._parts) if self._parts else pd.DataFrame()
         texts = {name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])}
         arrays = {name: table[name].to_numpy(dtype=str if name in texts else None) for name in table.columns}
-        np.savez(self._path, **arrays, **{name: np.array(text) for name, text in self.notes.items()})
+        arrays |= {name: np.array(text) for name, text in self.notes.items()}
+        with zipfile.ZipFile(self._path, "w") as archive:
+            _write_arrays(archive, arrays)
+
+
+def _write_arrays(archive: zipfile.ZipFile, arrays: Mapping[str, np.ndarray]) -> None:
+    for name, array in arrays.items():
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 @contextmanager
