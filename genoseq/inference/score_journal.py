@@ -59,6 +59,7 @@ class ScoreJournal:
                 "give another out=."
             ) from error
         except OSError as error:
+            self._lock.release()
             raise DataError(
                 f"{self.folder}: cannot be written ({error.strerror}). Give another out=."
             ) from error
@@ -79,9 +80,19 @@ class ScoreJournal:
         return self._path.stat().st_size // (self._width * _ITEM.itemsize)
 
     def append(self, rows: np.ndarray) -> None:
-        """Keep the rows (N, K) of one more batch."""
-        # Unbuffered: what was computed survives the process.
-        self._file.write(rows.astype(_ITEM).tobytes())
+        """Keep the rows (N, K) of one more batch.
+
+        Raises:
+            DataError: the disk is full.
+        """
+        try:
+            # Unbuffered: what was computed survives the process.
+            self._file.write(rows.astype(_ITEM).tobytes())
+        except OSError as error:
+            raise DataError(
+                f"{self._path} could not be written ({error.strerror}). Make room and run the same command "
+                "again: it goes on from here."
+            ) from error
 
     def rows(self) -> Iterator[np.ndarray]:
         """All rows, each (K,) float32, a part of them in memory at a time."""

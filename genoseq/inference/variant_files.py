@@ -226,14 +226,16 @@ def annotate_vcf(
         DataError: the file cannot be written there. DeviceError: a batch does not fit in memory.
     """
     assert scorer.window == scoring.window
+    require_vcf_name(out)
     names = [info_id(prefix, column.name) for column in scorer.columns]
     _require_new_fields(scoring, names, prefix)
-    size = scorer.settings.batch_size
-    with ScoreJournal(out, _identity(scoring, scorer), width=len(names), batch_size=size) as journal:
+    size, digest = scorer.settings.batch_size, weights_digest(scorer.model)
+    identity = _identity(scoring, scorer, digest)
+    with ScoreJournal(out, identity, width=len(names), batch_size=size) as journal:
         todo = islice(scoring.pairs(), journal.num_rows, None)
         for batch in watch(batches(todo, size)):
             journal.append(scorer.of(batch))
-        added = scoring.added_header(scorer.columns, prefix, _facts(scorer))
+        added = scoring.added_header(scorer.columns, prefix, _facts(scorer, digest))
         lines = scoring.lines(journal.rows(), names, samples)
         _write(scoring, out, added, lines, samples)
         journal.finish()
@@ -305,23 +307,22 @@ def _write(
             write_index(path, index)
 
 
-def _facts(scorer: VariantScorer) -> dict[str, object]:
+def _facts(scorer: VariantScorer, digest: str) -> dict[str, object]:
     """What the header tells of how scores were made."""
-    model = scorer.model
     return {
-        "Model": f"{type(model.backbone).__name__} {weights_digest(model)[:16]}",
+        "Model": f"{type(scorer.model.backbone).__name__} {digest[:16]}",
         "Window": scorer.window,
         "Strands": scorer.policy.name,
     }
 
 
-def _identity(scoring: VcfScoring, scorer: VariantScorer) -> dict[str, object]:
+def _identity(scoring: VcfScoring, scorer: VariantScorer, digest: str) -> dict[str, object]:
     """All that scores depend on."""
     return {
         "genoseq": __version__,
         "torch": torch.__version__,
         "device": scorer.model.device.type,
-        "model": weights_digest(scorer.model),
+        "model": digest,
         "files": [asdict(FileStamp.of(path)) for path in (scoring.vcf.path, scoring.reader.fasta.path)],
         "settings": asdict(scorer.settings),
         "window": scorer.window,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pysam
 import pysam.bcftools
 import pytest
+from filelock import FileLock
 
 from genoseq.data import Fasta
 from genoseq.errors import ConfigError, DataError, RecordError
@@ -225,3 +226,10 @@ def test_mistakes_are_told_first(language_model, vcf, tiny_fasta, tmp_path):
         run(language_model, vcf, tiny_fasta, tmp_path / "x.vcf", prefix="a b")
     with pytest.raises(ConfigError, match=r"end in \.vcf"):
         require_vcf_name("out.txt")
+    with pytest.raises(DataError, match="does not exist"):
+        run(language_model, vcf, tiny_fasta, tmp_path / "nowhere" / "out.vcf")
+
+
+def test_two_processes_do_not_write_one_file(language_model, vcf, tiny_fasta, tmp_path):
+    with FileLock(tmp_path / ".out.vcf.scoring.lock"), pytest.raises(ConfigError, match="another genoseq"):
+        run(language_model, vcf, tiny_fasta, tmp_path / "out.vcf")
