@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import matplotlib
 import pandas as pd
@@ -14,8 +15,9 @@ from omegaconf import DictConfig
 from genoseq.cli.models import open_model, score_settings
 from genoseq.cli.progress import counted
 from genoseq.data import GeneModel, read_bed, read_gene_models
-from genoseq.errors import ConfigError
+from genoseq.errors import ConfigError, require_choice
 from genoseq.inference import Region, VariantScorer, attribute_bases, read_regions, saturation_mutagenesis
+from genoseq.inference.attribution import GradientMethod
 from genoseq.inference.outputs import ColumnArchive, open_table
 from genoseq.models.base import SequenceModel
 from genoseq.paths import locate
@@ -30,6 +32,7 @@ _MUTAGENESIS = "mutagenesis"
 
 def run(config: DictConfig) -> None:
     """Write `out`, and `plots`, as `configs/mutate.yaml` describes them."""
+    require_choice("method", config.method, (_MUTAGENESIS, *get_args(GradientMethod)))
     formats = (".tsv", ".csv", ".parquet", ".npz")
     with open_table(config.out, formats=formats, archive=ColumnArchive) as table:
         genes = _genes(config)

@@ -390,3 +390,4 @@ def test_mutate_by_gradients(language_model, sequences, tmp_path, mistake):
     assert np.isfinite(table["attribution"]).all()
     assert "Leave it out" in mistake(main, ["mutate", *settings, "method=saliency", "scores=[llr]"])
     assert "give fasta=, bed=" in mistake(main, ["mutate", *settings, "annotation=x.gtf"])
+    assert "choose one of mutagenesis, saliency" in mistake(main, ["mutate", *settings, "method=shap"])

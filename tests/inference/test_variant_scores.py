@@ -205,3 +205,12 @@ def test_stranded_labels_are_not_averaged(labelled_model):
         VariantScorer(model, ScoreSettings(scores=("llr",)))
     words = BpeTokenizer.train(["ATGAAACCCGGG" * 9], vocab_size=30)
     assert VariantScorer(masked_model(words)).window == 1024
+
+
+@pytest.mark.gpu
+def test_scores_on_a_gpu_are_those_on_a_cpu(language_model, variants, tiny_fasta):
+    for model, scores in ((language_model, ("llr", "distance")), (masked_model(), ("llr",))):
+        settings = {"window": 60, "scores": scores, "neighbours": 2}
+        expected = scored(model.cpu(), variants, tiny_fasta, **settings)
+        found = scored(model.cuda(), variants, tiny_fasta, **settings)
+        np.testing.assert_allclose(found[list(scores)], expected[list(scores)], atol=2e-3)
