@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from omegaconf import DictConfig, ListConfig
 
 from genoseq.errors import ConfigError
-from genoseq.inference import Record, read_records
+from genoseq.inference import Record, ScoreSettings, read_records
 from genoseq.inference.devices import pick_device
 from genoseq.inference.outputs import TableWriter
 from genoseq.models.base import SequenceModel
@@ -94,3 +94,17 @@ def note_reading(table: TableWriter, model: SequenceModel, config: DictConfig) -
     if reading is not None:
         table.notes["reading"] = reading.describe()
         log.info("read in %s", table.notes["reading"])
+
+
+def score_settings(config: DictConfig, *, window: int | None) -> ScoreSettings:
+    """How the alleles of `score` and `mutate` are scored."""
+    return ScoreSettings(
+        scores=None if config.scores is None else tuple(config.scores),
+        window=window,
+        strands=config.strands,
+        layer=config.layer,
+        pooling=config.pooling,
+        metric=config.metric,
+        neighbours=config.neighbours,
+        batch_size=config.batch_size,
+    )

@@ -14,6 +14,11 @@ from fnmatch import fnmatchcase
 TEXT_SETTINGS = (
     "out",
     "input",
+    "vcf",
+    "annotation",
+    "*.annotation",
+    "plots",
+    "target",
     "bed",
     "*.bed",
     "fasta",

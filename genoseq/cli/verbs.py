@@ -41,6 +41,8 @@ _TABLE = (
     Verb("embed", "vectors of sequences or windows of a FASTA, table or BED", "genoseq.cli.embed"),
     Verb("generate", "new sequences from a language model, as FASTA", "genoseq.cli.generate"),
     Verb("stream", "predictions of a signal as its samples come", "genoseq.cli.stream"),
+    Verb("score", "variants of a VCF, scored in its INFO column", "genoseq.cli.score"),
+    Verb("mutate", "what each base matters: all changes or gradients, with logos", "genoseq.cli.mutate"),
     Verb("tokenizer", "words of a genome for models to read it in", "genoseq.cli.tokenizer"),
     Verb("convert", "an official checkpoint to a genoseq folder, and back", "genoseq.cli.convert"),
     Verb("inspect", "what is in a file, and what a run would do with it", "genoseq.cli.inspect"),

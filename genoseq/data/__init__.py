@@ -2,17 +2,20 @@
 
 from genoseq.data.abilities import Ability, AbilityExamples, AbilityLessons
 from genoseq.data.ability_datamodule import AbilityDataModule
+from genoseq.data.alleles import AllelePair, AlleleReader, check_contig_lengths
 from genoseq.data.annotation import read_transcripts
 from genoseq.data.bed import parse_interval, read_bed, read_summits
 from genoseq.data.coding import read_between_genes, read_coding_pairs, read_coding_sequences
 from genoseq.data.coding_datamodule import CodingDataModule
 from genoseq.data.coding_examples import CodingExamples
 from genoseq.data.conditional_datamodule import ConditionalDataModule
+from genoseq.data.contigs import ContigNames
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.families import is_whole, protein_families, split_genes
 from genoseq.data.fasta import Fasta
 from genoseq.data.forecast_windows import ForecastWindows
 from genoseq.data.forecasting_datamodule import ForecastingDataModule
+from genoseq.data.gene_models import GeneModel, read_gene_models
 from genoseq.data.genome import GenomeTiles, GenomeWindows
 from genoseq.data.genome_datamodule import GenomeDataModule
 from genoseq.data.genomes import Genomes
@@ -34,21 +37,26 @@ from genoseq.data.time_borders import FractionBorders, MonthBorders
 from genoseq.data.time_series import TimeSeries, read_time_series
 from genoseq.data.ts_files import read_ts
 from genoseq.data.wfdb_records import read_wfdb
+from genoseq.data.vcf import Vcf
 
 __all__ = [
     "Ability",
     "AbilityDataModule",
     "AbilityExamples",
     "AbilityLessons",
+    "AllelePair",
+    "AlleleReader",
     "BlockSplit",
     "ChromosomeSplit",
     "CodingDataModule",
     "CodingExamples",
     "ConditionalDataModule",
+    "ContigNames",
     "Fasta",
     "ForecastWindows",
     "ForecastingDataModule",
     "FractionBorders",
+    "GeneModel",
     "GenomeDataModule",
     "GenomeSplit",
     "GenomeTiles",
@@ -69,7 +77,9 @@ __all__ = [
     "Substitution",
     "TimeSeries",
     "TsFiles",
+    "Vcf",
     "as_substitutions",
+    "check_contig_lengths",
     "codon_substitutions",
     "find_leaks",
     "is_whole",
@@ -81,6 +91,7 @@ __all__ = [
     "read_bed",
     "read_between_genes",
     "read_coding_pairs",
+    "read_gene_models",
     "read_coding_sequences",
     "read_summits",
     "read_table",

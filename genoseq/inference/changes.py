@@ -15,7 +15,7 @@ from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.records import require_tokenizer
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import batches
-from genoseq.models.likelihood import next_token_log_probs
+from genoseq.models.likelihood import log_likelihoods
 from genoseq.models.modes import evaluating
 from genoseq.models.strand_heads import MaskedLanguageModelHead
 from genoseq.sequence import CODON
@@ -70,11 +70,8 @@ def _log_likelihoods(model: SequenceModel, sequences: Sequence[str]) -> np.ndarr
     tokenizer = require_tokenizer(model)
     tokens = tokenizer.pad([encode_coding(tokenizer, sequence) for sequence in sequences])
     mask = None if tokens.attention_mask.all() else tokens.attention_mask
-    log_probs = next_token_log_probs(model, tokens.input_ids, mask).double().cpu()
-    told = log_probs.gather(2, tokens.input_ids[:, 1:, None])[..., 0]
-    # What ends a sequence is not told of a part of a gene.
-    counted = tokenizer.is_letter(tokens.input_ids)[:, 1:] & tokens.attention_mask[:, :-1]
-    return told.where(counted, 0.0).sum(1).numpy()
+    # What ends a sequence is not told of a part of a gene, and is not counted.
+    return log_likelihoods(model, tokens.input_ids, mask)
 
 
 @torch.inference_mode()
@@ -93,15 +90,15 @@ def _of_masked(model: SequenceModel, changes: Sequence[Substitution]) -> np.ndar
     touched = ids.input_ids != others.input_ids
     mask = None if ids.attention_mask.all() else ids.attention_mask.to(model.device)
     with evaluating(model):
-        hidden = torch.where(touched, _hidden(tokenizer, ids.input_ids), ids.input_ids).to(model.device)
+        hidden = torch.where(touched, hidden_tokens(tokenizer, ids.input_ids), ids.input_ids).to(model.device)
         logits = model(hidden, mask).logits[..., : tokenizer.vocab_size]
     log_probs = logits.float().log_softmax(dim=-1).double().cpu()
     gains = log_probs.gather(2, others.input_ids[..., None]) - log_probs.gather(2, ids.input_ids[..., None])
     return gains[..., 0].where(touched, 0.0).sum(1).numpy()
 
 
-def _hidden(tokenizer: Tokenizer, ids: torch.Tensor) -> torch.Tensor:
-    """(B, L) the token that hides each; some tokenizers have one for every place in a codon."""
+def hidden_tokens(tokenizer: Tokenizer, ids: torch.Tensor) -> torch.Tensor:
+    """The token that hides each, of their shape; some tokenizers have one for every place in a codon."""
     table = getattr(tokenizer, "hidden_ids", None)
     return torch.full_like(ids, tokenizer.mask_id) if table is None else torch.from_numpy(table)[ids]
 

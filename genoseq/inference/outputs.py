@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -146,9 +146,7 @@ class NumpyArchive(TableWriter):
             arrays = {"names": np.array(self._names, dtype=str)}
             arrays |= {name: np.array(numbers) for name, numbers in self._places.items()}
             arrays |= {name: np.array(text) for name, text in self.notes.items()}
-            for name, array in arrays.items():
-                with archive.open(f"{name}.npy", "w") as member:
-                    np.lib.format.write_array(member, array)
+            _write_arrays(archive, arrays)
             with archive.open("embeddings.npy", "w", force_zip64=True) as member:
                 shape = (len(self._names), self._width)
                 header = {"descr": "<f4", "fortran_order": False, "shape": shape}
@@ -158,13 +156,45 @@ class NumpyArchive(TableWriter):
         self._vectors.close()
 
 
+class ColumnArchive(TableWriter):
+    """NPZ with an array (N,) a column, for tables of numbers and names; they wait in memory."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._parts: list[pd.DataFrame] = []
+
+    def write(self, rows: pd.DataFrame) -> None:
+        self._parts.append(rows)
+
+    def close(self) -> None:
+        table = pd.concat(self._parts) if self._parts else pd.DataFrame()
+        texts = {name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])}
+        arrays = {name: table[name].to_numpy(dtype=str if name in texts else None) for name in table.columns}
+        arrays |= {name: np.array(text) for name, text in self.notes.items()}
+        with zipfile.ZipFile(self._path, "w") as archive:
+            _write_arrays(archive, arrays)
+
+
+def _write_arrays(archive: zipfile.ZipFile, arrays: Mapping[str, np.ndarray]) -> None:
+    for name, array in arrays.items():
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array(member, array, allow_pickle=False)
+
+
 @contextmanager
-def open_table(path: str | os.PathLike[str], *, formats: tuple[str, ...]) -> Iterator[TableWriter]:
+def open_table(
+    path: str | os.PathLike[str],
+    *,
+    formats: tuple[str, ...],
+    archive: type[NumpyArchive] | type[ColumnArchive] = NumpyArchive,
+) -> Iterator[TableWriter]:
     """A writer for the format that the name's ending says; the file is there once the block ends well.
 
     Args:
         path: where; one of `formats` is its ending.
         formats: among ".parquet", ".csv", ".tsv", ".npz".
+        archive: what an NPZ holds.
 
     Raises:
         ConfigError: another ending.
@@ -176,19 +206,19 @@ def open_table(path: str | os.PathLike[str], *, formats: tuple[str, ...]) -> Ite
             f"out={path}: the name has to end in {' or '.join(formats)}, which says the format."
         )
     with atomic_file(path) as temporary:
-        table = _table(temporary, suffix)
+        table = _table(temporary, suffix, archive)
         try:
             yield table
         finally:
             table.close()
 
 
-def _table(path: Path, suffix: str) -> TableWriter:
+def _table(path: Path, suffix: str, archive: type[NumpyArchive] | type[ColumnArchive]) -> TableWriter:
     match suffix:
         case ".parquet":
             return ParquetTable(path)
         case ".npz":
-            return NumpyArchive(path)
+            return archive(path)
         case _:
             return DelimitedTable(path, "\t" if suffix == ".tsv" else ",")
 

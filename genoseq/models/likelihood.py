@@ -198,6 +198,32 @@ def next_token_log_probs(
     return _log_probs(model, logits[:, :-1])
 
 
+def log_likelihoods(
+    model: SequenceModel, tokens: torch.Tensor, mask: torch.Tensor | None = None
+) -> np.ndarray:
+    """Natural log-likelihood of each sequence: of its tokens of A, C, G and T, given those before them.
+
+    Special tokens and those with an N do not count, nor does a first one that nothing comes before.
+
+    Args:
+        model: a causal language model with a tokenizer.
+        tokens: (B, L) integers, on any device.
+        mask: (B, L) bool, False at padding; None where there is none.
+
+    Returns:
+        (B,) float64.
+    """
+    tokenizer = require_language_model(model, "a log-likelihood")
+    log_probs = next_token_log_probs(model, tokens, mask)
+    own = tokens[:, 1:, None].to(log_probs.device)
+    # Summed on the CPU, for not every device has float64.
+    told = log_probs.gather(2, own)[..., 0].cpu().double()
+    counted = torch.isin(tokens[:, 1:].cpu(), torch.from_numpy(tokenizer.known_ids))
+    if mask is not None:
+        counted &= mask[:, :-1].cpu()
+    return told.where(counted, 0.0).sum(1).numpy()
+
+
 def _log_probs(model: SequenceModel, logits: torch.Tensor) -> torch.Tensor:
     """Logits (..., V) to log-probabilities over the tokenizer's vocabulary alone, float32."""
     assert model.tokenizer is not None

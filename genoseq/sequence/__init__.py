@@ -39,6 +39,7 @@ from genoseq.sequence.transcribe import reverse_transcribe, transcribe
 from genoseq.sequence.transcripts import Transcript
 from genoseq.sequence.translate import translate
 from genoseq.sequence.unify import unify_cds, unify_dna, unify_pair, unify_protein, unify_rna
+from genoseq.sequence.variants import AlleleKind, AlleleWindow, Variant, allele_kind, allele_window
 
 __all__ = [
     "AMBIGUOUS",
@@ -46,6 +47,8 @@ __all__ = [
     "BASES",
     "CODON",
     "CODONS",
+    "AlleleKind",
+    "AlleleWindow",
     "Anchor",
     "CodingRegion",
     "CodonUsage",
@@ -68,6 +71,9 @@ __all__ = [
     "Transcript",
     "UNKNOWN",
     "UnifiedSequence",
+    "Variant",
+    "allele_kind",
+    "allele_window",
     "codon_starts",
     "codon_usage",
     "count_codons",

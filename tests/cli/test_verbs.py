@@ -354,3 +354,53 @@ def test_inspect(tiny_fasta, tmp_path, capsys):
     main(["inspect", f"input={tiny_fasta}", f"out={out}"])
     assert "8,000" in capsys.readouterr().out
     assert json.loads(out.read_text())["sections"]["sequence"]["bases"] == 8000
+
+
+def test_score(language_model, classifier, tiny_fasta, tmp_path, mistake):
+    letters = Fasta(tiny_fasta).fetch("chr1", 0, 100)
+    reference, alternate = letters[50], "ACGT"["ACGT".index(letters[50]) - 1]
+    vcf = tmp_path / "a,b=1.vcf"
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    vcf.write_text(f"{head}1\t51\t.\t{reference}\t{alternate}\t.\t.\t.\n")
+    out = tmp_path / "out.vcf"
+    source = [f"vcf={vcf}", f"fasta={tiny_fasta}", f"out={out}"]
+    main(["score", f"checkpoint={language_model}", *source, "scores=[llr,distance]", "window=64"])
+    info = out.read_text().splitlines()[-1].split("\t")[7]
+    assert [field.partition("=")[0] for field in info.split(";")] == ["GENOSEQ_LLR", "GENOSEQ_DISTANCE"]
+    main(["score", f"checkpoint={classifier}", *source, "window=64", "strands=average", "prefix=PEAK"])
+    info = out.read_text().splitlines()[-1].split("\t")[7]
+    assert [field.partition("=")[0] for field in info.split(";")] == ["PEAK_DELTA_NO", "PEAK_DELTA_YES"]
+    vcf.write_text(f"{head}1\t51\t.\t{alternate}\t{reference}\t.\t.\t.\n")
+    said = mistake(main, ["score", f"checkpoint={language_model}", *source])
+    assert f"line 3, 1:51 {alternate}>{reference}: REF is {alternate}, and the FASTA has {reference}" in said
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".parquet", ".npz"])
+def test_mutate_with_plots(classifier, tiny_fasta, tmp_path, ending):
+    bed, genes = tmp_path / "x.bed", tmp_path / "x.gtf"
+    bed.write_text("chr1\t100\t110\ta/b\t0\t-\nchr1\t100\t110\ta b\n")
+    genes.write_text('1\tx\texon\t90\t105\t.\t+\t.\tgene_id "g"; transcript_id "t";\n')
+    out, plots = tmp_path / f"out{ending}", tmp_path / "plots=1"
+    settings = [f"fasta={tiny_fasta}", f"bed={bed}", "flank=20", f"out={out}", f"plots={plots}"]
+    main(["mutate", f"checkpoint={classifier}", *settings, f"annotation={genes}", "target=yes"])
+    assert {path.name for path in plots.iterdir()} == {"a_b.png", "a_b_2.png"}
+    if ending == ".npz":
+        with np.load(out) as archive:
+            table = pd.DataFrame(dict(archive))
+    else:
+        table = {".tsv": pd.read_table, ".parquet": pd.read_parquet}[ending](out)
+    assert table["name"].tolist() == ["a/b"] * 30 + ["a b"] * 30
+    assert table["genome_position"].tolist()[::3] == [*range(109, 99, -1), *range(100, 110)]
+    np.testing.assert_allclose(table["delta_no"], -table["delta_yes"], atol=1e-6)
+
+
+def test_mutate_by_gradients(language_model, sequences, tmp_path, mistake):
+    out = tmp_path / "out.csv"
+    settings = [f"checkpoint={language_model}", f"input={sequences}", f"out={out}"]
+    main(["mutate", *settings, "method=input_x_gradient"])
+    table = pd.read_csv(out)
+    assert "".join(table["base"]) == "ACGTNACGTGGATTAACG"
+    assert np.isfinite(table["attribution"]).all()
+    assert "Leave it out" in mistake(main, ["mutate", *settings, "method=saliency", "scores=[llr]"])
+    assert "give fasta=, bed=" in mistake(main, ["mutate", *settings, "annotation=x.gtf"])
+    assert "choose one of mutagenesis, saliency" in mistake(main, ["mutate", *settings, "method=shap"])
