@@ -16,6 +16,7 @@ from genoseq.sequence.alphabet import (
 )
 from genoseq.sequence.coding import CODON, CodingRegion, Codons, codon_starts, find_codons
 from genoseq.sequence.codon_usage import CodonUsage, codon_usage, count_codons
+from genoseq.sequence.constraints import Constraints
 from genoseq.sequence.frames import OpenFrame, longest_open_frame
 from genoseq.sequence.genetic_code import CODONS, GeneticCode, genetic_code
 from genoseq.sequence.intervals import Anchor, Interval, Strand
@@ -48,6 +49,7 @@ __all__ = [
     "CODONS",
     "Anchor",
     "CodingRegion",
+    "Constraints",
     "CodonUsage",
     "Codons",
     "GeneticCode",

@@ -140,12 +140,8 @@ class Constraints:
             return [f"{len(letters):,} bases instead of {self.length:,}"]
         if set(letters) - set("ACGT"):
             return ["letters other than A, C, G and T"]
-        broken = (
-            self._broken_composition(letters),
-            self._broken_words(letters),
-            self._broken_places(letters),
-        )
-        return [told for several in broken for told in several]
+        kinds = (self._broken_composition, self._broken_words, self._broken_places)
+        return [told for kind in kinds for told in kind(letters)]
 
     def _broken_composition(self, letters: str) -> Iterator[str]:
         if self.gc is not None:
@@ -230,10 +226,11 @@ def restriction_enzyme(name: str) -> Any:
         ConfigError: there is none of this name, or its site is not known.
     """
     from Bio import Restriction
+    from Bio.Restriction.Restriction_Dictionary import rest_dict
 
     enzyme = getattr(Restriction, name, None)
     if not isinstance(enzyme, type) or not hasattr(enzyme, "site"):
-        near = [str(known) for known in Restriction.CommOnly if str(known).lower() == name.lower()]
+        near = [known for known in rest_dict if known.lower() == name.lower()]
         hint = f" Did you mean {near[0]}?" if near else " Names are as in REBASE: EcoRI, BsaI, NotI."
         raise ConfigError(f"{name!r} is no restriction enzyme that Biopython knows.{hint}")
     if not enzyme.site or not set(enzyme.site.upper()) <= set(_REGEX_OF_LETTER):

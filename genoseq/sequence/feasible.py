@@ -48,7 +48,7 @@ class Feasible:
 
     Words that may not stand, fixed places and codons are exact: a base is offered only where a whole sequence
     can follow. GC in windows is looked ahead for by the least and most that can still come; where that is not
-    enough, `complete` goes back.
+    enough, `find` goes back.
 
     Args:
         constraints: what has to hold.
@@ -81,36 +81,33 @@ class Feasible:
             reached = self._after(reached, place)
         return found
 
-    def complete(self, preferences: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Sequences that hold everything, each place with the base it prefers among those that can be there.
+    def find(self, preferences: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """A sequence that holds everything, each place with the base it prefers of those that can be there.
 
         Args:
-            preferences: (B, L, 4), larger is rather; filled from the first base on.
-            generator: of the noise with which a sequence is tried again that was not found.
+            preferences: (L, 4), larger is rather; the sequence is filled from its first base on.
+            generator: of the noise with which it is tried again where none was found.
 
         Returns:
-            (B, L) uint8 base codes.
+            (L,) uint8 base codes.
 
         Raises:
             ConfigError: none was found: GC windows may contradict the rest.
         """
-        preferences = np.ascontiguousarray(preferences, dtype=np.float64)
-        codes = np.zeros(preferences.shape[:2], dtype=np.uint8)
-        for row, wanted in enumerate(preferences):
-            for attempt in range(_TRIES):
-                noise = generator.gumbel(size=wanted.shape) * attempt if attempt else 0.0
-                if _search(codes[row], wanted + noise, self._tables, _BUDGET_A_BASE * self.length):
-                    break
-            else:
-                raise ConfigError(
-                    "no sequence was found that holds all constraints: they may contradict each other. Widen "
-                    "gc or gc_window, allow a longer max_homopolymer, or forbid less."
-                )
-        return codes
+        codes = np.zeros(self.length, dtype=np.uint8)
+        wanted = np.ascontiguousarray(preferences, dtype=np.float64)
+        for attempt in range(_TRIES):
+            noise = generator.gumbel(size=wanted.shape) * attempt if attempt else 0.0
+            if _search(codes, wanted + noise, self._tables, _BUDGET_A_BASE * self.length):
+                return codes
+        raise ConfigError(
+            "no sequence was found that holds all constraints: they may contradict each other. Widen "
+            "gc or gc_window, allow a longer max_homopolymer, or forbid less."
+        )
 
-    def random(self, count: int, generator: np.random.Generator) -> np.ndarray:
-        """(count, L) uint8: sequences drawn base by base, each base evenly among those that can be there."""
-        return self.complete(generator.gumbel(size=(count, self.length, 4)), generator)
+    def random(self, generator: np.random.Generator) -> np.ndarray:
+        """(L,) uint8: a sequence drawn base by base, each evenly among those that can be there."""
+        return self.find(generator.gumbel(size=(self.length, 4)), generator)
 
     def walk(self, count: int) -> Walk:
         """Sequences to be written base by base, all at once."""

@@ -87,10 +87,10 @@ def _in_codon(codons: np.ndarray, offset: int, last: np.ndarray) -> np.ndarray:
     """(S, 4) bool: bases that may stand at this place of a codon, by what the state remembers."""
     if offset == 0:
         return np.broadcast_to(codons.any(axis=(1, 2)), (len(last), 4))
-    known = last[:, 1] >= 0
+    before, previous = last.T
     if offset == 1:
-        return codons.any(axis=2)[last[:, 1]] & known[:, None]
-    return codons[last[:, 0], last[:, 1]] & (known & (last[:, 0] >= 0))[:, None]
+        return np.asarray(codons.any(axis=2))[previous] & (previous >= 0)[:, None]
+    return codons[before, previous] & (before >= 0)[:, None]
 
 
 def contradiction(constraints: Constraints) -> str:
@@ -120,6 +120,7 @@ def contradiction(constraints: Constraints) -> str:
     which = (
         f"without any one of {', '.join(culprits)} there would be some"
         if culprits
-        else ("and leaving out one of them is not enough")
+        else "and leaving out one of them is not enough"
     )
-    return f"the constraints contradict each other: no sequence of {constraints.length:,} bases holds all, {which}."
+    length = f"{constraints.length:,}"
+    return f"the constraints contradict each other: no sequence of {length} bases holds all, {which}."

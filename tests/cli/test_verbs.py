@@ -348,3 +348,39 @@ def test_inspect(tiny_fasta, tmp_path, capsys):
     main(["inspect", f"input={tiny_fasta}", f"out={out}"])
     assert "8,000" in capsys.readouterr().out
     assert json.loads(out.read_text())["sections"]["sequence"]["bases"] == 8000
+
+
+def test_design(classifier, language_model, tmp_path, mistake):
+    out, table, page = tmp_path / "a,b.fa", tmp_path / "x.tsv", tmp_path / "x.html"
+    known = tmp_path / "known.fa"
+    generator = np.random.default_rng(3)
+    known.write_text("".join(f">{n}\n{''.join(generator.choice(list('ACGT'), 60))}\n" for n in range(8)))
+    rules = ["constraints.gc=[0.3,0.7]", "constraints.enzymes=[EcoRI,BsaI]", "constraints.fixed={5: TATAAA}"]
+    settings = [f"checkpoint={classifier}", f"out={out}", "rounds=4", "num_sequences=3", *rules]
+    judged = [f"judge={classifier}", "judge_target=no", f"reference={known}"]
+    main(["design", *settings, *judged, f"starts={known}", f"table={table}", f"page={page}"])
+    fasta, rows = Fasta(out), pd.read_table(table)
+    assert [fasta.fetch(name, 0, 60) for name in fasta.names] == rows["sequence"].tolist()
+    assert all(text[5:11] == "TATAAA" for text in rows["sequence"])
+    np.testing.assert_allclose(rows["judge_score"], -rows["score"], atol=1e-3)
+    assert rows["identity_to_known"].between(0.5, 1).all()
+    assert (rows["score"] >= rows["start_score"]).all()
+    text = page.read_text()
+    for words in (
+        "3 designed sequences",
+        "log-odds of yes",
+        "An independent judge",
+        "Novelty",
+        "constraint: gc",
+    ):
+        assert words in text
+    markdown = tmp_path / "x.md"
+    generation = ["method=generation", f"generator={language_model}", "length=50", "candidates=4"]
+    main(["design", *settings, *generation, f"page={markdown}"])
+    assert "| designed | 3 | 3 |" in markdown.read_text()
+    call = ["design", *settings]
+    assert "length=null" in mistake(main, call)
+    assert "contradict" in mistake(main, [*call, "length=50", "constraints.forbidden=[TATAAA]"])
+    assert "method=generation" in mistake(main, [*call, "length=50", "control=1"])
+    assert "places and letters" in mistake(main, [*call[:-1], "length=50", "constraints.fixed=TATA"])
+    assert "page=x.pdf" in mistake(main, [*call, "length=50", "page=x.pdf"])

@@ -23,13 +23,17 @@ ALL = Constraints(
 )
 
 
+def drawn(rules, count, seed=0):
+    feasible, generator = Feasible(rules), np.random.default_rng(seed)
+    return np.stack([feasible.random(generator) for _ in range(count)])
+
+
 def letters(codes):
     return [decode_bases(row) for row in codes]
 
 
 def test_random_sequences_hold_everything():
-    generator = np.random.default_rng(0)
-    sequences = letters(Feasible(ALL).random(200, generator))
+    sequences = letters(drawn(ALL, 200))
     assert [ALL.violations(sequence) for sequence in sequences] == [[]] * 200
     assert len(set(sequences)) == 200
     assert {sequence[100:106] for sequence in sequences} == {"TTGACA"}
@@ -37,9 +41,8 @@ def test_random_sequences_hold_everything():
 
 
 def test_a_sequence_that_holds_is_left_as_it_is():
-    feasible = Feasible(ALL)
-    codes = feasible.random(5, np.random.default_rng(1))
-    again = feasible.complete(np.eye(4)[codes], np.random.default_rng(2))
+    (codes,) = drawn(ALL, 1)
+    again = Feasible(ALL).find(np.eye(4)[codes], np.random.default_rng(2))
     assert np.array_equal(codes, again)
 
 
@@ -145,8 +148,7 @@ def test_whatever_the_rules_what_is_found_holds_them(length, low, window, longes
             forbidden=(motif,),
             fixed={3: fixed},
         )
-        feasible = Feasible(rules)
-        codes = feasible.random(3, np.random.default_rng(seed))
+        codes = drawn(rules, 3, seed)
     except ConfigError as error:
         if "contradict" in str(error):
             return
@@ -158,6 +160,6 @@ def test_possible_bases_are_those_that_some_sequence_has():
     rules = Constraints(length=6, fixed={0: "GA"}, enzymes=("EcoRI",), max_homopolymer=3)
     possible = Feasible(rules).possible
     assert possible[0].tolist() == [False, False, True, False]
-    codes = Feasible(rules).random(300, np.random.default_rng(0))
+    codes = drawn(rules, 300)
     seen = np.stack([(codes == base).any(axis=0) for base in range(4)], axis=1)
     assert np.array_equal(seen, possible)
