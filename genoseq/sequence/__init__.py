@@ -14,6 +14,7 @@ from genoseq.sequence.alphabet import (
     require_codes,
     reverse_complement,
 )
+from genoseq.sequence.codec import Decoded, decode_bytes, encode_bytes
 from genoseq.sequence.coding import CODON, CodingRegion, Codons, codon_starts, find_codons
 from genoseq.sequence.codon_usage import CodonUsage, codon_usage, count_codons
 from genoseq.sequence.constraints import Constraints
@@ -50,6 +51,7 @@ __all__ = [
     "Anchor",
     "CodingRegion",
     "Constraints",
+    "Decoded",
     "CodonUsage",
     "Codons",
     "GeneticCode",
@@ -74,9 +76,11 @@ __all__ = [
     "codon_usage",
     "count_codons",
     "decode_bases",
+    "decode_bytes",
     "dinucleotide_shuffle",
     "encode_base_sets",
     "encode_bases",
+    "encode_bytes",
     "encode_residues",
     "expected_bases",
     "expected_codons",

@@ -384,3 +384,13 @@ def test_design(classifier, language_model, tmp_path, mistake):
     assert "method=generation" in mistake(main, [*call, "length=50", "control=1"])
     assert "places and letters" in mistake(main, [*call[:-1], "length=50", "constraints.fixed=TATA"])
     assert "page=x.pdf" in mistake(main, [*call, "length=50", "page=x.pdf"])
+
+
+def test_codec_there_and_back(tmp_path, mistake):
+    source, fasta, back = tmp_path / "a.bin", tmp_path / "a.fa", tmp_path / "b.bin"
+    source.write_bytes(bytes(range(256)) * 5)
+    main(["codec", "action=encode", f"input={source}", f"out={fasta}", "block_bytes=60"])
+    main(["codec", "action=decode", f"input={fasta}", f"out={back}"])
+    assert back.read_bytes() == source.read_bytes()
+    assert "action='both'" in mistake(main, ["codec", "action=both", f"input={source}", f"out={fasta}"])
+    assert "does not exist" in mistake(main, ["codec", "action=encode", "input=none", f"out={fasta}"])
