@@ -23,6 +23,7 @@ TEXT_SETTINGS = (
     "prompt",
     "control",
     "starts",
+    "index",
     "reference",
     "table",
     "page",

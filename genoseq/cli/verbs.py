@@ -41,6 +41,7 @@ _TABLE = (
     Verb("embed", "vectors of sequences or windows of a FASTA, table or BED", "genoseq.cli.embed"),
     Verb("generate", "new sequences from a language model, as FASTA", "genoseq.cli.generate"),
     Verb("design", "sequences that a model scores well and that hold constraints", "genoseq.cli.design"),
+    Verb("align", "reads to their places in a genome", "genoseq.cli.align"),
     Verb("codec", "any file as DNA that can be made and read, and back", "genoseq.cli.codec"),
     Verb("tokenizer", "words of a genome for models to read it in", "genoseq.cli.tokenizer"),
     Verb("convert", "an official checkpoint to a genoseq folder, and back", "genoseq.cli.convert"),

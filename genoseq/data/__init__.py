@@ -20,6 +20,8 @@ from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.data.labels import LabelReader
 from genoseq.data.leaks import find_leaks, kmer_groups, overlapping
 from genoseq.data.matching import matching_pairs
+from genoseq.data.read_pairs import ReadPairs, ReadPairsDataModule
+from genoseq.data.reads import Read, read_reads
 from genoseq.data.splice_sites import splice_sites
 from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, IntervalSplit, split_groups
 from genoseq.data.substitutions import Substitution, as_substitutions, codon_substitutions
@@ -46,6 +48,9 @@ __all__ = [
     "LabelReader",
     "LabelledDataModule",
     "LabelledSequences",
+    "Read",
+    "ReadPairs",
+    "ReadPairsDataModule",
     "SequenceDataModule",
     "Substitution",
     "as_substitutions",
@@ -61,6 +66,7 @@ __all__ = [
     "read_between_genes",
     "read_coding_pairs",
     "read_coding_sequences",
+    "read_reads",
     "read_summits",
     "read_table",
     "read_transcripts",

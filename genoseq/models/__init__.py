@@ -4,6 +4,7 @@ from genoseq.models.backbone import Backbone, BackboneOutput, StreamingBackbone
 from genoseq.models.base import ModelOutput, SequenceModel
 from genoseq.models.caduceus import Caduceus
 from genoseq.models.dnabert2 import DNABERT2
+from genoseq.models.embedding_head import EmbeddingHead
 from genoseq.models.esm2 import ESM2
 from genoseq.models.generation import GeneratedSequence
 from genoseq.models.had import HAD
@@ -25,6 +26,7 @@ __all__ = [
     "DNABERT2",
     "ESM2",
     "ESM2Teacher",
+    "EmbeddingHead",
     "HAD",
     "GeneratedSequence",
     "Head",

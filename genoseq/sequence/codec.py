@@ -1,11 +1,11 @@
 """Bytes as DNA that can be made and read, and back: short runs, even GC, single substitutions corrected.
 
 Two bytes become a word of nine bases, of which 4 or 5 are G or C, and that hold no run above three wherever
-words meet: constrained codewords by their number, as in the D-LOCO codes of Irimagzi, Uslan and Hareedy (2023),
-but looked up in a table. A block is some words and two words of parity: the high and the low bytes of its words
-are each a shortened Reed-Solomon code over GF(256) of distance 3, so that any one wrong word, and so any one
-wrong base, is found and put right. What is written is first mixed with a fixed stream of random bits, so that no
-file, not even one of zeros, gives repeats.
+words meet: constrained codewords by their number, as in the D-LOCO codes of Irimagzi, Uslan and Hareedy
+(2023), but looked up in a table. A block is some words and two words of parity: the high and the low bytes
+of its words are each a shortened Reed-Solomon code over GF(256) of distance 3, so that any one wrong word,
+and so any one wrong base, is found and put right. What is written is first mixed with a fixed stream of
+random bits, so that no file, not even one of zeros, gives repeats.
 """
 
 from __future__ import annotations

@@ -2,9 +2,18 @@
 
 from genoseq_tasks.base import SequenceTask
 from genoseq_tasks.causal_lm import CausalLM
+from genoseq_tasks.contrastive import Contrastive
 from genoseq_tasks.distillation import Distillation
 from genoseq_tasks.lifecode import LifeCodeTask
 from genoseq_tasks.masked_lm import MaskedLM
 from genoseq_tasks.sequence_prediction import SequencePrediction
 
-__all__ = ["CausalLM", "Distillation", "LifeCodeTask", "MaskedLM", "SequencePrediction", "SequenceTask"]
+__all__ = [
+    "CausalLM",
+    "Contrastive",
+    "Distillation",
+    "LifeCodeTask",
+    "MaskedLM",
+    "SequencePrediction",
+    "SequenceTask",
+]

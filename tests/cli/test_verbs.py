@@ -394,3 +394,27 @@ def test_codec_there_and_back(tmp_path, mistake):
     assert back.read_bytes() == source.read_bytes()
     assert "action='both'" in mistake(main, ["codec", "action=both", f"input={source}", f"out={fasta}"])
     assert "does not exist" in mistake(main, ["codec", "action=encode", "input=none", f"out={fasta}"])
+
+
+def test_align_after_training_an_encoder(tiny_fasta, tmp_path, mistake):
+    run, reads = tmp_path / "run", tmp_path / "reads.fa"
+    tiny = ["model.d_model=16", "model.num_layers=1", "model.filter_order=8", "trainer=cpu", "report=false"]
+    length = ["data.window_length=150", "data.read_length=100", "data.examples_per_epoch=64"]
+    steps = ["trainer.max_steps=4", "trainer.val_check_interval=2", "data.evaluation_examples=16"]
+    batch = ["global_batch_size=16", f"data.fasta={tiny_fasta}", f"run_dir={run}"]
+    main(["train", "experiment=reads", *tiny, *length, *steps, *batch])
+    fasta = Fasta(tiny_fasta)
+    text = fasta.fetch("chr1", 400, 500)
+    reads.write_text(f">one\n{text}\n>two\n{reverse_complement(text)}\n")
+    call = ["align", f"checkpoint={run}", f"fasta={tiny_fasta}", f"input={reads}", "candidates=100"]
+    windows, index = ["window_length=150", "stride=50"], tmp_path / "x.npz"
+    for out, store in (("x.paf", "exact"), ("y.paf", "faiss")):
+        main([*call, *windows, f"index={index}", f"store={store}", f"out={tmp_path / out}"])
+        rows = [line.split("\t") for line in (tmp_path / out).read_text().splitlines()]
+        assert [row[:9] for row in rows] == [
+            [name, "100", "0", "100", strand, "chr1", "5000", "400", "500"]
+            for name, strand in (("one", "+"), ("two", "-"))
+        ]
+    out = f"out={tmp_path / 'z.sam'}"
+    assert "windows of 150 bases every 50" in mistake(main, [*call, f"index={index}", out])
+    assert ".paf or .sam" in mistake(main, [*call, f"out={tmp_path / 'z.bam'}"])
