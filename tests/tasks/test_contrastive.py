@@ -114,7 +114,7 @@ def test_what_the_task_refuses():
     task = task_of(EmbeddingHead)
     with pytest.raises(ConfigError, match="data=reads"):
         task.loss({"input_ids": torch.ones(2, 4, dtype=torch.int64)})
-    with pytest.raises(ConfigError, match="benchmarks/alignment.py"):
+    with pytest.raises(ConfigError, match=r"benchmarks/alignment\.py"):
         task.setup("test")
     with pytest.raises(ConfigError, match="learns from pairs"):
         task.model(torch.full((1, 4), 7), labels=torch.zeros(1))

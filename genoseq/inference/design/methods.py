@@ -178,9 +178,13 @@ def _mutant(
     """(L,) codes: the parent with 1 to `mutations` bases changed, and mended where that broke something."""
     count = generator.integers(1, min(mutations, len(mutable)) + 1)
     places = generator.choice(mutable, size=count, replace=False)
+    child = parent.copy()
+    child[places] = (parent[places] + generator.integers(1, 4, size=count)) % 4
+    if feasible.holds(child):
+        return child
     preferences = generator.random((len(parent), 4))
     preferences[np.arange(len(parent)), parent] = _KEPT
-    preferences[places, (parent[places] + generator.integers(1, 4, size=count)) % 4] = _MUTATED
+    preferences[places, child[places]] = _MUTATED
     return feasible.find(preferences, generator)
 
 
