@@ -89,5 +89,5 @@ def identity_histogram(novelty: np.ndarray | None, diversity: np.ndarray | None)
             )
     axes.set(xlabel="identity (%)", ylabel="share (%)", xlim=(0, 100))
     axes.legend(loc="upper left")
-    caption = "Unrelated random sequences of a few hundred bases are 50 to 60 % identical when aligned."
+    caption = "Unrelated sequences of a few hundred bases are about half identical when aligned."
     return Plot("identity", "Novelty and diversity", caption, figure)
