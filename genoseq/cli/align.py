@@ -29,7 +29,7 @@ from genoseq.models.base import SequenceModel
 from genoseq.paths import locate
 
 log = logging.getLogger(__name__)
-_WRITERS = {".paf": PafWriter, ".sam": SamWriter}
+_WRITERS: dict[str, type[PafWriter | SamWriter]] = {".paf": PafWriter, ".sam": SamWriter}
 
 
 def run(config: DictConfig) -> None:

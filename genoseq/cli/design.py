@@ -132,10 +132,11 @@ def _described(table: pd.DataFrame, judge: ModelScorer | None, known: Sequence[s
     rows = table.copy()
     rows.insert(0, "name", [f"design_{number}" for number in range(len(rows))])
     if judge is not None:
-        rows["judge_score"], rows["judge_start_score"] = judge(rows["sequence"]), judge(rows["start"])
+        for column, texts in (("judge_score", "sequence"), ("judge_start_score", "start")):
+            rows[column] = judge(list(rows[texts]))
     if known is not None:
         nearest = nearest_known(list(rows["sequence"]), known)
-        rows["nearest_known"] = [found.index for found in nearest]
+        rows["nearest_known"] = [found.number for found in nearest]
         rows["identity_to_known"] = [found.identity for found in nearest]
     return rows
 

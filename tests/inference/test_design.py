@@ -201,7 +201,7 @@ def test_identity_counts_edits():
 def test_the_nearest_is_found_on_either_strand(texts):
     changed = reverse_complement(texts[3])[:20] + "G" + reverse_complement(texts[3])[20:]
     (found,) = nearest_known([changed], texts)
-    assert found.index == 3
+    assert found.number == 3
     assert found.identity == pytest.approx(1 - 1 / 41)
     with pytest.raises(ConfigError, match="none"):
         nearest_known(texts, [])

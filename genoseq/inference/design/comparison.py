@@ -22,11 +22,11 @@ class Nearest(NamedTuple):
     """The known sequence that is most like one.
 
     Attributes:
-        index: its number among the known ones.
+        number: its place among the known ones, from 0.
         identity: 1 - edit distance / the longer length, on the strand that gives more.
     """
 
-    index: int
+    number: int
     identity: float
 
 

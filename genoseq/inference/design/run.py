@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -204,7 +204,7 @@ def _summary(scores: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"round": range(len(scores)), "median": median, "low": low, "high": high})
 
 
-def _verify(sequences: Sequence[str], constraints: Constraints) -> None:
+def _verify(sequences: Iterable[str], constraints: Constraints) -> None:
     for sequence in sequences:
         broken = constraints.violations(sequence)
         assert not broken, f"a design breaks its constraints: {broken}, {sequence}"
