@@ -11,8 +11,8 @@ genome and is run on another shows what is transferred. A read is right where it
 within 10 bases of its place. A locus is a repeat where half of its 31-mers or more stand elsewhere in the
 genome too, on either strand. "last fifth" are unique loci that the default split keeps for test: no encoder
 was trained on them. "among candidates" is the search alone: a window that holds the read is among the
-nearest. Speeds are of this machine, one process, loading and indexing apart; the table says how long the
-index took.
+nearest. Speeds are of this machine, one process, loading and indexing apart. Indexes are kept in OUT and used
+again: `--only-index` makes them alone, on a machine with a GPU and without edlib, say.
 """
 
 from __future__ import annotations
@@ -32,7 +32,15 @@ import pandas as pd
 from genoseq.data import read_reads
 from genoseq.data.fasta import Fasta
 from genoseq.data.reads import Read
-from genoseq.inference.align import AlignSettings, GenomeIndex, align, build_index, make_store
+from genoseq.inference.align import (
+    AlignSettings,
+    GenomeIndex,
+    align,
+    build_index,
+    load_index,
+    make_store,
+    save_index,
+)
 from genoseq.inference.align.index import embed_letters
 from genoseq.inference.devices import pick_device
 from genoseq.models.base import SequenceModel
@@ -140,6 +148,17 @@ def _share(values: np.ndarray) -> str:
     return f"{values.mean():.4f} of {len(values):,}" if len(values) else "none"
 
 
+def kept_index(model: SequenceModel, fasta: Fasta, path: Path) -> GenomeIndex:
+    """The index of a genome, made where it is not there yet."""
+    if path.exists():
+        return load_index(path, model, fasta)
+    began = time.perf_counter()
+    index = build_index(model, fasta)
+    print(f"{path.stem}: {len(index.starts):,} windows in {time.perf_counter() - began:.1f} s", flush=True)
+    save_index(index, path)
+    return index
+
+
 def by_encoder(
     model: SequenceModel, index: GenomeIndex, fasta: Fasta, reads: list[Read], truths: list[Truth], store: str
 ) -> dict[str, object]:
@@ -201,6 +220,7 @@ def main() -> None:
     parser.add_argument("--reads", type=int, default=5000)
     parser.add_argument("--store", default="exact", help="exact or faiss")
     parser.add_argument("--minimap2", default=shutil.which("minimap2"), help="the program; default: on PATH")
+    parser.add_argument("--only-index", action="store_true", help="embed the genomes, and align nothing")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -220,18 +240,18 @@ def main() -> None:
             sets[rate] = (fastq, list(read_reads(fastq)), list(truths))
         for name, run in (pair.split("=", 1) for pair in given.encoder):
             model = load(run, device=device)
-            began = time.perf_counter()
-            index = build_index(model, fasta)
-            indexing = f"{time.perf_counter() - began:.0f}"
+            index = kept_index(model, fasta, given.out / f"{genome} by {name}.npz")
+            if given.only_index:
+                continue
             for rate, (_, reads, truths) in sets.items():
                 row = {"genome": genome, "errors": rate, "by": name}
-                rows.append(
-                    row | by_encoder(model, index, fasta, reads, truths, given.store) | {"index, s": indexing}
-                )
-        if given.minimap2 is not None:
+                rows.append(row | by_encoder(model, index, fasta, reads, truths, given.store))
+        if given.minimap2 is not None and not given.only_index:
             for rate, (fastq, _, truths) in sets.items():
                 row = {"genome": genome, "errors": rate, "by": "minimap2 -x sr"}
-                rows.append(row | by_minimap2(given.minimap2, path, fastq, truths) | {"index, s": ""})
+                rows.append(row | by_minimap2(given.minimap2, path, fastq, truths))
+    if given.only_index:
+        return
     table = pd.DataFrame(rows).sort_values(["genome", "errors"], kind="stable")
     table.to_csv(given.out / "alignment.tsv", sep="\t", index=False)
     print(f"device {device}, store {given.store}")
