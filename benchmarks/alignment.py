@@ -2,7 +2,8 @@
 
     genoseq train experiment=reads data.fasta=ecoli.fa run_dir=runs/reads_ecoli
     python benchmarks/alignment.py OUT --genome ecoli=ecoli.fa.gz chr20=chr20.fa.gz \
-        --encoder "E. coli=runs/reads_ecoli" [--rates 0.01 0.03 0.05] [--reads 5000] [--store exact]
+        --encoder "E. coli=runs/reads_ecoli" 6-mers=kmers [--rates 0.01 0.03 0.05] [--reads 5000]
+        [--store exact]
 
 draws `--reads` reads of 250 bases from each genome at each rate of errors (four fifths substitutions, the
 rest insertions and deletions alike), and aligns them with each encoder and with minimap2 (`--minimap2 PATH`,
@@ -35,15 +36,16 @@ from genoseq.data.reads import Read
 from genoseq.inference.align import (
     AlignSettings,
     GenomeIndex,
+    KmerEncoder,
+    ModelEncoder,
+    ReadEncoder,
     align,
     build_index,
     load_index,
     make_store,
     save_index,
 )
-from genoseq.inference.align.index import embed_letters
 from genoseq.inference.devices import pick_device
-from genoseq.models.base import SequenceModel
 from genoseq.models.hub import load
 from genoseq.sequence import decode_bases, reverse_complement
 from genoseq.sequence.errors_of_reads import sequence_with_errors
@@ -148,26 +150,26 @@ def _share(values: np.ndarray) -> str:
     return f"{values.mean():.4f} of {len(values):,}" if len(values) else "none"
 
 
-def kept_index(model: SequenceModel, fasta: Fasta, path: Path) -> GenomeIndex:
+def kept_index(encoder: ReadEncoder, fasta: Fasta, path: Path) -> GenomeIndex:
     """The index of a genome, made where it is not there yet."""
     if path.exists():
-        return load_index(path, model, fasta)
+        return load_index(path, encoder, fasta)
     began = time.perf_counter()
-    index = build_index(model, fasta)
+    index = build_index(encoder, fasta)
     print(f"{path.stem}: {len(index.starts):,} windows in {time.perf_counter() - began:.1f} s", flush=True)
     save_index(index, path)
     return index
 
 
 def by_encoder(
-    model: SequenceModel, index: GenomeIndex, fasta: Fasta, reads: list[Read], truths: list[Truth], store: str
+    encoder: ReadEncoder, index: GenomeIndex, fasta: Fasta, reads: list[Read], truths: list[Truth], store: str
 ) -> dict[str, object]:
     settings = AlignSettings()
-    vectors = make_store(store, index.vectors, model.device)
+    vectors = make_store(store, index.vectors, encoder.device)
     # What is compiled or loaded at the first call is no part of the speed.
-    list(align(model, index, vectors, fasta, reads[:8], settings))
+    list(align(encoder, index, vectors, fasta, reads[:8], settings))
     began = time.perf_counter()
-    found = list(align(model, index, vectors, fasta, reads, settings))
+    found = list(align(encoder, index, vectors, fasta, reads, settings))
     seconds = time.perf_counter() - began
     places = {
         number: (aligned.chromosome, aligned.start, aligned.strand)
@@ -178,7 +180,7 @@ def by_encoder(
         read.sequence if truth.strand == "+" else reverse_complement(read.sequence)
         for read, truth in zip(reads, truths, strict=True)
     ]
-    _, numbers = vectors.search(embed_letters(model, forward, settings.batch_size), settings.candidates)
+    _, numbers = vectors.search(encoder(forward), settings.candidates)
     hits = [
         any(_holds(index.window(int(number)), truth) for number in row)
         for row, truth in zip(numbers, truths, strict=True)
@@ -215,7 +217,7 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("--genome", nargs="+", required=True, metavar="NAME=FASTA")
-    parser.add_argument("--encoder", nargs="*", default=[], metavar="NAME=RUN")
+    parser.add_argument("--encoder", nargs="*", default=["6-mers=kmers"], metavar="NAME=RUN")
     parser.add_argument("--rates", nargs="+", type=float, default=[0.01, 0.03, 0.05])
     parser.add_argument("--reads", type=int, default=5000)
     parser.add_argument("--store", default="exact", help="exact or faiss")
@@ -239,13 +241,13 @@ def main() -> None:
             fastq.write_text("".join(f"@{r.name}\n{r.sequence}\n+\n{r.quality}\n" for r in reads))
             sets[rate] = (fastq, list(read_reads(fastq)), list(truths))
         for name, run in (pair.split("=", 1) for pair in given.encoder):
-            model = load(run, device=device)
-            index = kept_index(model, fasta, given.out / f"{genome} by {name}.npz")
+            encoder = KmerEncoder() if run == "kmers" else ModelEncoder(load(run, device=device))
+            index = kept_index(encoder, fasta, given.out / f"{genome} by {name}.npz")
             if given.only_index:
                 continue
             for rate, (_, reads, truths) in sets.items():
                 row = {"genome": genome, "errors": rate, "by": name}
-                rows.append(row | by_encoder(model, index, fasta, reads, truths, given.store))
+                rows.append(row | by_encoder(encoder, index, fasta, reads, truths, given.store))
         if given.minimap2 is not None and not given.only_index:
             for rate, (fastq, _, truths) in sets.items():
                 row = {"genome": genome, "errors": rate, "by": "minimap2 -x sr"}

@@ -16,7 +16,10 @@ from genoseq.errors import ConfigError
 from genoseq.inference.align import (
     AlignSettings,
     GenomeIndex,
+    KmerEncoder,
+    ModelEncoder,
     PafWriter,
+    ReadEncoder,
     SamWriter,
     align,
     build_index,
@@ -25,9 +28,9 @@ from genoseq.inference.align import (
     save_index,
 )
 from genoseq.inference.outputs import atomic_file
-from genoseq.models.base import SequenceModel
 from genoseq.paths import locate
 
+_KMERS = "kmers"
 log = logging.getLogger(__name__)
 _WRITERS: dict[str, type[PafWriter | SamWriter]] = {".paf": PafWriter, ".sam": SamWriter}
 
@@ -39,22 +42,28 @@ def run(config: DictConfig) -> None:
         raise ConfigError(f"out={config.out}: the name has to end in .paf or .sam, which says the format.")
     settings = AlignSettings(config.candidates, config.max_error, config.batch_size)
     with atomic_file(config.out) as path:
-        model, fasta = open_model(config), Fasta(config.fasta)
-        index = _index(config, model, fasta)
-        store = make_store(config.store, index.vectors, model.device)
+        encoder, fasta = _encoder(config), Fasta(config.fasta)
+        index = _index(config, encoder, fasta)
+        store = make_store(config.store, index.vectors, encoder.device)
         total = mapped = 0
         with path.open("w", encoding="ascii") as file:
             writer = _WRITERS[suffix](file, fasta.lengths)
-            found = align(model, index, store, fasta, read_reads(config.input), settings)
+            found = align(encoder, index, store, fasta, read_reads(config.input), settings)
             for read, aligned in counted(found, what="reads"):
                 writer.write(read, aligned)
                 total, mapped = total + 1, mapped + (aligned is not None)
     log.info("%s of %s reads have a place, in %s", f"{mapped:,}", f"{total:,}", config.out)
 
 
-def _index(config: DictConfig, model: SequenceModel, fasta: Fasta) -> GenomeIndex:
+def _encoder(config: DictConfig) -> ReadEncoder:
+    if config.checkpoint == _KMERS:
+        return KmerEncoder()
+    return ModelEncoder(open_model(config), batch_size=config.batch_size)
+
+
+def _index(config: DictConfig, encoder: ReadEncoder, fasta: Fasta) -> GenomeIndex:
     if config.index is not None and locate(config.index).exists():
-        index = load_index(config.index, model, fasta)
+        index = load_index(config.index, encoder, fasta)
         if (index.window_length, index.stride) != (config.window_length, config.stride):
             raise ConfigError(
                 f"index={config.index} has windows of {index.window_length} bases every {index.stride}: give "
@@ -62,7 +71,7 @@ def _index(config: DictConfig, model: SequenceModel, fasta: Fasta) -> GenomeInde
             )
         return index
     index = build_index(
-        model,
+        encoder,
         fasta,
         window_length=config.window_length,
         stride=config.stride,

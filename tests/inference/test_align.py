@@ -1,5 +1,6 @@
 """Alignment: places, strands and CIGARs of simulated reads, indexes, stores, and what is no such thing."""
 
+import gzip
 import io
 import re
 
@@ -12,6 +13,8 @@ from genoseq.data.reads import Read, read_reads
 from genoseq.errors import ConfigError, DataError, GenoseqError
 from genoseq.inference.align import (
     AlignSettings,
+    KmerEncoder,
+    ModelEncoder,
     PafWriter,
     SamWriter,
     align,
@@ -33,7 +36,7 @@ def encoder_of(seed):
     torch.manual_seed(seed)
     backbone = HyenaDNA(d_model=16, num_layers=2, l_max=512, filter_order=8, initializer_range=0.3)
     tokenizer = CharacterTokenizer(special_tokens="none")
-    return SequenceModel(backbone, EmbeddingHead(backbone, width=12), tokenizer).eval()
+    return ModelEncoder(SequenceModel(backbone, EmbeddingHead(backbone, width=12), tokenizer).eval())
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +239,7 @@ def test_what_cannot_be_aligned(encoder, index, fasta, language_model, tmp_path)
         with pytest.raises(GenoseqError, match=message):
             list(align(encoder, index, store, fasta, [bad]))
     with pytest.raises(ConfigError, match="encoder of reads"):
-        build_index(language_model, fasta)
+        ModelEncoder(language_model)
     with pytest.raises(ConfigError, match="stride=400"):
         build_index(encoder, fasta, window_length=300, stride=400)
     unknown = tmp_path / "n.fa"
@@ -246,3 +249,22 @@ def test_what_cannot_be_aligned(encoder, index, fasta, language_model, tmp_path)
     with pytest.raises(ConfigError, match="max_error"):
         AlignSettings(max_error=0.6)
     assert encode_bases("A").tolist() == [0]
+
+
+def test_kmers_find_reads_in_a_real_genome(shared, tmp_path):
+    path = tmp_path / "lambda.fa"
+    source = shared / "data" / "embed" / "genomes" / "lambda_NC_001416.fa.gz"
+    path.write_bytes(gzip.decompress(source.read_bytes()))
+    fasta, encoder = Fasta(path), KmerEncoder()
+    index = build_index(encoder, fasta)
+    store = make_store("exact", index.vectors, encoder.device)
+    reads = list(simulated(fasta, 100, 0.05, length=250))
+    places = [found for _, found in align(encoder, index, store, fasta, reads, AlignSettings(candidates=5))]
+    true = [read.name.split(":") for read in reads]
+    right = [
+        found is not None and found.strand == strand and abs(found.start - int(start)) <= 10
+        for (_, start, strand), found in zip(true, places, strict=True)
+    ]
+    assert np.mean(right) > 0.95
+    with pytest.raises(GenoseqError, match="no 6 known ones"):
+        encoder(["ACGNNNACG"])

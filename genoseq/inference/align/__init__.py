@@ -1,5 +1,6 @@
 """Reads against a genome: vectors of both, the nearest windows, and an exact alignment to those."""
 
+from genoseq.inference.align.encoders import KmerEncoder, ModelEncoder, ReadEncoder
 from genoseq.inference.align.index import GenomeIndex, build_index, load_index, save_index
 from genoseq.inference.align.output import PafWriter, SamWriter
 from genoseq.inference.align.run import Aligned, AlignSettings, align
@@ -10,7 +11,10 @@ __all__ = [
     "AlignSettings",
     "Aligned",
     "GenomeIndex",
+    "KmerEncoder",
+    "ModelEncoder",
     "PafWriter",
+    "ReadEncoder",
     "SamWriter",
     "VectorStore",
     "align",

@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from genoseq.data.fasta import Fasta
 from genoseq.errors import ConfigError, DataError
-from genoseq.inference.devices import explain_full_memory
-from genoseq.inference.records import Record, tokenize
-from genoseq.models.base import SequenceModel
+from genoseq.inference.align.encoders import ReadEncoder
 from genoseq.models.chunks import batches
-from genoseq.models.embedding_head import EmbeddingHead
 from genoseq.paths import require_file
 from genoseq.sequence import BASES, decode_bases
 
@@ -54,37 +50,8 @@ class GenomeIndex:
         return self.names[chromosome], start, end
 
 
-def require_encoder(model: SequenceModel) -> None:
-    """Refuse a model that gives no vectors.
-
-    Raises:
-        ConfigError: its head is no `EmbeddingHead`.
-    """
-    if not isinstance(model.head, EmbeddingHead):
-        raise ConfigError(
-            f"aligning needs an encoder of reads, and this checkpoint has a {type(model.head).__name__}: "
-            "train one with experiment=reads."
-        )
-
-
-@torch.inference_mode()
-def embed_letters(model: SequenceModel, texts: Sequence[str], batch_size: int) -> np.ndarray:
-    """(N, D) float32 vectors of sequences.
-
-    Raises:
-        SequenceError: one is empty, too long or no nucleotides.
-        DeviceError: a batch does not fit in memory.
-    """
-    found = []
-    for batch in batches(texts, batch_size):
-        tokens = tokenize([Record(str(row), text) for row, text in enumerate(batch)], model)
-        with explain_full_memory(len(batch)):
-            found.append(model(tokens.input_ids, tokens.mask).logits.float().cpu().numpy())
-    return np.concatenate(found)
-
-
 def build_index(
-    model: SequenceModel,
+    encoder: ReadEncoder,
     fasta: Fasta,
     *,
     window_length: int = 375,
@@ -98,17 +65,16 @@ def build_index(
     whole in some window, wherever it comes from.
 
     Args:
-        model: an encoder of reads.
+        encoder: of reads and windows alike.
         fasta: the genome.
         window_length, stride: in bases.
         batch_size: windows at a time.
         progress: wraps the numbers of the windows, to show them.
 
     Raises:
-        ConfigError: the model is no encoder, or a stride or length that makes no sense.
-        DataError: no window is left. SequenceError: windows are longer than the model takes.
+        ConfigError: a stride or length that makes no sense.
+        DataError: no window is left. SequenceError: windows are longer than the encoder takes.
     """
-    require_encoder(model)
     if not 1 <= stride <= window_length:
         raise ConfigError(
             f"stride={stride}: give 1 to window_length={window_length}, so that no base is left out."
@@ -124,7 +90,7 @@ def build_index(
     vectors = []
     for rows in batches(progress(range(len(places))), batch_size):
         texts = [_letters(fasta, *places[row], window_length) for row in rows]
-        vectors.append(embed_letters(model, texts, batch_size))
+        vectors.append(encoder(texts))
     chromosomes, starts = np.array(places, dtype=np.int64).T
     return GenomeIndex(
         np.concatenate(vectors),
@@ -155,13 +121,12 @@ def save_index(index: GenomeIndex, path: Path) -> None:
         )
 
 
-def load_index(path: str | os.PathLike[str], model: SequenceModel, fasta: Fasta) -> GenomeIndex:
+def load_index(path: str | os.PathLike[str], encoder: ReadEncoder, fasta: Fasta) -> GenomeIndex:
     """Read an index, and check that it is of this genome and this encoder: some windows are embedded again.
 
     Raises:
         DataError: it is missing or broken, or of another genome or encoder.
     """
-    require_encoder(model)
     located = require_file(path, "the index")
     try:
         with located.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -183,7 +148,7 @@ def load_index(path: str | os.PathLike[str], model: SequenceModel, fasta: Fasta)
         _letters(fasta, int(index.chromosomes[row]), int(index.starts[row]), index.window_length)
         for row in rows
     ]
-    again = embed_letters(model, texts, _CHECKED)
+    again = encoder(texts)
     if again.shape[1] != index.vectors.shape[1] or np.abs(again - index.vectors[rows]).max() > _TOLERANCE:
         raise DataError(f"{located} was made with another encoder: remove it, or give another index=.")
     return index

@@ -14,9 +14,9 @@ import numpy as np
 from genoseq.data.fasta import Fasta
 from genoseq.data.reads import Read
 from genoseq.errors import ConfigError, SequenceError
-from genoseq.inference.align.index import GenomeIndex, embed_letters
+from genoseq.inference.align.encoders import ReadEncoder
+from genoseq.inference.align.index import GenomeIndex
 from genoseq.inference.align.store import VectorStore
-from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import batches
 from genoseq.sequence import Strand, decode_bases, reverse_complement
 
@@ -92,7 +92,7 @@ class _Hit(NamedTuple):
 
 
 def align(
-    model: SequenceModel,
+    encoder: ReadEncoder,
     index: GenomeIndex,
     store: VectorStore,
     fasta: Fasta,
@@ -106,7 +106,7 @@ def align(
 
     Raises:
         ConfigError: edlib is not installed.
-        SequenceError: a read that is empty, longer than the model takes, or no nucleotides.
+        SequenceError: a read that is empty, longer than the encoder takes, or no nucleotides.
         DeviceError: a batch does not fit in memory.
     """
     edlib = _edlib()
@@ -116,10 +116,7 @@ def align(
                 raise SequenceError(f"{read.name}: the read has no base. Remove it.")
         forward = [read.sequence.upper() for read in batch]
         both = [forward, [reverse_complement(text) for text in forward]]
-        found = [
-            store.search(embed_letters(model, texts, settings.batch_size), settings.candidates)
-            for texts in both
-        ]
+        found = [store.search(encoder(texts), settings.candidates) for texts in both]
         for row, read in enumerate(batch):
             candidates = [(products[row], numbers[row]) for products, numbers in found]
             regions = _regions(index, candidates, len(read.sequence))
