@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from genoseq.data import read_table
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.inference import predict
 from genoseq.inference.design import (
@@ -21,7 +22,7 @@ from genoseq.models import SequenceModel, StrandSequenceHead, TokenHead
 from genoseq.models.caduceus import Caduceus
 from genoseq.models.heads import SequenceHead
 from genoseq.models.mamba import Mamba
-from genoseq.sequence import Constraints, encode_bases, reverse_complement
+from genoseq.sequence import Constraints, encode_bases, genetic_code, reverse_complement
 from genoseq.sequence.feasible import Feasible
 from genoseq.tokenizers import CharacterTokenizer
 
@@ -213,3 +214,27 @@ def test_diversity_is_of_pairs(texts):
     assert len(pairwise_identity(texts * 30, most=50)) == 50
     with pytest.raises(ConfigError, match="two at least"):
         pairwise_identity(["ACGT"])
+
+
+def test_codons_of_a_real_gene_are_chosen_anew(shared):
+    folder = shared / "data" / "embed" / "central_dogma"
+    table = read_table(folder / "leptospira_kirschneri_H1_cds_protein.tsv.gz")
+    gene = table[table["cds"].str.len().between(200, 400)].iloc[0]
+    cds, protein = gene["cds"].upper(), gene["protein"]
+    stop = len(cds) == 3 * len(protein) + 3
+
+    class Strong:
+        name = "GC"
+
+        def __call__(self, sequences):
+            return np.array([text.count("G") + text.count("C") for text in sequences]) / len(cds)
+
+    rules = Constraints(
+        length=len(cds), protein=protein + "*" * stop, code=11, max_homopolymer=5, enzymes=("EcoRI", "BamHI")
+    )
+    search = Search(rounds=25, children=4, mutations=6)
+    designs = design(Strong(), rules, num_sequences=2, starts=[cds], search=search)
+    assert (designs.table["score"] > designs.table["start_score"] + 0.03).all()
+    for text in designs.table["sequence"]:
+        assert genetic_code(11).read(text) == protein + "*" * stop
+        assert rules.violations(text) == []
