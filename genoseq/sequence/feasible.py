@@ -58,6 +58,11 @@ class Feasible:
     """
 
     def __init__(self, constraints: Constraints) -> None:
+        if constraints.gc is not None and constraints.length >= _IMPOSSIBLE:
+            raise ConfigError(
+                f"length={constraints.length:,} with gc=: GC is kept in sequences of less than {_IMPOSSIBLE:,} "
+                "bases. Design it in parts."
+            )
         self.constraints = constraints
         self._words = find_states(constraints)
         self._steps = allowed_steps(constraints, self._words)

@@ -128,6 +128,11 @@ def test_contradictions_name_what_they_are_between(setting, culprits):
     assert all(name in str(told.value) for name in culprits)
 
 
+def test_gc_of_sequences_too_long_to_count():
+    with pytest.raises(ConfigError, match="in parts"):
+        Feasible(Constraints(length=30_000, gc=(0.4, 0.6)))
+
+
 @settings(max_examples=40)
 @given(
     length=st.integers(20, 70),
