@@ -9,7 +9,6 @@ import numpy as np
 
 from genoseq.baselines import context_tables, repeats
 from genoseq.baselines.base import UNKNOWN, GenomeBaseline, GenomeData, join_sequences
-from genoseq.baselines.compiled import compiled
 from genoseq.baselines.context_tables import (
     LONGEST_CONTEXT,
     ContextTables,
@@ -28,6 +27,7 @@ from genoseq.baselines.repeats import (
     make_repeats,
     read_repeats,
 )
+from genoseq.compiled import compiled
 from genoseq.errors import ConfigError
 
 _COUNT_WEIGHT = 0.15

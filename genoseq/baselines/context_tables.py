@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genoseq.baselines.compiled import Integer, compiled, inlined
+from genoseq.compiled import Integer, compiled, inlined
 
 LONGEST_CONTEXT = 31
 """A context is packed two bits a base into 64 bits, with one base to spare for the one before it."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genoseq.baselines.compiled import Integer, compiled
+from genoseq.compiled import Integer, compiled
 
 LAST_BASES = 17
 """Weight sets by the last two bases, and one for where they are not known."""

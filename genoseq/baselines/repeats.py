@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genoseq.baselines.compiled import Integer, compiled, inlined
 from genoseq.baselines.context_tables import scatter
+from genoseq.compiled import Integer, compiled, inlined
 
 CONFIDENCES = 26
 """Number of states that `read_repeats` tells apart: no copy, or the length that has matched so far."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+_WIDEST_NAME = 40
 
 
 def interval_text(difference: Mapping[str, float] | None) -> str:
@@ -15,13 +16,13 @@ def interval_text(difference: Mapping[str, float] | None) -> str:
 
 
 def print_sections(sections: Mapping[str, Mapping[str, object]]) -> None:
-    """Print facts by name, under a title each."""
+    """Print facts by name, under a title each; nothing is cut, however narrow the window is."""
     console = Console(highlight=False, soft_wrap=True)
     for title, rows in sections.items():
         console.print(Text(title, style="bold"))
-        table = Table(box=None, show_header=False, padding=(0, 2))
-        table.add_column(style="cyan", no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ignore")
+        width = max((len(name) for name in rows if len(name) <= _WIDEST_NAME), default=0)
         for name, value in rows.items():
-            table.add_row(Text(name), Text(f"{value:,}" if isinstance(value, int) else str(value)))
-        console.print(table)
+            words = f"{value:,}" if isinstance(value, int) else str(value)
+            # What a long name means stands under it.
+            between = "  " if len(name) <= width else "\n      "
+            console.print(Text("  ").append(name.ljust(width), style="cyan").append(f"{between}{words}"))

@@ -29,6 +29,8 @@ from genoseq.data.matching import matching_pairs
 from genoseq.data.sensors import SensorDataModule
 from genoseq.data.series_datamodule import SeriesDataModule
 from genoseq.data.series_sources import SequentialDigits, TsFiles
+from genoseq.data.read_pairs import ReadPairs, ReadPairsDataModule
+from genoseq.data.reads import Read, read_reads
 from genoseq.data.splice_sites import splice_sites
 from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, IntervalSplit, split_groups
 from genoseq.data.substitutions import Substitution, as_substitutions, codon_substitutions
@@ -71,6 +73,9 @@ __all__ = [
     "MonthBorders",
     "Pathfinder",
     "SensorDataModule",
+    "Read",
+    "ReadPairs",
+    "ReadPairsDataModule",
     "SequenceDataModule",
     "SequentialDigits",
     "SeriesDataModule",
@@ -93,6 +98,7 @@ __all__ = [
     "read_coding_pairs",
     "read_gene_models",
     "read_coding_sequences",
+    "read_reads",
     "read_summits",
     "read_table",
     "read_time_series",

@@ -95,6 +95,14 @@ class GenomeWindows(_GenomeDataset):
         return len(self._grid) if self._examples_per_epoch is None else self._examples_per_epoch
 
     def __getitem__(self, key: ExampleKey) -> dict[str, Any]:
+        return {
+            "input_ids": self._tokenizer.encode_codes(self.window(key)),
+            "index": key.index,
+            "counted": key.counted,
+        }
+
+    def window(self, key: ExampleKey) -> np.ndarray:
+        """Base codes of an example, (L,) uint8."""
         generator = np.random.default_rng([self._seed, key.epoch, key.index])
         if self._examples_per_epoch is None:
             codes = self._from_grid(key.index, generator)
@@ -105,11 +113,7 @@ class GenomeWindows(_GenomeDataset):
         # No number is drawn where nothing is planted: what such runs see stays as it was.
         if self._planted_repeats and generator.random() < self._planted_repeats:
             codes = plant_repeats(codes, generator)
-        return {
-            "input_ids": self._tokenizer.encode_codes(codes),
-            "index": key.index,
-            "counted": key.counted,
-        }
+        return codes
 
     def length_at(self, epoch: int) -> int:
         """Bases of a window in an epoch."""

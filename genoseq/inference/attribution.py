@@ -16,7 +16,7 @@ from genoseq.inference.regions import Region
 from genoseq.inference.variant_scores import score_policy
 from genoseq.models.base import SequenceModel
 from genoseq.models.heads import SequenceHead
-from genoseq.models.soft_tokens import one_hot_tokens, read_shares
+from genoseq.models.token_shares import one_hot_tokens, read_shares
 from genoseq.sequence import Strands, reverse_complement
 
 GradientMethod = Literal["saliency", "input_x_gradient", "integrated_gradients"]

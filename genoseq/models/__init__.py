@@ -6,6 +6,7 @@ from genoseq.models.caduceus import Caduceus
 from genoseq.models.channel_forecaster import ChannelForecaster
 from genoseq.models.dlinear import DLinear
 from genoseq.models.dnabert2 import DNABERT2
+from genoseq.models.embedding_head import EmbeddingHead
 from genoseq.models.esm2 import ESM2
 from genoseq.models.femba import Femba
 from genoseq.models.generation import GeneratedSequence
@@ -36,6 +37,7 @@ __all__ = [
     "DNABERT2",
     "ESM2",
     "ESM2Teacher",
+    "EmbeddingHead",
     "HAD",
     "Femba",
     "FlatRegressor",

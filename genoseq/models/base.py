@@ -19,6 +19,7 @@ from genoseq.models.generation import GeneratedSequence
 from genoseq.models.heads import Head, PlainPooling
 from genoseq.models.sampling import Sampling
 from genoseq.sequence import Letters, StrandPolicy, Strands
+from genoseq.sequence.feasible import Feasible
 from genoseq.tokenizers import Tokenizer
 
 
@@ -163,6 +164,7 @@ class SequenceModel(nn.Module):
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         seed: int = 0,
         first_index: int = 0,
+        feasible: Feasible | None = None,
     ) -> list[GeneratedSequence]:
         """New sequences with their log-likelihoods; see `genoseq.models.generation.generate`."""
         return generation.generate(
@@ -174,6 +176,7 @@ class SequenceModel(nn.Module):
             sampling=sampling,
             seed=seed,
             first_index=first_index,
+            feasible=feasible,
         )
 
     def embed(

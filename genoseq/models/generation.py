@@ -12,7 +12,9 @@ from genoseq.errors import ConfigError, SequenceError
 from genoseq.models.backbone import StreamingBackbone
 from genoseq.models.modes import evaluating
 from genoseq.models.repetition import RepetitionControl
+from genoseq.models.restriction import Restriction
 from genoseq.models.sampling import Sampling, choose
+from genoseq.sequence.feasible import Feasible
 from genoseq.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ def generate(
     sampling: Sampling = Sampling(),  # noqa: B008 - frozen
     seed: int = 0,
     first_index: int = 0,
+    feasible: Feasible | None = None,
 ) -> list[GeneratedSequence]:
     """Sequences of A, C, G and T that start with a prompt.
 
@@ -82,10 +85,13 @@ def generate(
         sampling: how bases are drawn.
         seed: of the random numbers.
         first_index: number of the first sequence.
+        feasible: only bases are drawn from which a sequence of `length` can follow that holds its
+            constraints. GC in windows is looked ahead for: in the rare case that nothing is left by it, the
+            rest is drawn freely.
 
     Raises:
-        ConfigError: the model is no causal language model or does not know the control, or a setting is
-            outside its range.
+        ConfigError: the model is no causal language model or does not know the control, a setting is
+            outside its range, or the constraints are for another length.
         SequenceError: the prompt is no sequence, is longer than `length`, either is no whole number of words,
             tokens are words of several lengths, or `length` is beyond the model's l_max.
     """
@@ -96,6 +102,8 @@ def generate(
     if length < 1 or num_sequences < 1:
         raise ConfigError(f"length={length}, num_sequences={num_sequences}: both are 1 or more.")
     word = _word_length(tokenizer)
+    if feasible is not None:
+        _require_for(feasible, tokenizer, length)
     for what, count in (("length=", length), ("a prompt of ", len(prompt or ""))):
         if count % word:
             raise SequenceError(
@@ -117,9 +125,11 @@ def generate(
     if len(given):
         tokens = torch.from_numpy(given).to(model.device).expand(num_sequences, -1)
     else:
-        words = torch.from_numpy(tokenizer.known_ids).to(model.device)
+        words = torch.from_numpy(_first_words(tokenizer, feasible)).to(model.device)
         tokens = words[(uniforms[:, :1] * len(words)).long()]
     drawing = _Drawing(model, tokenizer, sampling, tokens, uniforms, wanted)
+    if feasible is not None:
+        drawing.restriction = Restriction(feasible, tokens[:, drawing.lead :], tokenizer.base_ids)
     with evaluating(model):
         drawing.run(backbone)
     return drawing.results(control)
@@ -157,6 +167,7 @@ class _Drawing:
         letters = tokens[:, self.lead :]
         words = tokenizer.known_ids.tolist()
         self.control = RepetitionControl(sampling, letters, words) if controlled else None
+        self.restriction: Restriction | None = None
 
     def run(self, backbone: StreamingBackbone) -> None:
         """Draw until every sequence is done."""
@@ -190,6 +201,8 @@ class _Drawing:
         options = logits[:, self.candidates]
         if self.control is not None:
             options = self.control.adjust(options)
+        if self.restriction is not None:
+            options = self.restriction.adjust(options)
         # Columns count from the end: special tokens before the sequence use no random numbers.
         uniforms = self.uniforms[:, len(self.columns) - self.wanted]
         rules = self.sampling
@@ -207,8 +220,25 @@ class _Drawing:
         self.scores.append(known.gather(1, drawn.unsqueeze(1)).squeeze(1))
         self.columns.append(drawn)
         self.stopped |= torch.isin(drawn, self.stop_ids)
-        if self.control is not None:
-            self.control.append(drawn)
+        for rule in (self.control, self.restriction):
+            if rule is not None:
+                rule.append(drawn)
+
+
+def _require_for(feasible: Feasible, tokenizer: Tokenizer, length: int) -> None:
+    """Check that constraints are for sequences of this length, and tokens single nucleotides."""
+    if feasible.length != length:
+        raise ConfigError(
+            f"the constraints are for {feasible.length:,} bases, and length={length:,}: give both alike."
+        )
+    if not np.array_equal(tokenizer.known_ids, tokenizer.base_ids):
+        raise SequenceError(f"constraints are on single nucleotides, and {tokenizer!r} has other tokens.")
+
+
+def _first_words(tokenizer: Tokenizer, feasible: Feasible | None) -> np.ndarray:
+    """Tokens that a sequence may begin with."""
+    words = tokenizer.known_ids
+    return words if feasible is None else words[feasible.walk(1).allowed()[0]]
 
 
 def _word_length(tokenizer: Tokenizer) -> int:

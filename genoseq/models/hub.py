@@ -26,6 +26,7 @@ from genoseq.models.card import model_card
 from genoseq.models.construct import changed, construct
 from genoseq.models.dnabert2 import DNABERT2
 from genoseq.models.dnabert2_layouts import DNABERT2_LAYOUTS
+from genoseq.models.embedding_head import EmbeddingHead
 from genoseq.models.esm2 import ESM2
 from genoseq.models.esm2_layouts import ESM2_LAYOUTS
 from genoseq.models.had import HAD
@@ -393,6 +394,7 @@ def _build(
     preprocessing: dict[str, Any],
 ) -> SequenceModel:
     heads = HEADS | STRAND_HEADS | {LifeCodeHead.head_type: LifeCodeHead}
+    heads |= {EmbeddingHead.head_type: EmbeddingHead}
     if head_type not in heads:
         raise CheckpointError(f"config.json: head type {head_type!r}; known are {', '.join(heads)}.")
     # First values are drawn only to be overwritten: the caller's random numbers must not notice.

@@ -1,59 +1,93 @@
-"""Models that read shares of tokens in place of tokens, so that there is a gradient by letters."""
+"""Tokens that are partly several bases: what gradients with respect to a sequence need."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional as F
+import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from genoseq.models.base import ModelOutput, SequenceModel
-from genoseq.models.caduceus import Caduceus
-from genoseq.models.modes import evaluating
+from genoseq.errors import ConfigError
+from genoseq.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from genoseq.models.base import SequenceModel
+
+_Function = Callable[..., Any]
 
 
-def one_hot_tokens(model: SequenceModel, ids: torch.Tensor) -> torch.Tensor:
-    """(B, L, V) in the dtype of the embedding: all of each token (B, L)."""
-    table = model.backbone.input_embedding.weight
-    return F.one_hot(ids.to(table.device), len(table)).to(table.dtype)
+@contextmanager
+def soft_tokens(
+    model: SequenceModel,
+    tokenizer: Tokenizer,
+    input_ids: torch.Tensor,
+    letters: torch.Tensor,
+    soft: torch.Tensor,
+) -> Iterator[None]:
+    """While inside, the embedding of these very tokens is that of mixtures of bases.
 
-
-def read_shares(
-    model: SequenceModel, shares: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor | None = None
-) -> ModelOutput:
-    """What a model gives where each place holds a mixture of tokens.
+    The model is called with `input_ids` as ever; where it looks them up, it finds mixtures of the embeddings
+    of A, C, G and T instead, through which gradients flow. It does not have to know: every backbone can.
 
     Args:
-        model: any.
-        shares: (B, L, V), for each place the weight of every row of the embedding; V as the table has it.
-        ids: (B, L) the tokens themselves, for what a model does by token beside its embedding.
-        mask: (B, L) bool, False at padding.
+        model: its backbone embeds the tokens once, or once a strand.
+        tokenizer: of single nucleotides.
+        input_ids: (B, T) integers, what the model will be called with.
+        letters: (B, T) bool, L of each row: where the mixtures stand.
+        soft: (B, L, 4) shares of A, C, G and T.
+
+    Raises:
+        ConfigError: the model never looked these tokens up.
     """
-    mixture = _Mixture(model.backbone.input_embedding.weight, _lookups(model, shares))
-    with evaluating(model), mixture:
-        return model(ids.to(shares.device), mask)
+    weight = model.backbone.input_embedding.weight
+    bases = torch.from_numpy(tokenizer.base_ids).to(weight.device)
+    turned = tokenizer.reverse_complement(input_ids)
+    # As they stand, and for models that embed both strands: turned whole, and each complemented in its place.
+    readings = [
+        (input_ids, letters, soft),
+        (turned, letters.flip(1), soft.flip(1, 2)),
+        (turned.flip(1), letters, soft.flip(2)),
+    ]
+    lookup = _Lookup(weight, bases, readings)
+    with lookup:
+        yield
+    if not lookup.used:
+        raise ConfigError(
+            f"{type(model.backbone).__name__} does not look tokens up in its embedding one by one: gradients "
+            "do not reach its sequence. Take another model, or another method."
+        )
 
 
-def _lookups(model: SequenceModel, shares: torch.Tensor) -> list[torch.Tensor]:
-    """What takes the place of the tokens, each time that a forward pass looks them up in the embedding."""
-    backbone = model.backbone
-    if not (isinstance(backbone, Caduceus) and backbone.two_strands):
-        return [shares]
-    turned = shares.flip(1)[..., backbone.complement]
-    return [turned, shares] if backbone.symmetry == "shared" else [shares, turned]
+class _Lookup(TorchFunctionMode):
+    """Looks mixtures up where the model asks its embedding for known tokens."""
 
-
-class _Mixture(TorchFunctionMode):
-    """Whatever is looked up in one table is a mixture: some backbones never call their embedding layer."""
-
-    def __init__(self, table: torch.Tensor, shares: list[torch.Tensor]) -> None:
+    def __init__(
+        self,
+        weight: torch.Tensor,
+        bases: torch.Tensor,
+        readings: Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]],
+    ) -> None:
         super().__init__()
-        self._table = table
-        self._shares = iter(shares)
+        self.used = False
+        self._weight, self._bases, self._readings = weight, bases, readings
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is F.embedding and (args[1] if len(args) > 1 else kwargs["weight"]) is self._table:
-            return next(self._shares) @ self._table
-        return func(*args, **kwargs)
+    def __torch_function__(
+        self,
+        func: _Function,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Every function of torch comes by here; only lookups of these tokens are changed."""
+        found = func(*args, **(kwargs or {}))
+        if func is not F.embedding or args[1] is not self._weight:
+            return found
+        for ids, letters, soft in self._readings:
+            if torch.equal(args[0], ids):
+                self.used = True
+                mixed = (soft @ self._weight[self._bases].to(soft.dtype)).to(found.dtype)
+                return found.masked_scatter(letters.unsqueeze(-1), mixed)
+        return found

@@ -93,6 +93,23 @@ def problem_loss(problem: Problem, logits: torch.Tensor, labels: torch.Tensor) -
     return losses.masked_fill(~counted, 0).sum() / counted.sum().clamp_min(1)
 
 
+def contrastive_loss(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Cross-entropy of telling each vector's partner among all, the mean of both directions, in nats.
+
+    InfoNCE (van den Oord et al. 2018) with the others of the batch as the wrong answers.
+
+    Args:
+        first, second: (B, D) of length 1; row i of one belongs to row i of the other.
+        temperature: of their cosine similarities.
+
+    Returns:
+        () float32 or better.
+    """
+    similarity = _precise(first) @ _precise(second).T / temperature
+    partner = torch.arange(len(first), device=first.device)
+    return (F.cross_entropy(similarity, partner) + F.cross_entropy(similarity.T, partner)) / 2
+
+
 def require_problem(problem: str) -> None:
     """Refuse a problem that is none.
 

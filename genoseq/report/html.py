@@ -67,14 +67,17 @@ def write_report(run: Path | list[Path], *, out: Path | None = None, title: str 
     if out is None:
         out = paths[0] / "report.html" if len(paths) == 1 else paths[0].parent / "report.html"
     sections = [_section(folder, f"run{place}") for place, folder in enumerate(runs)]
-    page = _template().render(
-        title=title or " · ".join(folder.name for folder in runs), runs=sections, palette=PALETTE
-    )
+    page = render(_TEMPLATE, title=title or " · ".join(folder.name for folder in runs), runs=sections)
     _write(out, page)
     return out
 
 
-def _template() -> Template:
+def render(template: str, **content: Any) -> str:
+    """A page of one of the templates here, with the palette of all."""
+    return _template(template).render(palette=PALETTE, **content)
+
+
+def _template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("genoseq.report", "."),
         autoescape=True,
@@ -82,7 +85,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(_TEMPLATE)
+    return environment.get_template(name)
 
 
 def _section(run: RunFolder, unique: str) -> dict[str, Any]:
@@ -99,9 +102,9 @@ def _section(run: RunFolder, unique: str) -> dict[str, Any]:
         "value": _value(results) if results else "",
         "standing": standing(results) if results else "",
         "tables": _tables(results) if results else [],
-        "comparison": _figures(plots["comparison"], unique),
+        "comparison": shown_figures(plots["comparison"], unique),
         "groups": [
-            {"title": title.format(split=split), "figures": _figures(plots[name], unique)}
+            {"title": title.format(split=split), "figures": shown_figures(plots[name], unique)}
             for name, title in _SECTION_TITLES.items()
             if plots[name]
         ],
@@ -121,7 +124,8 @@ def _value(results: Results) -> str:
     return f"{number(model.metrics[results.metric])} {metric_label(results.metric)}"
 
 
-def _figures(plots: list[Plot], unique: str) -> list[dict[str, Any]]:
+def shown_figures(plots: list[Plot], unique: str) -> list[dict[str, Any]]:
+    """Plots as the templates show them; `unique` tells those of a page apart."""
     return [
         {
             "title": plot.title,

@@ -14,8 +14,10 @@ from genoseq.sequence.alphabet import (
     require_codes,
     reverse_complement,
 )
+from genoseq.sequence.codec import Decoded, decode_bytes, encode_bytes
 from genoseq.sequence.coding import CODON, CodingRegion, Codons, codon_starts, find_codons
 from genoseq.sequence.codon_usage import CodonUsage, codon_usage, count_codons
+from genoseq.sequence.constraints import Constraints
 from genoseq.sequence.frames import OpenFrame, longest_open_frame
 from genoseq.sequence.genetic_code import CODONS, GeneticCode, genetic_code
 from genoseq.sequence.intervals import Anchor, Interval, Strand
@@ -51,6 +53,8 @@ __all__ = [
     "AlleleWindow",
     "Anchor",
     "CodingRegion",
+    "Constraints",
+    "Decoded",
     "CodonUsage",
     "Codons",
     "GeneticCode",
@@ -78,9 +82,11 @@ __all__ = [
     "codon_usage",
     "count_codons",
     "decode_bases",
+    "decode_bytes",
     "dinucleotide_shuffle",
     "encode_base_sets",
     "encode_bases",
+    "encode_bytes",
     "encode_residues",
     "expected_bases",
     "expected_codons",

@@ -2,6 +2,7 @@
 
 from genoseq_tasks.base import SequenceTask
 from genoseq_tasks.causal_lm import CausalLM
+from genoseq_tasks.contrastive import Contrastive
 from genoseq_tasks.distillation import Distillation
 from genoseq_tasks.forecasting import Forecasting
 from genoseq_tasks.lifecode import LifeCodeTask
@@ -12,6 +13,7 @@ from genoseq_tasks.signal_regression import SignalRegression
 
 __all__ = [
     "CausalLM",
+    "Contrastive",
     "Distillation",
     "Forecasting",
     "LifeCodeTask",

@@ -404,3 +404,73 @@ def test_mutate_by_gradients(language_model, sequences, tmp_path, mistake):
     assert "Leave it out" in mistake(main, ["mutate", *settings, "method=saliency", "scores=[llr]"])
     assert "give fasta=, bed=" in mistake(main, ["mutate", *settings, "annotation=x.gtf"])
     assert "choose one of mutagenesis, saliency" in mistake(main, ["mutate", *settings, "method=shap"])
+
+
+def test_design(classifier, language_model, tmp_path, mistake):
+    out, table, page = tmp_path / "a,b.fa", tmp_path / "x.tsv", tmp_path / "x.html"
+    known = tmp_path / "known.fa"
+    generator = np.random.default_rng(3)
+    known.write_text("".join(f">{n}\n{''.join(generator.choice(list('ACGT'), 60))}\n" for n in range(8)))
+    rules = ["constraints.gc=[0.3,0.7]", "constraints.enzymes=[EcoRI,BsaI]", "constraints.fixed={5: TATAAA}"]
+    settings = [f"checkpoint={classifier}", f"out={out}", "rounds=4", "num_sequences=3", *rules]
+    judged = [f"judge={classifier}", "judge_target=no", f"reference={known}"]
+    main(["design", *settings, *judged, f"starts={known}", f"table={table}", f"page={page}"])
+    fasta, rows = Fasta(out), pd.read_table(table)
+    assert [fasta.fetch(name, 0, 60) for name in fasta.names] == rows["sequence"].tolist()
+    assert all(text[5:11] == "TATAAA" for text in rows["sequence"])
+    np.testing.assert_allclose(rows["judge_score"], -rows["score"], atol=1e-3)
+    assert rows["identity_to_known"].between(0.5, 1).all()
+    assert (rows["score"] >= rows["start_score"]).all()
+    text = page.read_text()
+    for words in (
+        "3 designed sequences",
+        "log-odds of yes",
+        "An independent judge",
+        "Novelty",
+        "constraint: gc",
+    ):
+        assert words in text
+    markdown = tmp_path / "x.md"
+    generation = ["method=generation", f"generator={language_model}", "length=50", "candidates=4"]
+    main(["design", *settings, *generation, f"page={markdown}"])
+    assert "| designed | 3 | 3 |" in markdown.read_text()
+    call = ["design", *settings]
+    assert "length=null" in mistake(main, call)
+    assert "contradict" in mistake(main, [*call, "length=50", "constraints.forbidden=[TATAAA]"])
+    assert "method=generation" in mistake(main, [*call, "length=50", "control=1"])
+    assert "places and letters" in mistake(main, [*call[:-1], "length=50", "constraints.fixed=TATA"])
+    assert "page=x.pdf" in mistake(main, [*call, "length=50", "page=x.pdf"])
+
+
+def test_codec_there_and_back(tmp_path, mistake):
+    source, fasta, back = tmp_path / "a.bin", tmp_path / "a.fa", tmp_path / "b.bin"
+    source.write_bytes(bytes(range(256)) * 5)
+    main(["codec", "action=encode", f"input={source}", f"out={fasta}", "block_bytes=60"])
+    main(["codec", "action=decode", f"input={fasta}", f"out={back}"])
+    assert back.read_bytes() == source.read_bytes()
+    assert "action='both'" in mistake(main, ["codec", "action=both", f"input={source}", f"out={fasta}"])
+    assert "does not exist" in mistake(main, ["codec", "action=encode", "input=none", f"out={fasta}"])
+
+
+def test_align_after_training_an_encoder(tiny_fasta, tmp_path, mistake):
+    run, reads = tmp_path / "run", tmp_path / "reads.fa"
+    tiny = ["model.d_model=16", "model.num_layers=1", "model.filter_order=8", "trainer=cpu", "report=false"]
+    length = ["data.window_length=150", "data.read_length=100", "data.examples_per_epoch=64"]
+    steps = ["trainer.max_steps=4", "trainer.val_check_interval=2", "data.evaluation_examples=16"]
+    batch = ["global_batch_size=16", f"data.fasta={tiny_fasta}", f"run_dir={run}"]
+    main(["train", "experiment=reads", *tiny, *length, *steps, *batch])
+    fasta = Fasta(tiny_fasta)
+    text = fasta.fetch("chr1", 400, 500)
+    reads.write_text(f">one\n{text}\n>two\n{reverse_complement(text)}\n")
+    call = ["align", f"checkpoint={run}", f"fasta={tiny_fasta}", f"input={reads}", "candidates=100"]
+    windows, index = ["window_length=150", "stride=50"], tmp_path / "x.npz"
+    for out, store in (("x.paf", "exact"), ("y.paf", "faiss")):
+        main([*call, *windows, f"index={index}", f"store={store}", f"out={tmp_path / out}"])
+        rows = [line.split("\t") for line in (tmp_path / out).read_text().splitlines()]
+        assert [row[:9] for row in rows] == [
+            [name, "100", "0", "100", strand, "chr1", "5000", "400", "500"]
+            for name, strand in (("one", "+"), ("two", "-"))
+        ]
+    out = f"out={tmp_path / 'z.sam'}"
+    assert "windows of 150 bases every 50" in mistake(main, [*call, f"index={index}", out])
+    assert ".paf or .sam" in mistake(main, [*call, f"out={tmp_path / 'z.bam'}"])

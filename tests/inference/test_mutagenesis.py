@@ -21,7 +21,7 @@ from genoseq.inference import (
 )
 from genoseq.inference.records import Record
 from genoseq.models import Caduceus, SequenceHead, SequenceModel
-from genoseq.models.soft_tokens import one_hot_tokens, read_shares
+from genoseq.models.token_shares import one_hot_tokens, read_shares
 from genoseq.sequence import Interval, Variant, reverse_complement
 from genoseq.tokenizers import CharacterTokenizer, KmerTokenizer
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from genoseq.data.bed import read_bed
 from genoseq.data.fasta import Fasta
 from genoseq.data.inspection.findings import Findings, Options, Value, some, spread
-from genoseq.sequence import Interval
+from genoseq.sequence import Interval, Strand
 
-_STRANDS = {"+": "forward", "-": "reverse", ".": "without"}
+_STRANDS: dict[Strand, str] = {"+": "forward", "-": "reverse", ".": "without"}
 
 
 def inspect_bed(path: Path, options: Options) -> Findings:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from genoseq.data.fasta import Fasta
-from genoseq.data.inspection.findings import Findings, Options, some, spread
+from genoseq.data.inspection.findings import Findings, Options, Value, some, spread
 from genoseq.data.splits import SPLITS, BlockSplit
 from genoseq.sequence import BASES
 
@@ -26,7 +26,7 @@ def inspect_fasta(path: Path, options: Options) -> Findings:
     counts, masked = _composition(fasta)
     total, known = int(counts.sum()), int(counts[:_N].sum())
     gc = float(counts[1] + counts[2]) / known if known else float("nan")
-    facts = {
+    facts: dict[str, Value] = {
         "sequences": len(fasta.lengths),
         "names": some(fasta.names),
         "bases": total,
