@@ -36,6 +36,12 @@ class Verb:
 _TABLE = (
     Verb("demo", "the whole path on the shipped data in eight minutes", "genoseq.cli.demo", run_folder="out"),
     Verb("train", "pretrain or fine-tune a model", "genoseq.cli.train", run_folder="run_dir"),
+    Verb(
+        "benchmark",
+        "models and baselines on the tasks of a suite, over seeds",
+        "genoseq.cli.benchmark",
+        run_folder="out",
+    ),
     Verb("evaluate", "metrics of a checkpoint on one split of a data set", "genoseq.cli.evaluate"),
     Verb("predict", "predictions for sequences or bases of a FASTA, table or BED", "genoseq.cli.predict"),
     Verb("embed", "vectors of sequences or windows of a FASTA, table or BED", "genoseq.cli.embed"),

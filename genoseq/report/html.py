@@ -67,14 +67,15 @@ def write_report(run: Path | list[Path], *, out: Path | None = None, title: str 
     if out is None:
         out = paths[0] / "report.html" if len(paths) == 1 else paths[0].parent / "report.html"
     sections = [_section(folder, f"run{place}") for place, folder in enumerate(runs)]
-    page = _template().render(
+    page = page_template(_TEMPLATE).render(
         title=title or " · ".join(folder.name for folder in runs), runs=sections, palette=PALETTE
     )
     _write(out, page)
     return out
 
 
-def _template() -> Template:
+def page_template(name: str) -> Template:
+    """A template of this package by its file name; all of them share `page_style.css.j2`."""
     environment = Environment(
         loader=PackageLoader("genoseq.report", "."),
         autoescape=True,
@@ -82,7 +83,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(_TEMPLATE)
+    return environment.get_template(name)
 
 
 def _section(run: RunFolder, unique: str) -> dict[str, Any]:
