@@ -89,10 +89,16 @@ def interval_over_seeds(
 
 
 def difference(
-    mean: float, first: np.ndarray, second: np.ndarray, *, n: int, level: float = 0.95
+    mean: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    n: int,
+    level: float = 0.95,
+    unit: str = "seed and example",
 ) -> Estimate:
     """That of two contenders, from the resampled means of both on the same weights."""
-    return _estimate(mean, first - second, n, level, "seed and example")
+    return _estimate(mean, first - second, n, level, unit)
 
 
 def _estimate(mean: float, values: np.ndarray, n: int, level: float, unit: str) -> Estimate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -42,6 +43,7 @@ from genoseq.training.environment import describe_environment
 log = logging.getLogger(__name__)
 
 _SETTINGS = "settings.json"
+_WIDTH = 160  # of a table that goes to a file or a pipe
 
 
 def run(config: DictConfig) -> None:
@@ -236,4 +238,4 @@ def _print(measured: Sequence[Measured]) -> None:
             *(words(one.estimates[rows]) for rows in ("all", "leak_free")),
             words((one.versus or {}).get("all"), signed=True),
         )
-    Console(highlight=False, soft_wrap=True).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH).print(table)

@@ -20,6 +20,8 @@ TEXT_SETTINGS = (
     "*.fasta",
     "checkpoint",
     "*.checkpoint",
+    "a",
+    "b",
     "prompt",
     "control",
     "name",

@@ -43,6 +43,7 @@ _TABLE = (
         run_folder="out",
     ),
     Verb("evaluate", "metrics of a checkpoint on one split of a data set", "genoseq.cli.evaluate"),
+    Verb("compare", "two checkpoints on the same examples, paired", "genoseq.cli.compare"),
     Verb("predict", "predictions for sequences or bases of a FASTA, table or BED", "genoseq.cli.predict"),
     Verb("embed", "vectors of sequences or windows of a FASTA, table or BED", "genoseq.cli.embed"),
     Verb("generate", "new sequences from a language model, as FASTA", "genoseq.cli.generate"),

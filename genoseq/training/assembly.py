@@ -19,6 +19,7 @@ from genoseq.models.strict import load_strictly
 from genoseq.models.tensor_files import read_tensors
 from genoseq.models.vocabulary import extend_vocabulary
 from genoseq.tokenizers import Tokenizer
+from genoseq.training.finetuning import FineTuning, FullFineTuning
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ _DESCRIBED = ("problem", "classes", "controls", "strand", "strands")
 
 
 def build_model(config: DictConfig, datamodule: SequenceDataModule) -> SequenceModel:
-    """The backbone and the head of a config, with the tokenizer of the data.
+    """The backbone and the head of a config, with the tokenizer of the data, made ready to learn.
 
     Control tokens for which the embedding has no row get new ones, whether the model is a checkpoint's or
     begins anew.
@@ -41,7 +42,15 @@ def build_model(config: DictConfig, datamodule: SequenceDataModule) -> SequenceM
     head = instantiate(config.head)(backbone)
     _require_fit(head, datamodule)
     described = {name: getattr(datamodule, name) for name in _DESCRIBED if hasattr(datamodule, name)}
-    return SequenceModel(backbone, head, tokenizer=datamodule.tokenizer, preprocessing=described)
+    model = SequenceModel(backbone, head, tokenizer=datamodule.tokenizer, preprocessing=described)
+    finetuning_of(config).prepare(model)
+    return model
+
+
+def finetuning_of(config: DictConfig) -> FineTuning:
+    """What of the model learns; everything, where the settings of an older run do not say."""
+    chosen = config.get("finetuning")
+    return FullFineTuning() if chosen is None else instantiate(chosen)
 
 
 def build_task(config: DictConfig, model: SequenceModel) -> LightningModule:

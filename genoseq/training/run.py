@@ -20,7 +20,13 @@ from omegaconf import DictConfig
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.errors import DeviceError
 from genoseq.models import SequenceModel
-from genoseq.training.assembly import build_model, build_task, load_weights, require_whole
+from genoseq.training.assembly import (
+    build_model,
+    build_task,
+    finetuning_of,
+    load_weights,
+    require_whole,
+)
 from genoseq.training.callbacks import Throughput
 from genoseq.training.checkpoint import BEST
 from genoseq.training.environment import describe_environment
@@ -86,6 +92,7 @@ def _train(config: DictConfig, folder: RunFolder) -> RunResult:
     _fit(trainer, task, datamodule, folder.checkpoint(config))
     best = _new_model(config, trainer, datamodule)
     load_weights(best, folder.checkpoints / BEST)
+    finetuning_of(config).finish(best)
     if trainer.is_global_zero:
         _write_model(best, folder)
         _write_performance(trainer, folder)
