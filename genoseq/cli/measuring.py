@@ -92,8 +92,17 @@ def _open_data(config: DictConfig, model: SequenceModel) -> SequenceDataModule:
     problem = getattr(datamodule, "problem", _LANGUAGE_MODEL)
     if problem != trained_for:
         raise ConfigError(f"the data are of the kind {problem}, the checkpoint is for {trained_for}.")
+    _require_same_classes(getattr(datamodule, "classes", None), model.preprocessing.get("classes"))
     _require_same_controls(getattr(datamodule, "controls", None), model.preprocessing.get("controls"))
     return datamodule
+
+
+def _require_same_classes(given: Any, known: Any) -> None:
+    if given and known and list(map(str, given)) != list(map(str, known)):
+        raise ConfigError(
+            f"the data have the classes {', '.join(map(str, given))}, the checkpoint has "
+            f"{', '.join(map(str, known))}: name them in this order as data.classes, or give other data."
+        )
 
 
 def _require_same_controls(wanted: dict[str, Any] | None, known: dict[str, Any] | None) -> None:

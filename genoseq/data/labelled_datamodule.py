@@ -57,6 +57,9 @@ class LabelledDataModule(SequenceDataModule):
             "augment", "average", "equivariant", "echo" or "repeat", see `StrandPolicy`.
         max_length: the most tokens of a sequence, special ones and both passes included; None for any number.
         truncation: cut longer sequences at their end instead of refusing them.
+        window, window_stride: tokens that a model reads at once of a longer sequence, and from the start of
+            one such window to the next (None: the window's own length); the head sees all of them. None for
+            whole sequences.
         leaks: what to do with rows that share a k-mer with the rows before: "error"; "report" them in the
             predictions; "drop" them from validation and test.
         leak_k: bases of that k-mer.
@@ -95,6 +98,8 @@ class LabelledDataModule(SequenceDataModule):
         num_workers: int,
         pin_memory: bool,
         seed: int,
+        window: int | None = None,
+        window_stride: int | None = None,
     ) -> None:
         super().__init__(
             tokenizer=tokenizer,
@@ -115,6 +120,8 @@ class LabelledDataModule(SequenceDataModule):
         self.level = level
         self.strand = strand
         self.strands = strands
+        self.window = window
+        self.window_stride = window_stride
         self.leaks = leaks
         self.leak_k = leak_k
         self._files: dict[Split, PathLike | None] = {"train": train, "validation": validation, "test": test}
@@ -145,9 +152,14 @@ class LabelledDataModule(SequenceDataModule):
         return self.sequences_of(split, self.tokenizer)
 
     def sequences_of(
-        self, split: Split, tokenizer: Tokenizer, *, controls: Sequence[int] | None = None
+        self,
+        split: Split,
+        tokenizer: Tokenizer,
+        *,
+        controls: Sequence[int] | None = None,
+        strands: Strands | None = None,
     ) -> LabelledSequences:
-        """The same in the tokens of `tokenizer`; with `controls`, for a language model."""
+        """The same in the tokens of `tokenizer`, with `controls` for a language model, or other `strands`."""
         table = self.examples(split)
         if split == "train" and self.leaks == "error":
             # A leak into test must stop the run before it is trained, not after.
@@ -158,7 +170,7 @@ class LabelledDataModule(SequenceDataModule):
             tokenizer,
             level=self.level,
             strand=self.strand,
-            strands=self.strands,
+            strands=self.strands if strands is None else strands,
             training=split == "train",
             max_length=self._max_length,
             truncation=self._truncation,

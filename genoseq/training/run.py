@@ -43,6 +43,8 @@ _NOISE = (
     ".*is smaller than the logging interval.*",
     ".*your dataloader is not resumable.*",
     ".*overridden `on_before_batch_transfer`.*",
+    # A frozen backbone draws no dropout.
+    ".*module.s. in eval mode at the start of training.*",
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
 )
 

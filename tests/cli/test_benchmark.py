@@ -49,22 +49,6 @@ def benchmark(tmp_path: Path) -> list[str]:
     ]
 
 
-@pytest.fixture
-def refused(capsys):
-    """`refused(arguments)`: the message that a mistaken command line ends with."""
-
-    def call(arguments: list[str]) -> str:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        assert ended.value.code == 2
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        return said.partition("genoseq: ")[2]
-
-    return call
-
-
 def changed(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("results.json")}
 

@@ -80,12 +80,12 @@ def test_language_models_are_compared_by_block(tiny_fasta, tmp_path):
     assert theirs["versus_model"]["mean"] == pytest.approx(apart, abs=1e-3)
 
 
-def test_models_of_different_things_are_refused(data, tmp_path, mistake):
+def test_models_of_different_things_are_refused(data, tmp_path, refused):
     first, second = saved(tmp_path / "two"), saved(tmp_path / "three", outputs=3)
     language = saved(tmp_path / "language", language=True)
-    assert "the checkpoint is for language_model" in mistake(
-        main, ["compare", f"a={first}", f"b={language}", *data]
+    assert "the checkpoint is for language_model" in refused(
+        ["compare", f"a={first}", f"b={language}", *data]
     )
-    message = mistake(main, ["compare", f"a={first}", f"b={second}", *data])
-    assert "a and b do not predict the same thing" in message
-    assert "give .json" in mistake(main, ["compare", f"a={first}", f"b={first}", *data, "out=x.png"])
+    message = refused(["compare", f"a={first}", f"b={second}", *data])
+    assert "the data have the classes 0, 1, the checkpoint has 0, 1, 2" in message
+    assert "give .json" in refused(["compare", f"a={first}", f"b={first}", *data, "out=x.png"])
