@@ -19,12 +19,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import queue
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +33,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from pretraining_floors import CELEGANS, HUMAN
 
+from genoseq.benchmark.job_queue import Job, Places, run_jobs
 from genoseq.data.datamodule import Split
 from genoseq.paths import configs_dir
 from genoseq.report.folder import RunFolder
@@ -127,36 +124,33 @@ def run(
     """Train every model on every genome."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "genomes.json").write_text(json.dumps(genomes, indent=1) + "\n")
-    free: queue.Queue[str] = queue.Queue()
-    for device in list(devices) * parallel:
-        free.put(device)
-
-    def train(job: tuple[str, str]) -> None:
-        genome, model = job
-        folder = out / genome / model
-        if (folder / "performance.json").exists():
-            return
-        pattern, width = MODELS[model]
-        overrides = [
-            *RECIPE,
-            f"data.fasta={genomes[genome]}",
-            f"model.pattern={pattern}",
-            f"model.d_inner={width}",
-            f"+trainer.max_time='{on_the_clock(minutes)}'",
-            f"run_dir={folder}",
-            "resume=auto",
-            *extra,
-        ]
-        device = free.get()
-        try:
-            command = [sys.executable, "-m", "genoseq", "train", *overrides]
-            subprocess.run(command, check=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": device})
-        finally:
-            free.put(device)
-        print(f"{genome}, {model}: done", flush=True)
-
-    with ThreadPoolExecutor(len(devices) * parallel) as pool:
-        list(pool.map(train, [(genome, model) for genome in genomes for model in MODELS]))
+    jobs = []
+    for genome in genomes:
+        for model, (pattern, width) in MODELS.items():
+            folder = out / genome / model
+            if (folder / "performance.json").exists():
+                continue
+            overrides = [
+                *RECIPE,
+                f"data.fasta={genomes[genome]}",
+                f"model.pattern={pattern}",
+                f"model.d_inner={width}",
+                f"+trainer.max_time='{on_the_clock(minutes)}'",
+                f"run_dir={folder}",
+                "resume=auto",
+                *extra,
+            ]
+            command = (sys.executable, "-m", "genoseq", "train", *overrides)
+            jobs.append(Job(f"{genome}, {model}", command, out / genome / f"{model}.log"))
+    outcome = run_jobs(
+        jobs,
+        Places(tuple(devices), per_device=parallel),
+        on_end=lambda job, well: print(f"{job.name}: {'done' if well else 'failed'}", flush=True),
+    )
+    for failure in outcome.failed:
+        print(f"{failure.job.name}, {failure.job.log}:\n{failure.last_lines}", file=sys.stderr)
+    if outcome.failed:
+        raise SystemExit(1)
 
 
 def on_the_clock(minutes: float) -> str:

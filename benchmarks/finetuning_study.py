@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from genoseq.benchmark.job_queue import Job, Places, run_jobs
 from genoseq.paths import configs_dir
 from genoseq.statistics import mean_interval
 
@@ -66,15 +65,21 @@ def _model_overrides(start: str) -> list[str]:
 
 
 def _train_all(jobs: Iterable[tuple[Path, list[str]]], parallel: int) -> None:
-    def train(job: tuple[Path, list[str]]) -> None:
-        folder, overrides = job
-        if (folder / "report.html").exists():
-            return
-        command = [sys.executable, "-m", "genoseq", "train", "experiment=umaydis", "baselines=none"]
-        subprocess.run([*command, f"run_dir={folder}", "resume=auto", *overrides], check=True)
-
-    with ThreadPoolExecutor(parallel) as pool:
-        list(pool.map(train, jobs))
+    command = (sys.executable, "-m", "genoseq", "train", "experiment=umaydis", "baselines=none")
+    todo = [
+        Job(
+            str(folder),
+            (*command, f"run_dir={folder}", "resume=auto", *overrides),
+            folder.with_suffix(".log"),
+        )
+        for folder, overrides in jobs
+        if not (folder / "report.html").exists()
+    ]
+    outcome = run_jobs(todo, Places(processes=parallel))
+    for failure in outcome.failed:
+        print(f"{failure.job.name}:\n{failure.last_lines}", file=sys.stderr)
+    if outcome.failed:
+        raise SystemExit(1)
 
 
 def _criterion(folder: Path) -> float:

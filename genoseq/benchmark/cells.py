@@ -148,7 +148,7 @@ def slug(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
 
 
-def data_overrides(task: Task, leak_k: int) -> list[str]:
+def data_overrides(task: Task, leak_k: int, clusters: str = "kmers") -> list[str]:
     """The settings of `data=labelled` for a task."""
     column = task.label_column
     columns = column if isinstance(column, str) else f"[{','.join(column)}]"
@@ -159,17 +159,26 @@ def data_overrides(task: Task, leak_k: int) -> list[str]:
         f"data.test={'null' if task.test is None else task.test}",
         f"data.label_column={columns}",
         f"data.group_column={'null' if task.group_column is None else task.group_column}",
+        f"data.classes={'null' if task.classes is None else '[' + ','.join(task.classes) + ']'}",
         f"data.problem={task.problem}",
         f"data.level={task.level}",
         f"data.strand={task.strand}",
         f"data.strands={'average' if task.strand == 'unstranded' else 'none'}",
         "data.leaks=report",
         f"data.leak_k={leak_k}",
+        f"data.clusters={clusters}",
     ]
 
 
 def train_command(
-    cell: Cell, task: Task, facts: TaskFacts, *, experiment: str, settings: Sequence[str], leak_k: int
+    cell: Cell,
+    task: Task,
+    facts: TaskFacts,
+    *,
+    experiment: str,
+    settings: Sequence[str],
+    leak_k: int,
+    clusters: str = "kmers",
 ) -> list[str]:
     """The overrides of `genoseq train` that fill a model's cell; the model's own come last and win."""
     monitor = _MONITORED[task.problem]
@@ -178,7 +187,7 @@ def train_command(
     chosen = [] if any(text.startswith("head=") for text in own) else [f"head={head}"]
     return [
         f"experiment={experiment}",
-        *data_overrides(task, leak_k),
+        *data_overrides(task, leak_k, clusters),
         *chosen,
         f"head.problem={task.problem}",
         f"head.num_outputs={facts.num_outputs}",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
+import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
@@ -93,23 +93,23 @@ def _look(task: Task, module: LabelledDataModule, files: dict[str, dict[str, str
         num_outputs=module.num_outputs,
         classes=None if module.classes is None else list(module.classes),
         rows={part: len(tables[part]) for part in parts},
-        classes_of_rows={p: _counts(tables[p]["label"].value_counts()) for p in parts} if counted else None,
+        classes_of_rows={p: _counts(tables[p]["label"]) for p in parts} if counted else None,
         longest=max(len(letters) for part in parts for letters in sequences[part]),
-        split={part: _origin(task, part) for part in parts},
+        split={part: _origin(task, part, str(module.clusters)) for part in parts},
         leaks={part: asdict(report) for part, report in leaks.items()},
         files=files,
     )
 
 
-def _counts(found: Mapping[Any, int]) -> dict[str, int]:
-    return {str(name): int(count) for name, count in found.items()}
+def _counts(labels: pd.Series) -> dict[str, int]:
+    return {str(name): int(count) for name, count in labels.value_counts().items()}
 
 
-def _origin(task: Task, part: str) -> str:
+def _origin(task: Task, part: str, clusters: str) -> str:
     if getattr(task, part) is not None and part != "train":
         return "its own file"
     cut = [other for other in ("validation", "test") if getattr(task, other) is None]
-    how = f"by {task.group_column}" if task.group_column else "by clusters of shared k-mers"
+    how = f"by {task.group_column}" if task.group_column else f"by clusters ({clusters})"
     return (
         f"cut from train {how}" if part in cut else "its own file" + (" without what is cut" if cut else "")
     )

@@ -60,7 +60,7 @@ def run(config: DictConfig) -> None:
     contenders = [*model_contenders(_plain(config.models)), *baseline_contenders(_plain(config.baselines))]
     suite: Suite = instantiate(config.suite)
     tasks = {task.name: task for task in suite.tasks()}
-    data = {name: _data(task, config.leak_k) for name, task in tasks.items()}
+    data = {name: _data(task, config) for name, task in tasks.items()}
     facts = {}
     for name, task in tasks.items():
         log.info("looking at %s", name)
@@ -88,9 +88,9 @@ def _plain(config: Any) -> Any:
     return OmegaConf.to_container(config, resolve=True) if is_config else config
 
 
-def _data(task: Task, leak_k: int) -> DictConfig:
+def _data(task: Task, config: DictConfig) -> DictConfig:
     """The settings of the task's data module, the same for every model and baseline."""
-    overrides = ["experiment=finetune", *data_overrides(task, leak_k)]
+    overrides = ["experiment=finetune", *data_overrides(task, config.leak_k, config.clusters)]
     data = compose("train", overrides=[protect_text(text) for text in overrides])
     OmegaConf.resolve(data)
     return data.data
@@ -132,6 +132,7 @@ def _fill(
                 experiment=config.experiment,
                 settings=_plain(config.settings),
                 leak_k=config.leak_k,
+                clusters=config.clusters,
             )
         _require_same(cell, overrides, data[cell.task])
         if not cell.finished:

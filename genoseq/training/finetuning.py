@@ -103,7 +103,7 @@ class LowRankAdaptation(FineTuning):
     Source: Hu et al. 2021, LoRA, section 4.1.
     """
 
-    def __init__(self, *, rank: int = 8, alpha: float = 16.0, targets: Sequence[str] | None = None) -> None:
+    def __init__(self, *, rank: int = 8, alpha: int = 16, targets: Sequence[str] | None = None) -> None:
         if rank < 1 or alpha <= 0:
             raise ConfigError(f"finetuning.rank={rank}, finetuning.alpha={alpha}: give positive numbers.")
         self.rank = rank
@@ -157,7 +157,7 @@ _PROJECTIONS = ("in_proj", "out_proj", "x_proj", "Wqkv", "q_proj", "k_proj", "v_
 class _Addition(nn.Module):
     """W -> W + B A alpha / rank, as peft's own linear layer would add it to what it computes."""
 
-    def __init__(self, layer: nn.Linear, *, rank: int, alpha: float) -> None:
+    def __init__(self, layer: nn.Linear, *, rank: int, alpha: int) -> None:
         super().__init__()
         try:
             from peft import LoraConfig

@@ -250,7 +250,7 @@ def test_facts_count_what_stands_in_train_on_either_strand(own: Write, tmp_path:
     assert facts.leaks["test"]["kmer"] == 3
     assert facts.leaks["test"]["repeated"] == 2
     assert facts.rows["test"] == 4
-    assert facts.split["validation"] == "cut from train by clusters of shared k-mers"
+    assert facts.split["validation"] == "cut from train by clusters (kmers)"
 
 
 @pytest.mark.parametrize(

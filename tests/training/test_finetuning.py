@@ -71,7 +71,7 @@ def test_lora_changes_nothing_at_first_learns_everywhere_and_is_plain_at_the_end
     model = model_of(kind).train()
     plain_names = set(model.state_dict())
     expected = model(ids).logits
-    how = LowRankAdaptation(rank=2, alpha=8.0)
+    how = LowRankAdaptation(rank=2, alpha=8)
     how.prepare(model)
     assert torch.allclose(model(ids).logits, expected, atol=1e-6)
     changed = step(model, ids)

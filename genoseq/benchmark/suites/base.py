@@ -31,6 +31,7 @@ class Task:
         problem, level, strand: see `LabelledDataModule`.
         label_column: column of the labels, or several.
         group_column: what must not be divided by a cut; None for clusters of shared k-mers.
+        classes: names of the outputs in their order; None: those of train, sorted.
         published: suite and task (or category) that published results of it stand under.
         sources: SHA-256 of each file as it was published, by its path.
     """
@@ -45,6 +46,7 @@ class Task:
     strand: StrandKind = "stranded"
     label_column: str | tuple[str, ...] = "label"
     group_column: str | None = None
+    classes: tuple[str, ...] | None = None
     published: tuple[str, str] | None = None
     sources: dict[str, str] | None = None
 

@@ -79,11 +79,11 @@ class TableSuite(Suite):
     def read(self, task: str) -> Task:
         """The task, each of its files as `table` gives it."""
         paths = {part: self._path(task, part, file) for part, file in self._parts[task].items()}
-        settings = dict(self._sets[task])
+        settings: dict[str, Any] = dict.fromkeys(_PARTS) | paths | self._sets[task]
         for several in ("label_column", "published"):
             if not isinstance(settings.get(several, ""), str):
                 settings[several] = tuple(settings[several])
-        return Task(name=task, **dict.fromkeys(_PARTS) | paths | settings)
+        return Task(name=task, **settings)
 
     def table(self, task: str, part: str, path: Path) -> Path:
         """A table that `data=labelled` reads; here the file itself."""
