@@ -22,6 +22,8 @@ TEXT_SETTINGS = (
     "*.checkpoint",
     "a",
     "b",
+    "repository",
+    "message",
     "prompt",
     "control",
     "name",

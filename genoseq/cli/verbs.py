@@ -49,6 +49,7 @@ _TABLE = (
     Verb("generate", "new sequences from a language model, as FASTA", "genoseq.cli.generate"),
     Verb("tokenizer", "words of a genome for models to read it in", "genoseq.cli.tokenizer"),
     Verb("convert", "an official checkpoint to a genoseq folder, and back", "genoseq.cli.convert"),
+    Verb("push", "a model to the Hugging Face hub, with its card", "genoseq.cli.push"),
     Verb("info", "versions, devices, and the backend each operator takes here", "genoseq.cli.info"),
 )
 VERBS: dict[str, Verb] = {verb.name: verb for verb in _TABLE}

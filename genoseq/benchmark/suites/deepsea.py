@@ -53,10 +53,17 @@ class DeepSEA(Suite):
         return list(_FILES.values())
 
     def read(self, task: str) -> Task:
-        paths = {part: self._table(part) for part in _FILES}
+        train, validation, test = (self._table(part) for part in _FILES)
         classes = tuple(map(str, range(self._num_labels)))
         return Task(
-            task, **paths, metric="auroc", problem="multi_label", strand="unstranded", classes=classes
+            task,
+            train,
+            validation,
+            test,
+            metric="auroc",
+            problem="multi_label",
+            strand="unstranded",
+            classes=classes,
         )
 
     def _table(self, part: str) -> Path:

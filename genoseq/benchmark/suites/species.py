@@ -74,11 +74,12 @@ class SpeciesClassification(Suite):
     def read(self, task: str) -> Task:
         sources = [require_file(self.folder / path, "a genome") for path in self._genomes.values()]
         described = f"{self._length} {self._windows} {self._seed} {self._chromosomes}"
-        paths = {
-            part: self.converted(sources, _Drawing(self, part), f"{part} {described}")
-            for part in get_args(Split)
-        }
-        return Task(task, **paths, metric="accuracy", strand="unstranded", published=("species", task))
+        train, validation, test = (
+            self.converted(sources, _Drawing(self, part), f"{part} {described}") for part in get_args(Split)
+        )
+        return Task(
+            task, train, validation, test, metric="accuracy", strand="unstranded", published=("species", task)
+        )
 
     def draw(self, part: str) -> pd.DataFrame:
         """The windows of a part: sequence, label and name."""
