@@ -14,6 +14,7 @@ import pandas as pd
 from genoseq.benchmark.suites.fetching import fetch
 from genoseq.benchmark.suites.verification import known_checksums, verify_files
 from genoseq.data.cache import FileStamp, cached_file
+from genoseq.data.fasta import Fasta
 from genoseq.data.labels import Level, Problem
 from genoseq.errors import ConfigError, DataError
 from genoseq.paths import locate
@@ -155,3 +156,9 @@ class Suite(ABC):
             max(state.modified for state in states),
         )
         return cached_file(stamp, ".parquet", lambda path: make().to_parquet(path))
+
+
+def chromosome_of(name: str, fasta: Fasta) -> str | None:
+    """What a genome calls a chromosome, with or without `chr`; None where it has none of that name."""
+    names = (name, f"chr{name}", name.removeprefix("chr"))
+    return next((one for one in names if one in fasta.lengths), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from genoseq.benchmark.suites.base import Suite, Task
+from genoseq.benchmark.suites.base import Suite, Task, chromosome_of
 from genoseq.data.fasta import Fasta
 from genoseq.errors import ConfigError, DataError
 from genoseq.paths import require_file
@@ -145,9 +145,9 @@ def _intervals(paths: Sequence[Path], fasta: Fasta, genome: Path) -> pd.DataFram
 
 def _chromosome(region: str, fasta: Fasta, genome: Path) -> str:
     """As the genome calls it, with or without `chr`."""
-    for name in (region, f"chr{region}", region.removeprefix("chr")):
-        if name in fasta.lengths:
-            return name
+    name = chromosome_of(region, fasta)
+    if name is not None:
+        return name
     raise DataError(
         f"{region} is no chromosome of {genome}, which has {', '.join(list(fasta.lengths)[:10])}. Give the "
         "genome that the intervals are of."

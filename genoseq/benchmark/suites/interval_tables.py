@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genoseq.benchmark.suites.base import Suite, Task
+from genoseq.benchmark.suites.base import Suite, Task, chromosome_of
 from genoseq.data.fasta import Fasta
 from genoseq.data.labels import Level, Problem
 from genoseq.errors import ConfigError, DataError
@@ -192,24 +192,24 @@ def _read_table(path: Path, how: IntervalSet) -> pd.DataFrame:
     wanted += [] if how.labels else [how.label]
     missing = [column for column in wanted if column is not None and column not in table]
     if missing:
+        found = ", ".join(map(str, table))
         raise DataError(
-            f"{path} has no column {', '.join(missing)}; it has {', '.join(table)}. Is it the official file?"
+            f"{path} has no column {', '.join(missing)}; it has {found}. Is it the official file?"
         )
     return table
 
 
 def _place(line: pd.Series, how: IntervalSet, fasta: Fasta) -> tuple[str, int, int] | None:
     """Chromosome, start and end (0-based, half-open); None where that reaches beyond."""
-    name = str(line[how.chromosome])
-    names = [one for one in (name, f"chr{name}", name.removeprefix("chr")) if one in fasta.lengths]
-    if not names:
+    name = chromosome_of(str(line[how.chromosome]), fasta)
+    if name is None:
         return None
     start = int(line[how.start]) - how.first
     end = start + 1 if how.end is None else int(line[how.end])
     if how.length is not None:
         start = (start + end) // 2 - how.length // 2
         end = start + how.length
-    return (names[0], start, end) if 0 <= start < end <= fasta.lengths[names[0]] else None
+    return (name, start, end) if 0 <= start < end <= fasta.lengths[name] else None
 
 
 def _label_text(value: Any, how: IntervalSet) -> str:
