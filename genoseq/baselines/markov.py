@@ -56,8 +56,8 @@ class StaticMarkov(GenomeBaseline):
         probabilities = np.full((1, 4), 0.25, dtype=np.float32)
         best = np.inf
         for order in range(self.max_order + 1):
-            probabilities = _interpolate(probabilities, strands, order)
-            cost = float(np.nanmean(bits_of(_look_up(probabilities, unseen, order), unseen)))
+            probabilities = interpolate(probabilities, strands, order)
+            cost = float(np.nanmean(bits_of(look_up(probabilities, unseen, order), unseen)))
             if cost >= best:
                 break
             best, self.order, self._probabilities = cost, order, probabilities
@@ -69,10 +69,10 @@ class StaticMarkov(GenomeBaseline):
 
         Uniform where the context is cut short by an end or an N.
         """
-        return _look_up(self._probabilities, codes, self.order)
+        return look_up(self._probabilities, codes, self.order)
 
 
-def _interpolate(lower: np.ndarray, strands: Sequence[np.ndarray], order: int) -> np.ndarray:
+def interpolate(lower: np.ndarray, strands: Sequence[np.ndarray], order: int) -> np.ndarray:
     """(4**order, 4) distributions from those of one order less, (4**(order - 1), 4), and the counts."""
     counts = np.zeros(4 ** (order + 1), dtype=np.float32)
     for codes in strands:
@@ -97,7 +97,8 @@ def _contexts(codes: np.ndarray, order: int) -> np.ndarray:
     return np.where(known, numbers, -1)
 
 
-def _look_up(table: np.ndarray, codes: np.ndarray, order: int) -> np.ndarray:
+def look_up(table: np.ndarray, codes: np.ndarray, order: int) -> np.ndarray:
+    """(N, 4) distribution before each base, of a table of `interpolate`; NaN where the base is N."""
     context = _contexts(codes, order)
     rows = table[np.maximum(context, 0)]
     rows[context < 0] = 0.25

@@ -3,156 +3,36 @@
 from __future__ import annotations
 
 import json
-import sys
-import warnings
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from hydra.utils import instantiate
-from lightning.pytorch import LightningDataModule, Trainer
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
-from torch.utils.data import DataLoader, Dataset
 
+from genoseq.cli.measuring import TABLES, measured, name_of, require_out
 from genoseq.cli.models import open_models
 from genoseq.cli.tables import interval_text
-from genoseq.data.coding_datamodule import CodingDataModule
-from genoseq.data.datamodule import ExampleDataModule, SequenceDataModule, Split
-from genoseq.data.labelled_datamodule import LabelledDataModule
-from genoseq.errors import ConfigError
-from genoseq.inference.devices import explain_full_memory
-from genoseq.inference.outputs import atomic_file, open_table, require_folder
-from genoseq.inference.records import require_tokenizer
-from genoseq.models.base import SequenceModel
-from genoseq.models.ensemble import Ensemble
-from genoseq.models.heads import LanguageModelHead
-from genoseq.models.lifecode import LifeCodeHead
-from genoseq.models.signal import Forecaster, SignalModel
-from genoseq.models.strand_heads import MaskedLanguageModelHead
-from genoseq.training.assembly import require_windows
-from genoseq.training.results import baseline_predictions, compare, describe_rows
-
-_LANGUAGE_MODEL = "language_model"
-# What Lightning says of every loader, and of the torch it was not written for.
-_NOISE = (".*does not have many workers.*", ".*LeafSpec.*")
-_TABLES = (".parquet", ".tsv", ".csv")
+from genoseq.inference.outputs import atomic_file, open_table
+from genoseq.training.results import baseline_predictions, compare
 
 
 def run(config: DictConfig) -> None:
     """Print the metrics, and write `out` as `configs/evaluate.yaml` describes it."""
-    _require_out(config.out)
+    require_out(config.out)
     model = open_models(config)
-    datamodule = _open_data(config, model)
-    table = describe_rows(_predict(config, model, datamodule), datamodule, config.split)
+    datamodule, table = measured(config, model)
     fitted = baseline_predictions(config.baselines, datamodule, config.split)
     results = compare(
         datamodule.judged_as,
         config.split,
-        _name(model),
+        name_of(model),
         table,
         {name: rows for _, name, rows in fitted},
     )
     _print(config, results, len(table))
     if config.out is not None:
         _write(config, results, table)
-
-
-def _name(model: SequenceModel | SignalModel) -> str:
-    if isinstance(model, SignalModel):
-        return type(model).__name__
-    backbone = type(model.backbone).__name__
-    return f"{backbone}, {len(model.members)} averaged" if isinstance(model, Ensemble) else backbone
-
-
-class _OneSplit(LightningDataModule):
-    """Shows a trainer one split of the data, whichever, as its test split; the others stay closed."""
-
-    def __init__(self, datamodule: ExampleDataModule, split: Split) -> None:
-        super().__init__()
-        self.classes = getattr(datamodule, "classes", None)
-        self._datamodule = datamodule
-        self._split = split
-
-    def dataset(self, split: Split) -> Dataset[Any]:
-        return self._datamodule.dataset(self._split)
-
-    def test_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
-        return self._datamodule.evaluation_loader(self._split)
-
-
-def _open_data(config: DictConfig, model: SequenceModel | SignalModel) -> ExampleDataModule:
-    """The data, in the tokens of the model and with the strands that it reads, or on its scale."""
-    if config.split not in ("train", "validation", "test"):
-        raise ConfigError(f"split={config.split}: give train, validation or test.")
-    datamodule: Any = instantiate(config.data)
-    if isinstance(model, SignalModel):
-        require_windows(model, datamodule)
-        datamodule.take_scale(model.preprocessing)
-        return datamodule
-    if not isinstance(datamodule, SequenceDataModule):
-        raise ConfigError(f"the checkpoint reads tokens, and a {type(datamodule).__name__} has none.")
-    datamodule.tokenizer = require_tokenizer(model)
-    if isinstance(datamodule, LabelledDataModule):
-        datamodule.strands = model.strand_policy().name
-    trained_for = model.preprocessing.get("problem", _LANGUAGE_MODEL)
-    problem = getattr(datamodule, "problem", _LANGUAGE_MODEL)
-    if problem != trained_for:
-        raise ConfigError(f"the data are of the kind {problem}, the checkpoint is for {trained_for}.")
-    _require_same_controls(getattr(datamodule, "controls", None), model.preprocessing.get("controls"))
-    return datamodule
-
-
-def _require_same_controls(wanted: dict[str, Any] | None, known: dict[str, Any] | None) -> None:
-    if wanted is not None and wanted != known:
-        raise ConfigError(
-            f"the data have the controls {wanted}, the checkpoint has {known or 'none'}: give the train "
-            "table, classes and bins that it was trained with."
-        )
-
-
-def _predict(
-    config: DictConfig, model: SequenceModel | SignalModel, datamodule: ExampleDataModule
-) -> pd.DataFrame:
-    task = _task(config, model, datamodule)
-    device = model.device
-    trainer = Trainer(
-        accelerator=device.type,
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stdout.isatty(),
-    )
-    with warnings.catch_warnings(), explain_full_memory(config.global_batch_size):
-        for message in _NOISE:
-            warnings.filterwarnings("ignore", message)
-        trainer.test(task, datamodule=_OneSplit(datamodule, config.split), verbose=False)
-    return task.predictions
-
-
-def _task(config: DictConfig, model: SequenceModel | SignalModel, datamodule: ExampleDataModule) -> Any:
-    """The task that measures such a model, of a package the library knows by its configs only.
-
-    It is never trained, so how it would be does not matter.
-    """
-    training = {"optimizer": partial(torch.optim.SGD, lr=0.0), "schedule": torch.optim.lr_scheduler.LambdaLR}
-    if isinstance(model, SignalModel):
-        if not isinstance(model, Forecaster):
-            raise ConfigError(f"{type(model).__name__} is no forecaster: evaluate cannot read it.")
-        known = dict(model.preprocessing["distribution"])
-        name = known.pop("name")
-        return instantiate(config.tasks.forecasting)(model=model, distribution=name, **known, **training)
-    if isinstance(model.head, LanguageModelHead):
-        return instantiate(config.tasks.language_model)(model=model, **training)
-    if isinstance(model.head, LifeCodeHead) and isinstance(datamodule, CodingDataModule):
-        return instantiate(config.tasks.lifecode)(model=model, **training)
-    if isinstance(model.head, MaskedLanguageModelHead):
-        return instantiate(config.tasks.masked)(model=model, **training)
-    return instantiate(config.tasks.labelled)(model=model, **training)
 
 
 def _print(config: DictConfig, results: dict[str, Any], num_rows: int) -> None:
@@ -187,19 +67,10 @@ def _checkpoints(config: DictConfig) -> Any:
     return config.checkpoint if isinstance(config.checkpoint, str) else list(config.checkpoint)
 
 
-def _require_out(out: str | None) -> None:
-    endings = (".json", *_TABLES)
-    if out is None:
-        return
-    if Path(out).suffix.lower() not in endings:
-        raise ConfigError(f"out={out}: the ending says the format; give {' or '.join(endings)}.")
-    require_folder(out)
-
-
 def _write(config: DictConfig, results: dict[str, Any], table: pd.DataFrame) -> None:
     if config.out.lower().endswith(".json"):
         with atomic_file(config.out) as path:
             path.write_text(json.dumps({"checkpoint": _checkpoints(config), **results}, indent=2) + "\n")
         return
-    with open_table(config.out, formats=_TABLES) as writer:
+    with open_table(config.out, formats=TABLES) as writer:
         writer.write(table)

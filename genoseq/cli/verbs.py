@@ -36,7 +36,14 @@ class Verb:
 _TABLE = (
     Verb("demo", "the whole path on the shipped data in eight minutes", "genoseq.cli.demo", run_folder="out"),
     Verb("train", "pretrain or fine-tune a model", "genoseq.cli.train", run_folder="run_dir"),
+    Verb(
+        "benchmark",
+        "models and baselines on the tasks of a suite, over seeds",
+        "genoseq.cli.benchmark",
+        run_folder="out",
+    ),
     Verb("evaluate", "metrics of a checkpoint on one split of a data set", "genoseq.cli.evaluate"),
+    Verb("compare", "two checkpoints on the same examples, paired", "genoseq.cli.compare"),
     Verb("predict", "predictions for sequences or bases of a FASTA, table or BED", "genoseq.cli.predict"),
     Verb("embed", "vectors of sequences or windows of a FASTA, table or BED", "genoseq.cli.embed"),
     Verb("generate", "new sequences from a language model, as FASTA", "genoseq.cli.generate"),
@@ -49,6 +56,7 @@ _TABLE = (
     Verb("tokenizer", "words of a genome for models to read it in", "genoseq.cli.tokenizer"),
     Verb("convert", "an official checkpoint to a genoseq folder, and back", "genoseq.cli.convert"),
     Verb("inspect", "what is in a file, and what a run would do with it", "genoseq.cli.inspect"),
+    Verb("push", "a model to the Hugging Face hub, with its card", "genoseq.cli.push"),
     Verb("info", "versions, devices, and the backend each operator takes here", "genoseq.cli.info"),
 )
 VERBS: dict[str, Verb] = {verb.name: verb for verb in _TABLE}

@@ -26,11 +26,11 @@ from genoseq.data.labels import LabelReader
 from genoseq.data.leaks import find_leaks, kmer_groups, overlapping
 from genoseq.data.long_range_tasks import ListOps, Pathfinder
 from genoseq.data.matching import matching_pairs
+from genoseq.data.read_pairs import ReadPairs, ReadPairsDataModule
+from genoseq.data.reads import Read, read_reads
 from genoseq.data.sensors import SensorDataModule
 from genoseq.data.series_datamodule import SeriesDataModule
 from genoseq.data.series_sources import SequentialDigits, TsFiles
-from genoseq.data.read_pairs import ReadPairs, ReadPairsDataModule
-from genoseq.data.reads import Read, read_reads
 from genoseq.data.splice_sites import splice_sites
 from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, IntervalSplit, split_groups
 from genoseq.data.substitutions import Substitution, as_substitutions, codon_substitutions
@@ -38,8 +38,8 @@ from genoseq.data.tables import read_table
 from genoseq.data.time_borders import FractionBorders, MonthBorders
 from genoseq.data.time_series import TimeSeries, read_time_series
 from genoseq.data.ts_files import read_ts
-from genoseq.data.wfdb_records import read_wfdb
 from genoseq.data.vcf import Vcf
+from genoseq.data.wfdb_records import read_wfdb
 
 __all__ = [
     "Ability",

@@ -11,10 +11,11 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
+from genoseq.data.clusters import Clusters, sequence_groups
 from genoseq.data.datamodule import SequenceDataModule, Split
 from genoseq.data.labelled import LabelledSequences
 from genoseq.data.labels import LabelReader, Level, Problem, label_texts
-from genoseq.data.leaks import LeakPolicy, find_leaks, kmer_groups
+from genoseq.data.leaks import LeakPolicy, find_leaks
 from genoseq.data.splits import split_groups
 from genoseq.data.tables import read_table, require_columns, require_sequences
 from genoseq.errors import ConfigError, DataError, LeakError, require_choice
@@ -36,7 +37,8 @@ class LabelledDataModule(SequenceDataModule):
     """Sequences with labels from tables (CSV, TSV, Parquet) or FASTA files with labels.
 
     Without a file for validation, or for test, that part is cut from the training table: by group where
-    there is a group column, else by clusters of sequences that share a k-mer on either strand. The cut is
+    there is a group column, else by clusters of sequences that share a k-mer on either strand, or that
+    MMseqs2 finds. The cut is
     the same for every `seed`. Test sequences are compared with train and validation together, validation
     with train.
 
@@ -57,6 +59,11 @@ class LabelledDataModule(SequenceDataModule):
             "augment", "average", "equivariant", "echo" or "repeat", see `StrandPolicy`.
         max_length: the most tokens of a sequence, special ones and both passes included; None for any number.
         truncation: cut longer sequences at their end instead of refusing them.
+        window, window_stride: tokens that a model reads at once of a longer sequence, and from the start of
+            one such window to the next (None: the window's own length); the head sees all of them. None for
+            whole sequences.
+        clusters: how relatives are found for a cut without groups: "kmers", or "mmseqs2" where that
+            program is.
         leaks: what to do with rows that share a k-mer with the rows before: "error"; "report" them in the
             predictions; "drop" them from validation and test.
         leak_k: bases of that k-mer.
@@ -95,6 +102,9 @@ class LabelledDataModule(SequenceDataModule):
         num_workers: int,
         pin_memory: bool,
         seed: int,
+        window: int | None = None,
+        window_stride: int | None = None,
+        clusters: Clusters = "kmers",
     ) -> None:
         super().__init__(
             tokenizer=tokenizer,
@@ -115,6 +125,10 @@ class LabelledDataModule(SequenceDataModule):
         self.level = level
         self.strand = strand
         self.strands = strands
+        require_choice("clusters", clusters, get_args(Clusters))
+        self.clusters: Clusters = clusters
+        self.window = window
+        self.window_stride = window_stride
         self.leaks = leaks
         self.leak_k = leak_k
         self._files: dict[Split, PathLike | None] = {"train": train, "validation": validation, "test": test}
@@ -145,9 +159,14 @@ class LabelledDataModule(SequenceDataModule):
         return self.sequences_of(split, self.tokenizer)
 
     def sequences_of(
-        self, split: Split, tokenizer: Tokenizer, *, controls: Sequence[int] | None = None
+        self,
+        split: Split,
+        tokenizer: Tokenizer,
+        *,
+        controls: Sequence[int] | None = None,
+        strands: Strands | None = None,
     ) -> LabelledSequences:
-        """The same in the tokens of `tokenizer`; with `controls`, for a language model."""
+        """The same in the tokens of `tokenizer`, with `controls` for a language model, or other `strands`."""
         table = self.examples(split)
         if split == "train" and self.leaks == "error":
             # A leak into test must stop the run before it is trained, not after.
@@ -158,7 +177,7 @@ class LabelledDataModule(SequenceDataModule):
             tokenizer,
             level=self.level,
             strand=self.strand,
-            strands=self.strands,
+            strands=self.strands if strands is None else strands,
             training=split == "train",
             max_length=self._max_length,
             truncation=self._truncation,
@@ -209,7 +228,7 @@ class LabelledDataModule(SequenceDataModule):
         if "group" in whole:
             groups = whole["group"].to_numpy()
         else:
-            groups = kmer_groups(whole["sequence"].tolist(), k=self.leak_k)
+            groups = sequence_groups(whole["sequence"].tolist(), clusters=self.clusters, k=self.leak_k)
         part_of_row = split_groups(groups, missing, seed=self._split_seed)
         parts: tuple[Split, ...] = ("train", *missing)
         return {part: whole[part_of_row == part].reset_index(drop=True) for part in parts}

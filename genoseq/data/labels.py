@@ -57,7 +57,8 @@ class LabelReader:
         """The reader for a training table; without `classes` they are those that the table has, sorted.
 
         Raises:
-            ConfigError: the settings contradict each other. DataError: a column is missing.
+            ConfigError: the settings contradict each other. DataError: a column is missing, a row has no
+                label, or all rows have the same class.
         """
         _require_settings(problem, level, columns, classes)
         require_columns(table, columns, source)
@@ -72,6 +73,7 @@ class LabelReader:
                     for label in _split(text, problem, level)
                 }
             )
+            _require_two(names, problem, columns[0], source)
         return cls(problem, level, tuple(columns), names)
 
     @property
@@ -167,6 +169,16 @@ def _require_settings(
     if classes is not None and (problem == "regression" or len(columns) > 1):
         raise ConfigError(
             "classes names the values of one label column; columns name the outputs themselves."
+        )
+
+
+def _require_two(names: Sequence[str], problem: str, column: str, source: object) -> None:
+    least = 2 if problem == "single_label" else 1
+    if len(names) < least:
+        found = f"one class only, {names[0]!r}" if names else "no label at all"
+        raise DataError(
+            f"{source}: {column} holds {found}: there is nothing to tell apart. Give a table with rows of "
+            "every class, another label_column, or the names in classes."
         )
 
 

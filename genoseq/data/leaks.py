@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -53,6 +54,53 @@ def find_leaks(
         whole = {_canonical(sequence, both_strands) for sequence in train}
         leaked[without] = [_canonical(test[row], both_strands) in whole for row in without]
     return leaked
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """How many test sequences stand in train, whole or in part.
+
+    Attributes:
+        rows: test sequences.
+        exact: those that are a training sequence, letter by letter.
+        reverse_complement: those whose other strand is one, and which are none themselves.
+        kmer: those that share `k` bases with one, on either strand; the others are among them, where they are
+            long enough.
+        k: of those bases.
+        repeated: test sequences that stand in test more than once, on either strand.
+    """
+
+    rows: int
+    exact: int
+    reverse_complement: int
+    kmer: int
+    k: int
+    repeated: int
+
+
+def leak_report(train: Sequence[str], test: Sequence[str], *, k: int = 32) -> LeakReport:
+    """Count what of test stands in train.
+
+    Args:
+        train, test: nucleotide letters, in any case.
+        k: 1 to 32.
+
+    Raises:
+        ConfigError: k is out of range. SequenceError: a letter is no nucleotide.
+    """
+    known = {_canonical(sequence, both_strands=False) for sequence in train}
+    given = [_canonical(sequence, both_strands=False) for sequence in test]
+    exact = [sequence in known for sequence in given]
+    turned = [not same and reverse_complement(s) in known for s, same in zip(given, exact, strict=True)]
+    either = pd.Series([_canonical(sequence, both_strands=True) for sequence in test], dtype=object)
+    return LeakReport(
+        rows=len(given),
+        exact=sum(exact),
+        reverse_complement=sum(turned),
+        kmer=int(find_leaks(train, test, k=k).sum()),
+        k=k,
+        repeated=int(either.duplicated(keep=False).sum()),
+    )
 
 
 def kmer_groups(sequences: Sequence[str], *, k: int = 32, both_strands: bool = True) -> np.ndarray:

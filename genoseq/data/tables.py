@@ -84,7 +84,8 @@ def _read(path: Path, kind: str) -> pd.DataFrame | None:
     if kind in _SEPARATORS:
         return pd.read_csv(path, sep=_SEPARATORS[kind], dtype=str, keep_default_na=False)
     if kind == ".parquet":
-        return pd.read_parquet(path)
+        # Rows that were cut from a larger table bring their old numbers.
+        return pd.read_parquet(path).reset_index(drop=True)
     if kind in _FASTA:
         opened = gzip.open if path.suffix == ".gz" else open
         with opened(path, "rt", encoding="utf-8") as handle:

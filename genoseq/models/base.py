@@ -16,8 +16,9 @@ from genoseq.errors import ConfigError
 from genoseq.models import embedding, generation, likelihood, strand_use
 from genoseq.models.backbone import Backbone, BackboneOutput
 from genoseq.models.generation import GeneratedSequence
-from genoseq.models.heads import Head, PlainPooling
+from genoseq.models.heads import Head, PlainPooling, TokenHead
 from genoseq.models.sampling import Sampling
+from genoseq.models.windows import read_in_windows, windows_of
 from genoseq.sequence import Letters, StrandPolicy, Strands
 from genoseq.sequence.feasible import Feasible
 from genoseq.tokenizers import Tokenizer
@@ -47,7 +48,8 @@ class SequenceModel(nn.Module):
         head: hidden states to predictions; made for this very backbone.
         tokenizer: letters to tokens; None where there is no such thing.
         preprocessing: what else makes the model's input and names its output, as JSON can hold it: `classes`,
-            `strand` of the labels, `strands` (the policy that it was trained with) ...
+            `strand` of the labels, `strands` (the policy that it was trained with), `window` and
+            `window_stride` (tokens; see `genoseq.models.windows`) ...
 
     Raises:
         ConfigError: the tokenizer has more tokens than the backbone, or the model is not for such a policy of
@@ -71,7 +73,7 @@ class SequenceModel(nn.Module):
         self.head = head
         self.tokenizer = tokenizer
         self.preprocessing = dict(preprocessing or {})
-        self.strand_policy()
+        self.windows = windows_of(self.preprocessing, head, passes=self.strand_policy().passes)
 
     def reset_parameters(self) -> None:
         """Draw all first values again, those of the backbone first."""
@@ -109,9 +111,11 @@ class SequenceModel(nn.Module):
             loss_only: with labels, spare the memory of the predictions: `logits` is empty.
 
         Raises:
-            SequenceError: a sequence is longer than the backbone's `l_max`.
+            SequenceError: a sequence is longer than the backbone's `l_max`, and not read in windows.
         """
         mask = None if attention_mask is None else attention_mask.bool()
+        if self.windows is not None and input_ids.shape[1] > self.windows.length:
+            return self._read_in_windows(input_ids, mask, labels)
         if second_pass is not None:
             strand_use.require_room_for_two(self, input_ids, mask)
         hidden: BackboneOutput = self.backbone(
@@ -126,6 +130,18 @@ class SequenceModel(nn.Module):
         logits = self.head(last, mask)
         loss = None if labels is None else self.head.loss(logits, labels, mask=mask, segment_ids=segment_ids)
         return ModelOutput(logits, last, hidden.hidden_states, loss)
+
+    def _read_in_windows(
+        self, input_ids: torch.Tensor, mask: torch.Tensor | None, labels: torch.Tensor | None
+    ) -> ModelOutput:
+        assert self.windows is not None
+        last, real = read_in_windows(self.backbone, input_ids, mask, self.windows)
+        if isinstance(self.head, TokenHead):
+            length = input_ids.shape[1]
+            last, real = last[:, :length], real[:, :length]
+        logits = self.head(last, real)
+        loss = None if labels is None else self.head.loss(logits, labels, mask=real)
+        return ModelOutput(logits, last, None, loss)
 
     def generate(
         self,

@@ -65,7 +65,12 @@ def tiled_next_token_loss(
     return nats.sum() / (targets != IGNORED).sum().clamp_min(1)
 
 
-def problem_loss(problem: Problem, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def problem_loss(
+    problem: Problem,
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    class_weights: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Mean loss of classification or regression.
 
     Args:
@@ -74,12 +79,15 @@ def problem_loss(problem: Problem, logits: torch.Tensor, labels: torch.Tensor) -
         logits: (..., outputs).
         labels: (...) classes, or (..., outputs) zeros and ones, or values; values of one output may also be
             (...). NaN does not count, nor does `IGNORED`, which a regression may have as a value.
+        class_weights: (outputs,) how much an example of each class counts, for `single_label`; of
+            `multi_label` how much a label counts where it is 1. None for all alike.
 
     Returns:
         () float32 or better; 0 where nothing counts.
     """
     if problem == "single_label":
-        return _mean_cross_entropy(logits, labels)
+        return _mean_cross_entropy(logits, labels, class_weights)
+    assert class_weights is None or problem == "multi_label", "numbers have no classes"
     logits = _precise(logits)
     targets = labels.to(logits.dtype).reshape(logits.shape)
     counted = ~torch.isnan(targets)
@@ -89,7 +97,9 @@ def problem_loss(problem: Problem, logits: torch.Tensor, labels: torch.Tensor) -
     if problem == "regression":
         losses = (logits - targets).square()
     else:
-        losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        losses = F.binary_cross_entropy_with_logits(
+            logits, targets, reduction="none", pos_weight=class_weights
+        )
     return losses.masked_fill(~counted, 0).sum() / counted.sum().clamp_min(1)
 
 
@@ -131,12 +141,16 @@ def _next_tokens(
     return targets
 
 
-def _mean_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def _mean_cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     flat = targets.reshape(-1)
-    total = F.cross_entropy(
-        _precise(logits).reshape(-1, logits.shape[-1]), flat, ignore_index=IGNORED, reduction="sum"
-    )
-    return total / (flat != IGNORED).sum().clamp_min(1)
+    rows = _precise(logits).reshape(-1, logits.shape[-1])
+    total = F.cross_entropy(rows, flat, weight=weights, ignore_index=IGNORED, reduction="sum")
+    counted = flat != IGNORED
+    if weights is None:
+        return total / counted.sum().clamp_min(1)
+    return total / weights[flat[counted]].sum().clamp_min(torch.finfo(total.dtype).tiny)
 
 
 def _precise(logits: torch.Tensor) -> torch.Tensor:

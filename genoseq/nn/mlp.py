@@ -38,7 +38,9 @@ class Mlp(nn.Module):
         # So many of every sequence of the batch.
         tile = x.shape[:-2].numel() * (self.sequence_tile or x.shape[-2])
         token = Keep.apply(rows.new_empty(0, requires_grad=True), rows)
-        y: torch.Tensor = _Mlp.apply(tile, token, rows, *self.parameters())
+        # Read by name: a weight may be the sum of several parameters.
+        first, second = self.fc1, self.fc2
+        y: torch.Tensor = _Mlp.apply(tile, token, rows, first.weight, first.bias, second.weight, second.bias)
         return y.view(x.shape)
 
 

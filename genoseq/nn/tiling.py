@@ -57,9 +57,9 @@ def tiled(
     if tile is None or x.shape[1] <= tile:
         return function(x, slice(0, x.shape[1]))
     tiling = _Tiling(function, tile, reach, axis)
-    if not torch.is_grad_enabled():
-        return _compute(tiling, x)
     learned = [parameter for parameter in parameters if parameter.requires_grad]
+    if not torch.is_grad_enabled() or not (learned or x.requires_grad):
+        return _compute(tiling, x)
     token = Keep.apply(x.new_empty(0, requires_grad=True), x)
     return _Tiled.apply(tiling, token, x, *learned)
 

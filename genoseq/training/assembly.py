@@ -20,18 +20,19 @@ from genoseq.models.strict import load_strictly
 from genoseq.models.tensor_files import read_tensors
 from genoseq.models.vocabulary import extend_vocabulary
 from genoseq.tokenizers import Tokenizer
+from genoseq.training.finetuning import FineTuning, FullFineTuning
 
 _log = logging.getLogger(__name__)
 
 # What a reader of the model folder has to know of the data to predict for new sequences, or to ask for some.
-_DESCRIBED = ("problem", "classes", "controls", "strand", "strands")
+_DESCRIBED = ("problem", "classes", "controls", "strand", "strands", "window", "window_stride")
 # What a model of signals is made for, and its data may have; a model that says None or 0 does not care.
 _OF_WINDOWS = ("sequence_length", "horizon", "num_channels", "num_marks", "num_outputs")
 _OF_SAMPLES = ("input_channels", "samples_per_prediction")
 
 
 def build_model(config: DictConfig, datamodule: ExampleDataModule) -> SequenceModel | SignalModel:
-    """The backbone and the head of a config, with the tokenizer of the data; or its model of signals.
+    """Backbone and head of a config, with the tokenizer of the data, ready to learn; or its model of signals.
 
     Control tokens for which the embedding has no row get new ones, whether the model is a checkpoint's or
     begins anew.
@@ -54,7 +55,15 @@ def build_model(config: DictConfig, datamodule: ExampleDataModule) -> SequenceMo
     head = instantiate(config.head)(backbone)
     _require_fit(head, datamodule)
     described = {name: getattr(datamodule, name) for name in _DESCRIBED if hasattr(datamodule, name)}
-    return SequenceModel(backbone, head, tokenizer=datamodule.tokenizer, preprocessing=described)
+    model = SequenceModel(backbone, head, tokenizer=datamodule.tokenizer, preprocessing=described)
+    finetuning_of(config).prepare(model)
+    return model
+
+
+def finetuning_of(config: DictConfig) -> FineTuning:
+    """What of the model learns; everything, where the settings of an older run do not say."""
+    chosen = config.get("finetuning")
+    return FullFineTuning() if chosen is None else instantiate(chosen)
 
 
 def require_windows(model: SignalModel, datamodule: ExampleDataModule) -> None:

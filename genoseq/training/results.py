@@ -152,7 +152,7 @@ def metrics(problem: str, table: pd.DataFrame) -> dict[str, float | None]:
         error, power, count = table[["squared_error", "power", "num_values"]].sum()
         return {"mse": float(error / count), "explained": float(1 - error / power)}
     problem = cast(Problem, problem)
-    outputs, labels = _tensors(problem, table)
+    outputs, labels = prediction_tensors(problem, table)
     collection = problem_metrics(problem, outputs.shape[1])
     collection.update(*as_metrics_take(problem, outputs, labels))
     return _finite({key: float(value.float().mean()) for key, value in collection.compute().items()})
@@ -162,8 +162,16 @@ def _bits_per_base(table: pd.DataFrame) -> float:
     return float(table["bits"].sum() / table["num_bases"].sum())
 
 
-def _tensors(problem: str, table: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor]:
-    """Outputs (N, C), and labels (N,) of one class or (N, C)."""
+def prediction_tensors(problem: str, table: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a table of predictions of a labelled problem holds.
+
+    Args:
+        problem: `single_label`, `multi_label` or `regression`.
+        table: columns `label` and `probability_<class>`, or as `SequencePrediction` writes them.
+
+    Returns:
+        Outputs (N, C) float32, and labels: (N,) int64 of one class, or (N, C) float32.
+    """
     kind = "prediction" if problem == "regression" else "probability"
     columns = [column for column in map(str, table.columns) if re.match(rf"{kind}(_|$)", column)]
     names = [column.removeprefix(kind) for column in columns]
@@ -233,7 +241,7 @@ def _scores(problem: str, table: pd.DataFrame) -> np.ndarray:
     """What each example adds to the headline metric."""
     if problem == "answers":
         return (table["num_correct"] / table["num_bases"]).to_numpy()
-    outputs, labels = _tensors(problem, table)
+    outputs, labels = prediction_tensors(problem, table)
     if problem == "single_label":
         return (outputs.argmax(dim=1) == labels).double().numpy()
     if problem == "multi_label":

@@ -21,7 +21,13 @@ from genoseq.data.datamodule import ExampleDataModule
 from genoseq.errors import DeviceError
 from genoseq.models import SequenceModel
 from genoseq.models.signal import SignalModel
-from genoseq.training.assembly import build_model, build_task, load_weights, require_whole
+from genoseq.training.assembly import (
+    build_model,
+    build_task,
+    finetuning_of,
+    load_weights,
+    require_whole,
+)
 from genoseq.training.callbacks import Throughput
 from genoseq.training.checkpoint import BEST
 from genoseq.training.environment import describe_environment
@@ -39,6 +45,8 @@ _NOISE = (
     ".*is smaller than the logging interval.*",
     ".*your dataloader is not resumable.*",
     ".*overridden `on_before_batch_transfer`.*",
+    # A frozen backbone draws no dropout.
+    ".*module.s. in eval mode at the start of training.*",
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
 )
 
@@ -95,6 +103,7 @@ def _train(config: DictConfig, folder: RunFolder) -> RunResult:
     # What the task says of the predictions goes with the model.
     best.preprocessing |= cast(Any, task).model.preprocessing
     load_weights(best, folder.checkpoints / BEST)
+    finetuning_of(config).finish(best)
     if trainer.is_global_zero:
         _write_model(best, folder)
         _write_performance(trainer, folder)

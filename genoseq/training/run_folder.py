@@ -20,6 +20,9 @@ from genoseq.training.environment import data_hashes
 _AGREEING = ("model", "head", "data", "seed")
 _FREE = {"data": {"num_workers", "pin_memory", "micro_batch_size"}, "model": {"activation_checkpointing"}}
 
+SELF_PRETRAINING = "self_pretraining"
+"""The folder in a run's own of the language model that it begins with, where it makes one."""
+
 
 class RunFolder:
     """Paths of a run folder, and what they mean."""
@@ -105,6 +108,7 @@ class RunFolder:
         if entry == self.checkpoints:
             return any(entry.iterdir())
         described = entry in (self.config, self.environment) or entry.suffix == ".log"
+        described |= entry.name == SELF_PRETRAINING
         return not (described or entry.name.startswith("."))
 
     def _require_agreement(self, config: DictConfig) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import torch
 from torch.optim import Optimizer
@@ -13,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from genoseq.data.loading import is_labelled
 from genoseq.errors import ConfigError
 from genoseq.models import SequenceHead, SequenceModel, TokenHead
+from genoseq.nn.losses import problem_loss
 from genoseq.tokenizers import turned_places
 from genoseq_tasks.base import Batch
 from genoseq_tasks.labels import LabelTask
@@ -25,6 +27,13 @@ class SequencePrediction(LabelTask):
 
     Args:
         model, optimizer, schedule, seed: as for every task.
+        class_weights: how much each class counts in the loss of training, in the order of the classes;
+            "balanced": so that all count alike, whatever their share of the training labels. Of several
+            labels a sequence: how much a label counts where it is 1. None for all examples alike. Validation
+            and test are not weighted.
+
+    Raises:
+        ConfigError: weights for numbers, not one a class, or not positive.
     """
 
     def __init__(
@@ -34,6 +43,7 @@ class SequencePrediction(LabelTask):
         optimizer: Callable[..., Optimizer],
         schedule: Callable[..., LRScheduler],
         seed: int,
+        class_weights: Literal["balanced"] | Sequence[float] | None = None,
     ) -> None:
         assert isinstance(model.head, SequenceHead | TokenHead), (
             "the head of labels is known to be one of these"
@@ -49,6 +59,9 @@ class SequencePrediction(LabelTask):
         self.policy = model.strand_policy()
         assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
         self.tokenizer = model.tokenizer
+        self._asked_weights = class_weights
+        self._weights: torch.Tensor | None = None
+        self._require_weights()
 
     def setup(self, stage: str) -> None:
         """Check that the data allow what becomes of the strands.
@@ -57,11 +70,46 @@ class SequencePrediction(LabelTask):
             ConfigError: the policy takes labels to hold for both strands, and the data say that they do not.
         """
         split = "test" if stage == "test" else "validation"
-        self.policy.require_labels(self.trainer.datamodule.dataset(split).strand)  # type: ignore[attr-defined]
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.policy.require_labels(datamodule.dataset(split).strand)
+        if stage != "test":
+            self._weights = self._class_weights(datamodule)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """The head's own loss, mean over the labels of the batch."""
-        return self._predict(batch, labels=batch["labels"]).loss
+        """The head's own loss, mean over the labels of the batch, weighted by class where asked for."""
+        if self._weights is None:
+            return self._predict(batch, labels=batch["labels"]).loss
+        logits, labels = self._predict(batch).logits, batch["labels"]
+        if logits.ndim == 3 and (mask := batch.get("attention_mask")) is not None:
+            logits, labels = logits[mask.bool()], labels[mask.bool()]
+        return problem_loss(self.problem, logits, labels, self._weights.to(logits.device))
+
+    def _require_weights(self) -> None:
+        given = self._asked_weights
+        if given is None:
+            return
+        if self.problem == "regression":
+            raise ConfigError(f"task.class_weights={given}: numbers have no classes. Give null.")
+        if given != "balanced" and (
+            isinstance(given, str) or len(given) != self.num_outputs or min(given) <= 0
+        ):
+            raise ConfigError(
+                f"task.class_weights={given}: give balanced, or {self.num_outputs} positive numbers, one a "
+                "class."
+            )
+
+    def _class_weights(self, datamodule: Any) -> torch.Tensor | None:
+        """(num_outputs,) float32."""
+        given = self._asked_weights
+        if given is None or not isinstance(given, str):
+            return None if given is None else torch.tensor(list(given), dtype=torch.float32)
+        labels = np.concatenate([np.atleast_1d(label) for label in datamodule.labels("train")])
+        if self.problem == "multi_label":
+            labels = labels.reshape(-1, self.num_outputs)
+            ones = np.nansum(labels == 1, axis=0)
+            return torch.from_numpy((len(labels) - ones) / np.maximum(ones, 1)).float()
+        counts = np.bincount(labels[labels >= 0], minlength=self.num_outputs)
+        return torch.from_numpy(counts.sum() / (self.num_outputs * np.maximum(counts, 1))).float()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch."""

@@ -74,3 +74,19 @@ def mistake(capsys):
         return captured.err
 
     return call
+
+
+@pytest.fixture
+def refused(capsys):
+    """`refused(arguments)`: as `mistake`, of a command line that says other things before its message."""
+
+    def call(arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        return said.partition("genoseq: ")[2]
+
+    return call
