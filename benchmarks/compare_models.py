@@ -19,12 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import queue
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +30,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
+from parallel_runs import run_all
 from pretraining_floors import CELEGANS, HUMAN
 
 from genoseq.data.datamodule import Split
@@ -60,7 +56,6 @@ RECIPE = (
     "trainer.val_check_interval=50",
     "~callbacks.early_stop",
     "test=true",
-    "report=false",
 )
 FLOORS = {"static_markov": "static Markov", "adaptive_counter": "adaptive counter"}
 FORMATS = {
@@ -127,36 +122,19 @@ def run(
     """Train every model on every genome."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "genomes.json").write_text(json.dumps(genomes, indent=1) + "\n")
-    free: queue.Queue[str] = queue.Queue()
-    for device in list(devices) * parallel:
-        free.put(device)
-
-    def train(job: tuple[str, str]) -> None:
-        genome, model = job
-        folder = out / genome / model
-        if (folder / "performance.json").exists():
-            return
-        pattern, width = MODELS[model]
-        overrides = [
+    jobs = {
+        out / genome / model: [
             *RECIPE,
-            f"data.fasta={genomes[genome]}",
+            f"data.fasta={fasta}",
             f"model.pattern={pattern}",
             f"model.d_inner={width}",
             f"+trainer.max_time='{on_the_clock(minutes)}'",
-            f"run_dir={folder}",
-            "resume=auto",
             *extra,
         ]
-        device = free.get()
-        try:
-            command = [sys.executable, "-m", "genoseq", "train", *overrides]
-            subprocess.run(command, check=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": device})
-        finally:
-            free.put(device)
-        print(f"{genome}, {model}: done", flush=True)
-
-    with ThreadPoolExecutor(len(devices) * parallel) as pool:
-        list(pool.map(train, [(genome, model) for genome in genomes for model in MODELS]))
+        for genome, fasta in genomes.items()
+        for model, (pattern, width) in MODELS.items()
+    }
+    run_all(jobs, devices=devices, parallel=parallel)
 
 
 def on_the_clock(minutes: float) -> str:

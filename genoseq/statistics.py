@@ -156,6 +156,73 @@ def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
     return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * others))
 
 
+def mean_auroc(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """`auroc` of the second of two classes; of more, the mean over each against all others.
+
+    Args:
+        labels: (n,) numbers of classes.
+        probabilities: (n, C).
+    """
+    truth, scores = np.asarray(labels), np.asarray(probabilities)
+    if scores.shape[1] == 2:
+        return auroc(truth == 1, scores[:, 1])
+    return float(np.mean([auroc(truth == name, scores[:, name]) for name in range(scores.shape[1])]))
+
+
+def balanced_accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
+    """Mean over the classes that there are of the share of each that is predicted.
+
+    Args:
+        labels: (n,) classes, n >= 1.
+        predictions: (n,) likewise.
+
+    Source: Brodersen et al. 2010, ICPR, p. 3121.
+    """
+    truth, right = np.asarray(labels), np.asarray(labels) == np.asarray(predictions)
+    return float(np.mean([right[truth == name].mean() for name in np.unique(truth)]))
+
+
+def permutation_p_value(
+    statistic: Callable[[np.ndarray], float],
+    labels: ArrayLike,
+    groups: ArrayLike,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> float:
+    """Chance of a statistic as large where labels say nothing, by exchange of what can be exchanged.
+
+    Where every group has one label, whole groups exchange theirs; else rows do within their group. The rows
+    of a group are no independent witnesses, and neither way takes them for such.
+
+    Args:
+        statistic: of labels (n,), larger where predictions are better; NaN where it has no value.
+        labels: (n,) the true ones.
+        groups: (n,) the group of each row.
+        resamples: number of exchanges.
+        seed: of them.
+
+    Source: Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39 (one is
+    added to both counts); Winkler et al. 2014, NeuroImage 92:381 (exchangeable blocks).
+    """
+    truth = np.asarray(labels)
+    _, first, number = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    whole = truth[first]
+    generator = np.random.default_rng(seed)
+    observed = statistic(truth)
+    members = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+    count = 0
+    for _ in range(resamples):
+        if (whole[number] == truth).all():
+            exchanged = generator.permutation(whole)[number]
+        else:
+            exchanged = truth.copy()
+            for rows in members:
+                exchanged[rows] = generator.permutation(truth[rows])
+        count += bool(statistic(exchanged) >= observed)
+    return (1 + count) / (1 + resamples)
+
+
 def _resampled_means(
     values: np.ndarray, weights: np.ndarray, resamples: int, generator: np.random.Generator
 ) -> np.ndarray:

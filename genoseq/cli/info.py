@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.table import Table
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import genoseq
+from genoseq.cli.tables import print_sections
 from genoseq.inference.devices import pick_device
 from genoseq.inference.outputs import atomic_file
 from genoseq_kernels import (
@@ -139,15 +138,6 @@ def _runs(call: _Call, like: torch.Tensor, backend: Backend) -> bool:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    sections = [("versions", facts["versions"]), ("devices", facts["devices"])]
-    for operator, backends in facts["operators"].items():
-        sections.append((f"backends of {operator}", backends))
-    for title, rows in sections:
-        console.print(f"[bold]{title}[/bold]")
-        table = Table(box=None, show_header=False, padding=(0, 2))
-        table.add_column(style="cyan", no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ignore")
-        for name, value in rows.items():
-            table.add_row(name, value)
-        console.print(table)
+    sections = {name: facts[name] for name in ("versions", "devices")}
+    operators = {f"backends of {name}": backends for name, backends in facts["operators"].items()}
+    print_sections(sections | operators)

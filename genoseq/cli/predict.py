@@ -45,15 +45,10 @@ def _forecast(config: DictConfig, model: SignalModel) -> pd.DataFrame:
         raise ConfigError(
             f"{type(model).__name__} reads recordings, and predict reads sequences or series to forecast."
         )
-    given = [
-        name
-        for name in ("fasta", "bed", "name_column", "chunk_length", "context")
-        if config[name] is not None
-    ]
-    if given or config.summary:
-        raise ConfigError(
-            f"{', '.join(given or ['summary'])}: for sequences, not for forecasts. Leave it out."
-        )
+    others = ("fasta", "bed", "name_column", "chunk_length", "context", "summary")
+    given = [f"{name}={config[name]}" for name in others if config[name]]
+    if given:
+        raise ConfigError(f"{', '.join(given)}: for sequences, not for forecasts. Leave it out.")
     if config.input is None:
         raise ConfigError("a forecast wants input=FILE: the series so far, as a table.")
     return forecast(model, config.input)

@@ -40,8 +40,10 @@ _TABLE = (
     Verb("predict", "predictions for sequences or bases of a FASTA, table or BED", "genoseq.cli.predict"),
     Verb("embed", "vectors of sequences or windows of a FASTA, table or BED", "genoseq.cli.embed"),
     Verb("generate", "new sequences from a language model, as FASTA", "genoseq.cli.generate"),
+    Verb("stream", "predictions of a signal as its samples come", "genoseq.cli.stream"),
     Verb("tokenizer", "words of a genome for models to read it in", "genoseq.cli.tokenizer"),
     Verb("convert", "an official checkpoint to a genoseq folder, and back", "genoseq.cli.convert"),
+    Verb("inspect", "what is in a file, and what a run would do with it", "genoseq.cli.inspect"),
     Verb("info", "versions, devices, and the backend each operator takes here", "genoseq.cli.info"),
 )
 VERBS: dict[str, Verb] = {verb.name: verb for verb in _TABLE}

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import pandas as pd
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -78,6 +79,10 @@ class ExampleDataModule(LightningDataModule, ABC):
         Raises:
             ConfigError: it was trained on data of another kind.
         """
+
+    def split_table(self) -> pd.DataFrame | None:
+        """Who is in which split, for a run to write down; None where the settings say it all."""
+        return None
 
     def collator(self) -> Callable[[Any], dict[str, torch.Tensor]]:
         """A picklable function from examples to a batch: each field stacked."""

@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 _DESCRIBED = ("problem", "classes", "controls", "strand", "strands")
 # What a model of signals is made for, and its data may have; a model that says None or 0 does not care.
 _OF_WINDOWS = ("sequence_length", "horizon", "num_channels", "num_marks", "num_outputs")
+_OF_SAMPLES = ("input_channels", "samples_per_prediction")
 
 
 def build_model(config: DictConfig, datamodule: ExampleDataModule) -> SequenceModel | SignalModel:
@@ -64,13 +65,15 @@ def require_windows(model: SignalModel, datamodule: ExampleDataModule) -> None:
     """
     if isinstance(datamodule, SequenceDataModule):
         raise ConfigError(
-            f"{type(model).__name__} reads signals, and a {type(datamodule).__name__} has tokens: take other data."
+            f"{type(model).__name__} reads signals, and a {type(datamodule).__name__} has tokens: take other "
+            "data."
         )
-    for name in _OF_WINDOWS:
+    for name in (*_OF_WINDOWS, *_OF_SAMPLES):
         wanted, given = getattr(datamodule, name, None), getattr(model, name, None)
         if wanted is not None and given and given != wanted:
             raise ConfigError(
-                f"model.{name}={given} does not go with the data, which have {wanted}: give model.{name}={wanted}."
+                f"model.{name}={given} does not go with the data, which have {wanted}: give "
+                f"model.{name}={wanted}."
             )
 
 

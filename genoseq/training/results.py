@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 from genoseq.data.datamodule import ExampleDataModule, Split
 from genoseq.nn.losses import Problem
 from genoseq.statistics import Estimate, mean_interval, paired_bootstrap
+from genoseq.training.grouped_results import by_unit
 from genoseq.training.metrics import as_metrics_take, problem_metrics
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ _HEADLINE = {
     "multi_label": ("accuracy", True),
     "regression": ("mse", False),
     "forecasting": ("mse", False),
+    "reconstruction": ("mse", False),
 }
 
 
@@ -44,7 +46,7 @@ def describe_rows(predictions: pd.DataFrame, datamodule: Any, split: Split) -> p
         tiles = datamodule.tiles(split).iloc[index].reset_index(drop=True)
         return pd.concat([tiles[["chromosome", "start", "end"]], predictions[["num_bases", "bits"]]], axis=1)
     examples = datamodule.examples(split).iloc[index].reset_index(drop=True)
-    kept = examples[[column for column in ("name", "group", "control") if column in examples]]
+    kept = examples[[column for column in ("name", "recording", "group", "control") if column in examples]]
     table = pd.concat([predictions, kept], axis=1)
     leaked = datamodule.leaked(split)
     return table if leaked is None else table.assign(leaked=leaked[index])
@@ -82,7 +84,8 @@ def compare(
     """The content of `results.json`.
 
     Args:
-        problem: `language_model`, `answers`, `single_label`, `multi_label`, `regression` or `forecasting`.
+        problem: `language_model`, `answers`, `single_label`, `multi_label`, `regression`, `forecasting` or
+            `reconstruction`.
         split: the part of the data that was predicted.
         name: of the model.
         table: its predictions.
@@ -91,7 +94,7 @@ def compare(
     Returns:
         Rows of metrics; each baseline with the paired difference (model minus baseline) and its interval.
         Where the table says which rows were leaked, the same again without them. For answers, the model's
-        metrics at each length.
+        metrics at each length; for recordings, those by window, recording and subject.
     """
     metric, higher_is_better = _HEADLINE[problem]
     results = {
@@ -103,6 +106,8 @@ def compare(
     }
     if problem == "answers":
         results["by_length"] = [_at_length(length, rows) for length, rows in table.groupby("length")]
+    if problem == "single_label" and "recording" in table:
+        results["by_unit"] = by_unit(table)
     if "leaked" in table:
         clean = ~table["leaked"].to_numpy(dtype=bool)
         results["leak_free_rows"] = _rows(
@@ -143,6 +148,9 @@ def metrics(problem: str, table: pd.DataFrame) -> dict[str, float | None]:
         }
     if problem == "forecasting":
         return _of_forecasts(table)
+    if problem == "reconstruction":
+        error, power, count = table[["squared_error", "power", "num_values"]].sum()
+        return {"mse": float(error / count), "explained": float(1 - error / power)}
     problem = cast(Problem, problem)
     outputs, labels = _tensors(problem, table)
     collection = problem_metrics(problem, outputs.shape[1])

@@ -28,6 +28,7 @@ from genoseq.training.environment import describe_environment
 from genoseq.training.fully_sharded import first_device
 from genoseq.training.results import baseline_predictions, compare, describe_rows, require_baselines
 from genoseq.training.run_folder import RunFolder
+from genoseq.training.self_pretraining import from_pretrained, pretraining_config
 from genoseq.training.trainer import build_trainer
 
 _log = logging.getLogger(__name__)
@@ -75,6 +76,10 @@ def train(config: DictConfig) -> RunResult:
 
 
 def _train(config: DictConfig, folder: RunFolder) -> RunResult:
+    # The saved settings of an older run have no such key.
+    if config.get("pretrain"):
+        train(pretraining_config(config))
+        config = from_pretrained(config, folder)
     datamodule: ExampleDataModule = instantiate(config.data)
     if config.test:
         require_baselines(config.baselines, datamodule)
@@ -84,10 +89,11 @@ def _train(config: DictConfig, folder: RunFolder) -> RunResult:
     if trainer.is_global_zero:
         environment = describe_environment(config, trainer.strategy.root_device)
         folder.write_json(folder.environment, environment)
+        _write_split(datamodule, folder)
     _fit(trainer, task, datamodule, folder.checkpoint(config))
     best = _new_model(config, trainer, datamodule)
     # What the task says of the predictions goes with the model.
-    best.preprocessing |= task.model.preprocessing  # type: ignore[union-attr, operator]
+    best.preprocessing |= cast(Any, task).model.preprocessing
     load_weights(best, folder.checkpoints / BEST)
     if trainer.is_global_zero:
         _write_model(best, folder)
@@ -153,6 +159,13 @@ def _test(
     results = compare(datamodule.judged_as, "test", name, table, baselines)
     folder.write_json(folder.results, results)
     return results
+
+
+def _write_split(datamodule: ExampleDataModule, folder: RunFolder) -> None:
+    table = datamodule.split_table()
+    if table is not None:
+        with folder.writing():
+            table.to_csv(folder.split, sep="\t", index=False)
 
 
 def _write_model(model: SequenceModel | SignalModel, folder: RunFolder) -> None:

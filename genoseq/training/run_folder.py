@@ -32,6 +32,7 @@ class RunFolder:
         self.predictions = self.path / "predictions.parquet"
         self.results = self.path / "results.json"
         self.log = self.path / "train.log"
+        self.split = self.path / "split.tsv"
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model"
 

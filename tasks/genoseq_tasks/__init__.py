@@ -6,7 +6,9 @@ from genoseq_tasks.distillation import Distillation
 from genoseq_tasks.forecasting import Forecasting
 from genoseq_tasks.lifecode import LifeCodeTask
 from genoseq_tasks.masked_lm import MaskedLM
+from genoseq_tasks.recordings import MaskedRecording, RecordingPrediction
 from genoseq_tasks.sequence_prediction import SequencePrediction
+from genoseq_tasks.signal_regression import SignalRegression
 
 __all__ = [
     "CausalLM",
@@ -14,6 +16,9 @@ __all__ = [
     "Forecasting",
     "LifeCodeTask",
     "MaskedLM",
+    "MaskedRecording",
+    "RecordingPrediction",
     "SequencePrediction",
     "SequenceTask",
+    "SignalRegression",
 ]

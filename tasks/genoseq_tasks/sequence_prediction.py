@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric
 
 from genoseq.data.loading import is_labelled
 from genoseq.errors import ConfigError
 from genoseq.models import SequenceHead, SequenceModel, TokenHead
 from genoseq.tokenizers import turned_places
-from genoseq.training.metrics import as_metrics_take, problem_metrics
-from genoseq_tasks.base import Batch, SequenceTask
+from genoseq_tasks.base import Batch
+from genoseq_tasks.labels import LabelTask
 
 
-class SequencePrediction(SequenceTask):
+class SequencePrediction(LabelTask):
     """Learn labels: of one class, of several, or numbers; the model's head says which, and how many.
 
     What becomes of the two strands, its `preprocessing` says: evaluation is as prediction will be.
@@ -37,17 +35,20 @@ class SequencePrediction(SequenceTask):
         schedule: Callable[..., LRScheduler],
         seed: int,
     ) -> None:
-        super().__init__(model=model, optimizer=optimizer, schedule=schedule, seed=seed)
-        self.policy = model.strand_policy()
-        assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
-        self.tokenizer = model.tokenizer
         assert isinstance(model.head, SequenceHead | TokenHead), (
             "the head of labels is known to be one of these"
         )
-        self.problem = model.head.problem
-        self.num_outputs = model.head.num_outputs
-        self.metrics = problem_metrics(self.problem, self.num_outputs)
-        self.mean_loss = MeanMetric()
+        super().__init__(
+            model=model,
+            optimizer=optimizer,
+            schedule=schedule,
+            seed=seed,
+            problem=model.head.problem,
+            num_outputs=model.head.num_outputs,
+        )
+        self.policy = model.strand_policy()
+        assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
+        self.tokenizer = model.tokenizer
 
     def setup(self, stage: str) -> None:
         """Check that the data allow what becomes of the strands.
@@ -74,16 +75,8 @@ class SequencePrediction(SequenceTask):
         rows = {"index": batch["index"].cpu().numpy()[place[:, 0]]}
         if place.shape[1] == 2:
             rows["position"] = self._letter_numbers(batch)[labelled].cpu().numpy()
-        classes = getattr(self.trainer.datamodule, "classes", None)  # type: ignore[attr-defined]
-        names = [str(name) for name in classes or range(self.num_outputs)]
-        self._test_rows.append(pd.DataFrame(rows | self._columns(names, outputs, labels)))
-
-    def compute_metrics(self) -> dict[str, torch.Tensor]:
-        """`loss` and the metrics of the problem; those of several regression outputs as their mean."""
-        values = {"loss": self.mean_loss.compute(), **self.metrics.compute()}
-        self.metrics.reset()
-        self.mean_loss.reset()
-        return {name: value.float().mean() for name, value in values.items()}
+        columns = self._columns(self._output_names(), outputs, labels)
+        self._test_rows.append(pd.DataFrame(rows | columns))
 
     def _evaluate(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Outputs (N, C) and labels (N,) or (N, C) of what is counted and labelled, and where that is."""
@@ -96,16 +89,8 @@ class SequencePrediction(SequenceTask):
             labels = batch["labels"] if batch["labels"].ndim == 2 else batch["labels"][..., 0]
             labelled = labelled[:, None] & is_labelled(labels)
         outputs, labels = values[labelled], batch["labels"][labelled]
-        if len(outputs):
-            self.mean_loss.update(output.loss, weight=len(outputs))
-            self.metrics.update(*as_metrics_take(self.problem, outputs, labels))
+        self._count(outputs, labels, output.loss)
         return outputs, labels, labelled
-
-    def _activate(self, logits: torch.Tensor) -> torch.Tensor:
-        logits = logits.float()
-        if self.problem == "single_label":
-            return logits.softmax(dim=-1)
-        return logits.sigmoid() if self.problem == "multi_label" else logits
 
     def _predict(self, batch: Batch, labels: torch.Tensor | None = None) -> Any:
         if self.policy.passes > 1 and "second_pass" not in batch:
@@ -133,23 +118,3 @@ class SequencePrediction(SequenceTask):
             letters &= batch["second_pass"]
         numbers = letters.cumsum(1) - 1
         return letters.sum(1, keepdim=True) - 1 - numbers if self.policy.second_pass == "other" else numbers
-
-    def _columns(
-        self, names: Sequence[str], outputs: torch.Tensor, labels: torch.Tensor
-    ) -> dict[str, np.ndarray]:
-        values, truth = outputs.cpu().numpy(), labels.cpu().numpy()
-        if self.problem == "single_label":
-            classes = np.array(names)
-            columns = {"label": classes[truth], "prediction": classes[values.argmax(axis=1)]}
-            return columns | _named("probability", names, values)
-        truth = truth.reshape(len(truth), -1)
-        if self.problem == "multi_label":
-            columns = _named("label", names, truth) | _named("prediction", names, values > 0.5)
-            return columns | _named("probability", names, values)
-        if self.num_outputs == 1:
-            return {"label": truth[:, 0], "prediction": values[:, 0]}
-        return _named("label", names, truth) | _named("prediction", names, values)
-
-
-def _named(kind: str, names: Sequence[str], values: np.ndarray) -> dict[str, np.ndarray]:
-    return {f"{kind}_{name}": values[:, column] for column, name in enumerate(names)}

@@ -36,6 +36,7 @@ OURS = (
     "partial_and_sparse",
     "pretraining_floors",
     "compare_models",
+    "parallel_runs",
 )
 
 
@@ -245,7 +246,7 @@ def test_compare_models(
         pd.DataFrame(logged).to_csv(folder / "metrics.csv", index=False)
         (folder / "performance.json").write_text(json.dumps({"parameters": sizes[-1]}))
 
-    monkeypatch.setattr(module.subprocess, "run", train)
+    monkeypatch.setattr(script("parallel_runs").subprocess, "run", train)
     arguments = [str(tmp_path), "worm=worm.fa", "--minutes", "1.5", "--devices", "0", "1"]
     module.main(["run", *arguments])
     assert set(devices) == {"0", "1"}

@@ -341,3 +341,10 @@ def test_mistakes_leave_nothing(language_model, sequences, tmp_path, mistake, ve
     before = sorted(tmp_path.iterdir())
     assert expected in mistake(main, [verb, *given.values()])
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_inspect(tiny_fasta, tmp_path, capsys):
+    out = tmp_path / "x.json"
+    main(["inspect", f"input={tiny_fasta}", f"out={out}"])
+    assert "8,000" in capsys.readouterr().out
+    assert json.loads(out.read_text())["sections"]["sequence"]["bases"] == 8000
