@@ -114,7 +114,7 @@ class SeriesClassifier(RecordingModel):
         hidden = self.stack(self.embedding(x.transpose(1, 2)), MixerContext(mask=steps))
         prediction = self.head(pool(hidden, steps, "mean"))
         assert self.problem is not None
-        loss = None if labels is None else problem_loss(self.problem, prediction, labels)  # type: ignore[arg-type]
+        loss = None if labels is None else problem_loss(self.problem, prediction, labels)
         return SignalOutput(prediction, hidden, loss)
 
 
