@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from genoseq.models.hybridna import plain
-from genoseq.models.mixer_stack import MixerStack
+from genoseq.models.mixer_stack import stack_of_pattern
 from genoseq.models.patched import PatchedForecaster
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.residual import Norm
@@ -73,7 +73,7 @@ class ChannelForecaster(PatchedForecaster):
             head_dropout=head_dropout,
         )
         self.arguments = arguments
-        self.stack = MixerStack(arguments)
+        self.stack = stack_of_pattern(arguments)
 
     def reset_parameters(self) -> None:
         reset_children(self)

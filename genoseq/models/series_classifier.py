@@ -11,7 +11,7 @@ from torch import nn
 from genoseq.errors import ConfigError, require_choice
 from genoseq.models.heads import draw_first, pool
 from genoseq.models.hybridna import plain
-from genoseq.models.mixer_stack import MixerStack
+from genoseq.models.mixer_stack import stack_of_pattern
 from genoseq.models.signal import RecordingModel, SignalOutput
 from genoseq.nn.losses import Problem, problem_loss
 from genoseq.nn.materialize import reset_children
@@ -86,7 +86,7 @@ class SeriesClassifier(RecordingModel):
         self.num_outputs = num_outputs
         self.problem = problem
         self.embedding = nn.Linear(num_channels, d_model)
-        self.stack = MixerStack(arguments, bidirectional=bidirectional)
+        self.stack = stack_of_pattern(arguments, bidirectional=bidirectional)
         self.head = nn.Linear(d_model, num_outputs)
         draw_first(self.head)
 
@@ -114,7 +114,7 @@ class SeriesClassifier(RecordingModel):
         hidden = self.stack(self.embedding(x.transpose(1, 2)), MixerContext(mask=steps))
         prediction = self.head(pool(hidden, steps, "mean"))
         assert self.problem is not None
-        loss = None if labels is None else problem_loss(self.problem, prediction, labels)  # type: ignore[arg-type]
+        loss = None if labels is None else problem_loss(self.problem, prediction, labels)
         return SignalOutput(prediction, hidden, loss)
 
 
