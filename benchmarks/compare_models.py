@@ -19,18 +19,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import queue
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import pandas as pd
+from curves import Curve
+from device_jobs import add_places, on_the_clock, run_jobs, training
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
@@ -39,7 +35,6 @@ from pretraining_floors import CELEGANS, HUMAN
 
 from genoseq.data.datamodule import Split
 from genoseq.paths import configs_dir
-from genoseq.report.folder import RunFolder
 from genoseq.report.style import INK, MATPLOTLIB, MODEL, MUTED, Plot, series_of
 from genoseq.training.results import baseline_predictions, metrics
 
@@ -76,45 +71,6 @@ AXES = {"minutes": "minutes of training", "tokens": "tokens"}
 TOP = 1.97  # two bits are a guess; the first steps fall from there at once
 
 
-@dataclass(frozen=True)
-class Curve:
-    """What a run has reached.
-
-    Attributes:
-        points: `minutes`, `tokens` and `bits` of each validation.
-        parameters: number of them; None before the end.
-        test: bits per base; None before the end.
-    """
-
-    points: pd.DataFrame
-    parameters: int | None
-    test: float | None
-
-    @classmethod
-    def of(cls, folder: Path) -> Curve | None:
-        """That of a run folder; None before its first validation."""
-        run = RunFolder(folder)
-        if run.metrics is None or "val/bits_per_base" not in run.metrics or run.config is None:
-            return None
-        rows = run.metrics.dropna(subset="val/bits_per_base")
-        tokens = run.config.global_batch_size * run.config.data.length
-        points = pd.DataFrame(
-            {
-                "minutes": rows["seconds"] / 60,
-                "tokens": (rows["step"] + 1) * tokens,  # the first step is 0
-                "bits": rows["val/bits_per_base"],
-            }
-        )
-        parameters = None if run.performance is None else run.performance["parameters"]
-        model = run.results.model if run.results else None
-        return cls(points, parameters, None if model is None else model.metrics["bits_per_base"])
-
-    @property
-    def best(self) -> pd.Series:
-        """The point of the lowest validation."""
-        return self.points.sort_values("bits").iloc[0]
-
-
 def run(
     out: Path,
     genomes: Mapping[str, str],
@@ -127,42 +83,19 @@ def run(
     """Train every model on every genome."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "genomes.json").write_text(json.dumps(genomes, indent=1) + "\n")
-    free: queue.Queue[str] = queue.Queue()
-    for device in list(devices) * parallel:
-        free.put(device)
-
-    def train(job: tuple[str, str]) -> None:
-        genome, model = job
-        folder = out / genome / model
-        if (folder / "performance.json").exists():
-            return
-        pattern, width = MODELS[model]
-        overrides = [
-            *RECIPE,
-            f"data.fasta={genomes[genome]}",
-            f"model.pattern={pattern}",
-            f"model.d_inner={width}",
-            f"+trainer.max_time='{on_the_clock(minutes)}'",
-            f"run_dir={folder}",
-            "resume=auto",
-            *extra,
-        ]
-        device = free.get()
-        try:
-            command = [sys.executable, "-m", "genoseq", "train", *overrides]
-            subprocess.run(command, check=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": device})
-        finally:
-            free.put(device)
-        print(f"{genome}, {model}: done", flush=True)
-
-    with ThreadPoolExecutor(len(devices) * parallel) as pool:
-        list(pool.map(train, [(genome, model) for genome in genomes for model in MODELS]))
-
-
-def on_the_clock(minutes: float) -> str:
-    """As days, hours, minutes and seconds."""
-    rest, seconds = divmod(round(60 * minutes), 60)
-    return f"{rest // 1440:02}:{rest // 60 % 24:02}:{rest % 60:02}:{seconds:02}"
+    jobs = []
+    for genome, fasta in genomes.items():
+        for model, (pattern, width) in MODELS.items():
+            overrides = [
+                *RECIPE,
+                f"data.fasta={fasta}",
+                f"model.pattern={pattern}",
+                f"model.d_inner={width}",
+                f"+trainer.max_time='{on_the_clock(minutes)}'",
+                *extra,
+            ]
+            jobs.append(training(out / genome / model, overrides, done="results.json"))
+    run_jobs(jobs, devices=devices, parallel=parallel)
 
 
 def table(out: Path) -> pd.DataFrame:
@@ -261,11 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     running.add_argument("out", type=Path)
     running.add_argument("genomes", nargs="*", metavar="NAME=FASTA")
     running.add_argument("--minutes", type=float, default=10.0, help="of each run (10)")
-    running.add_argument("--devices", nargs="+", default=["0"], help="numbers of the GPUs (0)")
-    running.add_argument("--parallel", type=int, default=1, help="runs at a time on each of them (1)")
-    running.add_argument(
-        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings of every run"
-    )
+    add_places(running)
     commands.add_parser("table").add_argument("out", type=Path)
     given = parser.parse_args(arguments)
     if given.command == "table":

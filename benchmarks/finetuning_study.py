@@ -1,150 +1,215 @@
-"""What does pretraining give? Coding vs intergenic DNA of U. maydis, fine-tuned from several starting points.
+"""What does pretraining give? Labelled sequences, fine-tuned from several starting points.
 
     python benchmarks/finetuning_study.py run OUT scratch celegans=runs/celegans shuffled=runs/shuffled
     python benchmarks/finetuning_study.py table OUT
 
+    python benchmarks/finetuning_study.py run OUT 'mine=runs/mine_{seed}' scratch=hybridna_small \\
+        --experiments umaydis pombe_halflife --seeds 3 --devices 0 1 --parallel 4
+
 `run` chooses the learning rate of each starting point on the validation split, with the first seed; then it
-fine-tunes every seed at that rate and opens the test split once for each. Finished runs are not repeated.
-`table` gathers the test metrics: mean and 95 % interval over seeds, on all rows and on those that share no
-20-mer with train, beside k-mer counts fitted on the same train split.
+fine-tunes every seed at that rate and opens the test split once for each. Finished runs are not repeated. A
+starting point is a preset, or a checkpoint, which keeps its own tokenizer; `{seed}` in its path is the number
+of the seed. `table` gathers the test metrics of each experiment (by default coding against intergenic DNA of
+U. maydis): mean and 95 % interval over seeds, on all rows and on those that share no bases with train as the
+data say, beside the experiment's baselines, fitted on the same train split.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from device_jobs import Job, add_places, run_jobs, training
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 
 from genoseq.paths import configs_dir
 from genoseq.statistics import mean_interval
+from genoseq.tokenizers.base import FILE_NAME
+from genoseq.training.results import baseline_predictions, compare, describe_rows
 
 RATES = (3e-4, 1e-3, 3e-3)
-CRITERION = "val/mcc"
-METRICS = ("accuracy", "mcc", "auroc")
+METRICS = ("accuracy", "mcc", "auroc", "spearman", "r2")
+BASELINES = "baselines.json"
+ROWS = {"rows": "all", "leak_free_rows": "leak-free"}
 
 
-def run(out: Path, starts: Sequence[str], *, seeds: int, parallel: int, extra: Sequence[str]) -> None:
-    names = [start.partition("=")[0] for start in starts]
-    model = {name: _model_overrides(start) for name, start in zip(names, starts, strict=True)}
-    candidates = {name: {rate: out / name / f"rate_{rate:g}" for rate in RATES} for name in names}
-    _train_all(
-        (
-            (folder, [*model[name], f"optimizer.lr={rate:g}", "seed=0", *extra])
-            for name in names
-            for rate, folder in candidates[name].items()
-        ),
-        parallel,
-    )
-    best = {name: max(RATES, key=lambda rate: _criterion(candidates[name][rate])) for name in names}
+def candidates(
+    out: Path,
+    starts: Sequence[str],
+    experiments: Sequence[str],
+    *,
+    rates: Sequence[float] = RATES,
+    extra: Sequence[str] = (),
+) -> list[Job]:
+    """The first seed of each starting point at each rate, without test; and each experiment's baselines."""
+    jobs = [_baseline_job(out / experiment, experiment) for experiment in experiments]
+    for experiment in experiments:
+        for start in starts:
+            for rate in rates:
+                folder, overrides = _run_of(out, start, experiment, rate, seed=0)
+                jobs.append(training(folder, [*overrides, *extra]))
+    return jobs
+
+
+def chosen(
+    out: Path,
+    starts: Sequence[str],
+    experiments: Sequence[str],
+    *,
+    seeds: int,
+    rates: Sequence[float] = RATES,
+    extra: Sequence[str] = (),
+) -> list[Job]:
+    """All seeds of each starting point at the rate that validation chose, which is written; with test."""
+    jobs = []
+    best: dict[str, dict[str, float]] = {}
+    for experiment in experiments:
+        config = _config(experiment)
+        for start in starts:
+            scores = {
+                rate: _criterion(_run_of(out, start, experiment, rate, seed=0)[0], config) for rate in rates
+            }
+            rate = max(rates, key=lambda rate, scores=scores: scores[rate])
+            best.setdefault(experiment, {})[_name(start)] = rate
+            for seed in range(seeds):
+                folder, overrides = _run_of(out, start, experiment, rate, seed=seed)
+                jobs.append(training(folder, [*overrides, "test=true", *extra], done="results.json"))
     (out / "chosen.json").write_text(json.dumps(best, indent=2) + "\n")
-    _train_all(
-        (
-            (
-                out / name / f"seed_{seed}",
-                [*model[name], f"optimizer.lr={best[name]:g}", f"seed={seed}", "test=true", *extra],
-            )
-            for name in names
-            for seed in range(seeds)
-        ),
-        parallel,
-    )
+    return jobs
 
 
-def _model_overrides(start: str) -> list[str]:
-    _, _, checkpoint = start.partition("=")
-    if (configs_dir() / "model" / f"{checkpoint}.yaml").is_file():
-        return [f"model={checkpoint}"]
-    return ["model=pretrained", f"model.checkpoint={checkpoint}"] if checkpoint else []
+def results(out: Path) -> pd.DataFrame:
+    """What test gave: `experiment`, `start`, `seed`, `rows` (all or leak-free), `metric`, `value`."""
+    best: Mapping[str, Mapping[str, float]] = json.loads((out / "chosen.json").read_text())
+    found: list[dict[str, Any]] = []
+    for experiment, rates in best.items():
+        named: list[tuple[str, int | None, dict[str, Any]]] = [
+            (name, None, result)
+            for name, result in json.loads((out / experiment / BASELINES).read_text()).items()
+        ]
+        for name, rate in rates.items():
+            folders = sorted((out / experiment / name / f"rate_{rate:g}").glob("seed_*/results.json"))
+            named += [
+                (name, int(file.parent.name.removeprefix("seed_")), json.loads(file.read_text()))
+                for file in folders
+            ]
+        for name, seed, result in named:
+            for key, words in ROWS.items():
+                for metric, value in result[key][0]["metrics"].items() if key in result else ():
+                    if value is None:  # not defined on these rows
+                        continue
+                    row = {"experiment": experiment, "start": name, "seed": seed, "rows": words}
+                    found.append(row | {"metric": metric, "value": value})
+    return pd.DataFrame(found)
 
 
-def _train_all(jobs: Iterable[tuple[Path, list[str]]], parallel: int) -> None:
-    def train(job: tuple[Path, list[str]]) -> None:
-        folder, overrides = job
-        if (folder / "report.html").exists():
-            return
-        command = [sys.executable, "-m", "genoseq", "train", "experiment=umaydis", "baselines=none"]
-        subprocess.run([*command, f"run_dir={folder}", "resume=auto", *overrides], check=True)
-
-    with ThreadPoolExecutor(parallel) as pool:
-        list(pool.map(train, jobs))
-
-
-def _criterion(folder: Path) -> float:
-    return float(pd.read_csv(folder / "metrics.csv")[CRITERION].max())
-
-
-def table(out: Path) -> None:
-    chosen = json.loads((out / "chosen.json").read_text())
-    rows = [_kmer_row()]
-    for name in chosen:
-        results = [json.loads(path.read_text()) for path in sorted((out / name).glob("seed_*/results.json"))]
-        rows.append(
-            {"start": name, "rate": f"{chosen[name]:g}", "seeds": str(len(results)), **_summary(results)}
-        )
-    frame = pd.DataFrame(rows)
+def table(out: Path) -> pd.DataFrame:
+    """Print and write the table."""
+    found = results(out)
+    found = found[found["metric"].isin(METRICS)]
+    best = json.loads((out / "chosen.json").read_text())
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for (experiment, start, rows, metric), values in found.groupby(
+        ["experiment", "start", "rows", "metric"], sort=False
+    )["value"]:
+        estimate = mean_interval(values)
+        seeds = found.loc[values.index, "seed"].notna().sum()
+        rate = best[experiment].get(start, "")
+        line = lines.setdefault((experiment, start), {"rate": f"{rate}", "seeds": f"{seeds or ''}"})
+        interval = f" [{estimate.low:.3f}, {estimate.high:.3f}]" if estimate.n > 1 else ""
+        line[metric if rows == "all" else f"{metric}, {rows}"] = f"{estimate.mean:.3f}{interval}"
+    frame = pd.DataFrame(
+        [{"experiment": experiment, "start": start} | line for (experiment, start), line in lines.items()]
+    ).fillna("")
     frame.to_csv(out / "table.tsv", sep="\t", index=False)
     print(frame.to_string(index=False))
+    return frame
 
 
-def _summary(results: Sequence[dict]) -> dict[str, str]:
-    summary = {}
-    for rows in ("rows", "leak_free_rows"):
-        for metric in METRICS:
-            values = [result[rows][0]["metrics"][metric] for result in results]
-            estimate = mean_interval(values)
-            label = metric if rows == "rows" else f"{metric}, leak-free"
-            summary[label] = f"{estimate.mean:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
-    return summary
-
-
-def _kmer_row() -> dict[str, str]:
-    from genoseq.training.results import compare, describe_rows
-
-    with initialize_config_dir(str(configs_dir()), version_base="1.3"):
-        config = compose("train", overrides=["experiment=umaydis"])
+def write_baselines(out: Path, experiment: str) -> None:
+    """Fit the baselines of an experiment, and write how they do on its test split."""
+    config = _config(experiment)
     datamodule = instantiate(config.data)
-    predictions = instantiate(config.baselines.kmer_regression).predict(datamodule, split="test")
-    result = compare("single_label", "test", "k-mers", describe_rows(predictions, datamodule, "test"), {})
-    row = {"start": "k-mer counts", "rate": "", "seeds": ""}
-    for rows in ("rows", "leak_free_rows"):
-        for metric in METRICS:
-            label = metric if rows == "rows" else f"{metric}, leak-free"
-            row[label] = f"{result[rows][0]['metrics'][metric]:.3f}"
-    return row
+    found = {}
+    for _, name, predictions in baseline_predictions(config.baselines, datamodule, "test"):
+        rows = describe_rows(predictions, datamodule, "test")
+        found[name] = compare(datamodule.judged_as, "test", name, rows, {})
+    (out / BASELINES).write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _baseline_job(folder: Path, experiment: str) -> Job:
+    command = [sys.executable, __file__, "baselines", str(folder), experiment]
+    return Job(f"{folder}: baselines", command, folder / BASELINES, folder / "baselines.log")
+
+
+def _run_of(out: Path, start: str, experiment: str, rate: float, *, seed: int) -> tuple[Path, list[str]]:
+    overrides = [f"experiment={experiment}", "baselines=none", "report=false"]
+    overrides += [*_start(start, seed), f"optimizer.lr={rate:g}", f"seed={seed}"]
+    return out / experiment / _name(start) / f"rate_{rate:g}" / f"seed_{seed}", overrides
+
+
+def _name(start: str) -> str:
+    return start.partition("=")[0]
+
+
+def _start(start: str, seed: int) -> list[str]:
+    """The settings of a starting point: a preset's, or a checkpoint's with its tokenizer."""
+    origin = start.partition("=")[2].replace("{seed}", str(seed))
+    if (configs_dir() / "model" / f"{origin}.yaml").is_file():
+        return [f"model={origin}"]
+    if not origin:
+        return []
+    overrides = ["model=pretrained", f"model.checkpoint={origin}"]
+    files: Iterable[Path] = (Path(origin, *inside, FILE_NAME) for inside in ((), ("model",)))
+    own = next((file for file in files if file.is_file()), None)
+    return [*overrides, "tokenizer@data.tokenizer=file", f"data.tokenizer.file={own}"] if own else overrides
+
+
+def _config(experiment: str) -> DictConfig:
+    with initialize_config_dir(str(configs_dir()), version_base="1.3"):
+        return compose("train", overrides=[f"experiment={experiment}"])
+
+
+def _criterion(folder: Path, config: DictConfig) -> float:
+    """The best validation of a run, larger being better."""
+    choice = config.callbacks.checkpoint
+    values = pd.read_csv(folder / "metrics.csv")[choice.monitor]
+    return float(values.max() if choice.mode == "max" else -values.min())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run")
     running.add_argument("out", type=Path)
     running.add_argument("starts", nargs="+", metavar="NAME[=CHECKPOINT_OR_PRESET]")
+    running.add_argument("--experiments", nargs="+", default=["umaydis"])
     running.add_argument("--seeds", type=int, default=5)
-    running.add_argument("--parallel", type=int, default=1, help="runs at a time")
-    running.add_argument(
-        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings of every run"
-    )
+    add_places(running)
     commands.add_parser("table").add_argument("out", type=Path)
-    arguments = parser.parse_args()
-    if arguments.command == "table":
-        table(arguments.out)
-        return
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    run(
-        arguments.out,
-        arguments.starts,
-        seeds=arguments.seeds,
-        parallel=arguments.parallel,
-        extra=arguments.set,
-    )
+    fitting = commands.add_parser("baselines", help="fit those of an experiment; `run` asks for it")
+    fitting.add_argument("out", type=Path)
+    fitting.add_argument("experiment")
+    given = parser.parse_args()
+    if given.command == "table":
+        table(given.out)
+    elif given.command == "baselines":
+        write_baselines(given.out, given.experiment)
+    else:
+        what = (given.out, given.starts, given.experiments)
+        places = {"devices": given.devices, "parallel": given.parallel}
+        run_jobs(candidates(*what, extra=given.set), **places)
+        run_jobs(chosen(*what, seeds=given.seeds, extra=given.set), **places)
+        table(given.out)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from genoseq.baselines.base import Baseline, GenomeBaseline
 from genoseq.baselines.context_mixing import ContextMixing
+from genoseq.baselines.in_view import CounterInView
 from genoseq.baselines.kmer import KmerLogisticRegression, OneHotLogisticRegression
 from genoseq.baselines.markov import StaticMarkov
 from genoseq.baselines.position_weights import PositionWeightMatrix
@@ -9,6 +10,7 @@ from genoseq.baselines.position_weights import PositionWeightMatrix
 __all__ = [
     "Baseline",
     "ContextMixing",
+    "CounterInView",
     "GenomeBaseline",
     "KmerLogisticRegression",
     "OneHotLogisticRegression",

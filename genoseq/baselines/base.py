@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ class GenomeData(Protocol):
         """Contiguous pieces of a split with their base codes, (N,) uint8."""
 
     def tiles(self, split: Split) -> pd.DataFrame:
-        """Evaluation tiles: columns chromosome, start, end."""
+        """Evaluation tiles: columns chromosome, window (where the context begins), start, end."""
 
 
 class Baseline(ABC):
@@ -109,7 +109,7 @@ def sum_over_tiles(scored: Sequence[tuple[Interval, np.ndarray]], tiles: pd.Data
     ]
     rows = []
     for chromosome, start, end in tiles[["chromosome", "start", "end"]].itertuples(index=False):
-        interval, bases, bits = _piece_of(sums, chromosome, start, end)
+        interval, bases, bits = piece_of(sums, chromosome, start, end)
         first, last = start - interval.start, end - interval.start
         rows.append(
             (chromosome, start, end, int(bases[last] - bases[first]), float(bits[last] - bits[first]))
@@ -139,10 +139,16 @@ def _running(values: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(values, dtype=np.float64)])
 
 
-def _piece_of(
-    sums: list[tuple[Interval, np.ndarray, np.ndarray]], chromosome: str, start: int, end: int
-) -> tuple[Interval, np.ndarray, np.ndarray]:
-    for piece in sums:
+Piece = TypeVar("Piece", bound=tuple[Any, ...])
+
+
+def piece_of(pieces: Sequence[Piece], chromosome: str, start: int, end: int) -> Piece:
+    """The one of some pieces, each an `Interval` and what belongs to it, that some bases lie in.
+
+    Raises:
+        DataError: they lie in none.
+    """
+    for piece in pieces:
         interval = piece[0]
         if interval.chromosome == chromosome and interval.start <= start and end <= interval.end:
             return piece

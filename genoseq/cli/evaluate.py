@@ -25,7 +25,7 @@ from genoseq.data.datamodule import SequenceDataModule, Split
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
-from genoseq.inference.outputs import atomic_file, open_table
+from genoseq.inference.outputs import atomic_file, open_table, require_folder
 from genoseq.inference.records import require_tokenizer
 from genoseq.models.base import SequenceModel
 from genoseq.models.ensemble import Ensemble
@@ -42,7 +42,7 @@ _TABLES = (".parquet", ".tsv", ".csv")
 
 def run(config: DictConfig) -> None:
     """Print the metrics, and write `out` as `configs/evaluate.yaml` describes it."""
-    _require_format(config.out)
+    _require_out(config.out)
     model = open_models(config)
     datamodule = _open_data(config, model)
     table = describe_rows(_predict(config, model, datamodule), datamodule, config.split)
@@ -169,10 +169,13 @@ def _checkpoints(config: DictConfig) -> Any:
     return config.checkpoint if isinstance(config.checkpoint, str) else list(config.checkpoint)
 
 
-def _require_format(out: str | None) -> None:
+def _require_out(out: str | None) -> None:
     endings = (".json", *_TABLES)
-    if out is not None and Path(out).suffix.lower() not in endings:
+    if out is None:
+        return
+    if Path(out).suffix.lower() not in endings:
         raise ConfigError(f"out={out}: the ending says the format; give {' or '.join(endings)}.")
+    require_folder(out)
 
 
 def _write(config: DictConfig, results: dict[str, Any], table: pd.DataFrame) -> None:

@@ -47,6 +47,8 @@ TEXT_SETTINGS = (
 )
 _OVERRIDE = re.compile(r"(?P<key>\+{0,2}[^\s=~+'\"\[{(]+)=(?P<value>.*)", re.DOTALL)
 _SWEEP_FUNCTION = re.compile(r"(choice|range|glob|sort|shuffle)\(.*\)", re.DOTALL)
+# What a block of a genome is given by, where another split has intervals or names.
+_FRACTION = re.compile(r"0?\.\d+|[01](\.0*)?")
 _QUOTES = ("'", '"')
 
 
@@ -79,7 +81,7 @@ def quote(text: str) -> str:
 
 
 def _is_text(key: str, value: str) -> bool:
-    if key.startswith("hydra."):
+    if key.startswith("hydra.") or (key.startswith("data.split.") and _FRACTION.fullmatch(value)):
         return False
     if any(fnmatchcase(key, pattern) for pattern in TEXT_SETTINGS):
         return True

@@ -195,7 +195,8 @@ class GenomeTiles(_GenomeDataset):
             more context, at more cost.
 
     Attributes:
-        table: one row a tile: `chromosome`, and `start` and `end` of the bases it scores.
+        table: one row a tile: `chromosome`, `window`, where its context begins, and `start` and `end` of the
+            bases it scores.
 
     Raises:
         ConfigError: a stride out of range. DataError: the regions have no base to score.
@@ -221,9 +222,8 @@ class GenomeTiles(_GenomeDataset):
         if not tiles:
             raise DataError("no region of the split has two bases, the fewest in which one can be predicted.")
         columns = ["chromosome", "window", "start", "end"]
-        self._tiles = pd.DataFrame(tiles, columns=columns)
-        self.table = self._tiles[["chromosome", "start", "end"]]
-        self._places = list(self._tiles.itertuples(index=False, name=None))
+        self.table = pd.DataFrame(tiles, columns=columns)
+        self._places = tiles
 
     def __len__(self) -> int:
         return len(self._places)

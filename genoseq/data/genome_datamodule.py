@@ -138,7 +138,7 @@ class GenomeDataModule(SequenceDataModule):
         ]
 
     def tiles(self, split: Split) -> pd.DataFrame:
-        """What each example of validation or test scores: `chromosome`, `start`, `end`, in their order."""
+        """What each example of validation or test scores, in their order: see `GenomeTiles.table`."""
         dataset = self.dataset(split)
         assert isinstance(dataset, GenomeTiles), "training windows are drawn anew in each epoch"
         return dataset.table

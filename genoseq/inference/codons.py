@@ -68,4 +68,4 @@ def _pooled(states: np.ndarray, offsets: np.ndarray, count: int) -> np.ndarray:
     inside = codons < count
     sums = np.zeros((count, states.shape[1]), dtype=np.float32)
     np.add.at(sums, codons[inside], states[rows[inside]])
-    return sums / np.bincount(codons[inside], minlength=count)[:, None]
+    return sums / np.bincount(codons[inside], minlength=count).astype(np.float32)[:, None]

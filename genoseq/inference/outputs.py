@@ -30,7 +30,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         DataError: the file cannot be written there (before any work is done), or the disk is full.
     """
-    final = writable(path)
+    final = require_folder(path)
     if final.is_dir():
         raise DataError(f"out={path} is a folder. Give the path of a file.")
     with _beside(final) as folder:
@@ -48,7 +48,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         DataError: the folder is there already and holds something, or cannot be made.
     """
-    final = writable(path)
+    final = require_folder(path)
     if final.exists() and not (final.is_dir() and not any(final.iterdir())):
         raise DataError(f"out={path} is there already. Remove it or give another folder.")
     with _beside(final) as folder:
@@ -245,7 +245,12 @@ def _beside(final: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def writable(path: str | os.PathLike[str]) -> Path:
+def require_folder(path: str | os.PathLike[str]) -> Path:
+    """Where a file is to be: asked before the work, not after it.
+
+    Raises:
+        DataError: there is no such folder.
+    """
     final = locate(path)
     if not final.parent.is_dir():
         raise DataError(

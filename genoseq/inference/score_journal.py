@@ -15,7 +15,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from genoseq.errors import ConfigError, DataError
-from genoseq.inference.outputs import writable
+from genoseq.inference.outputs import require_folder
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class ScoreJournal:
     def __init__(
         self, out: str | os.PathLike[str], identity: Mapping[str, Any], *, width: int, batch_size: int
     ) -> None:
-        final = writable(out)
+        final = require_folder(out)
         self.folder = final.with_name(f".{final.name}.scoring")
         self._identity = json.dumps(identity, indent=1, sort_keys=True)
         self._width = width

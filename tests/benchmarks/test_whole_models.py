@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from threading import Lock
 from types import ModuleType
 from typing import Any
@@ -18,13 +19,14 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from genoseq.models import HybriDNA, HyenaDNA, LanguageModelHead, SequenceModel
 from genoseq.nn import hyena
 from genoseq.paths import configs_dir
 from genoseq.tokenizers import CharacterTokenizer
 
+ONE_AT_A_TIME = Lock()  # Hydra composes for one thread
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (
     "plain_hyenadna",
@@ -36,6 +38,10 @@ OURS = (
     "partial_and_sparse",
     "pretraining_floors",
     "compare_models",
+    "context_plot",
+    "curves",
+    "device_jobs",
+    "scaling",
 )
 
 
@@ -223,39 +229,109 @@ def test_decoding(script: Callable[[str], ModuleType], capsys: pytest.CaptureFix
     assert [line[:18] for line in lines[3::3]] == ["a token after 40 t"] * 2
 
 
+def leave_run(command: list[str]) -> DictConfig:
+    """What a run of these settings leaves behind; gives its config."""
+    with ONE_AT_A_TIME, initialize_config_dir(str(configs_dir()), version_base="1.3"):
+        config = compose("train", overrides=command[4:])
+    folder = Path(config.run_dir)
+    folder.mkdir(parents=True)
+    OmegaConf.save(config, folder / "config.yaml")
+    logged = {"step": [49, 60, 99], "seconds": [30, None, 60], "val/bits_per_base": [1.95, None, 1.9]}
+    pd.DataFrame(logged).to_csv(folder / "metrics.csv", index=False)
+    with torch.device("meta"):
+        size = sum(parameter.numel() for parameter in instantiate(config.model).parameters())
+    (folder / "performance.json").write_text(json.dumps({"parameters": size}))
+    row = {"name": "ours", "kind": "model", "metrics": {"bits_per_base": 1.88}, "versus_model": None}
+    results = {"problem": "language_model", "split": "test", "metric": "bits_per_base", "rows": [row]}
+    (folder / "results.json").write_text(json.dumps(results | {"higher_is_better": False}))
+    return config
+
+
 def test_compare_models(
     script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     module = script("compare_models")
-    sizes: list[int] = []
     devices: list[str] = []
-    one_at_a_time = Lock()
 
-    def train(command: list[str], *, check: bool, env: dict[str, str]) -> None:
-        """What a run of these settings leaves behind."""
-        with one_at_a_time, initialize_config_dir(str(configs_dir()), version_base="1.3"):
-            config = compose("train", overrides=command[4:])
-        assert config.trainer.max_time == "00:00:01:30"
-        sizes.append(sum(parameter.numel() for parameter in instantiate(config.model).parameters()))
+    def train(command: list[str], *, env: dict[str, str], **_: object) -> CompletedProcess[bytes]:
+        assert leave_run(command).trainer.max_time == "00:00:01:30"
         devices.append(env["CUDA_VISIBLE_DEVICES"])
-        folder = Path(config.run_dir)
-        folder.mkdir(parents=True)
-        OmegaConf.save(config, folder / "config.yaml")
-        logged = {"step": [49, 60, 99], "seconds": [30, None, 60], "val/bits_per_base": [1.95, None, 1.9]}
-        pd.DataFrame(logged).to_csv(folder / "metrics.csv", index=False)
-        (folder / "performance.json").write_text(json.dumps({"parameters": sizes[-1]}))
+        return CompletedProcess(command, 0)
 
-    monkeypatch.setattr(module.subprocess, "run", train)
+    monkeypatch.setattr(script("device_jobs").subprocess, "run", train)
     arguments = [str(tmp_path), "worm=worm.fa", "--minutes", "1.5", "--devices", "0", "1"]
     module.main(["run", *arguments])
     assert set(devices) == {"0", "1"}
-    assert max(sizes) < 1.01 * min(sizes)
     module.main(["run", *arguments])
-    assert len(sizes) == 4, "finished runs are not repeated"
+    assert len(devices) == 4, "finished runs are not repeated"
     floors = {"static Markov": {"validation": 1.92, "test": 1.91}, "adaptive counter": {"validation": 1.8}}
     (tmp_path / "worm" / "floors.json").write_text(json.dumps(floors))
     table = module.table(tmp_path)
     assert table["model"].to_list() == [*module.MODELS, *floors]
+    sizes = table["parameters"].dropna()
+    assert sizes.max() < 1.01 * sizes.min()
     hybrid = table.iloc[0]
-    assert (hybrid["validation"], hybrid["minutes"], hybrid["tokens/s"]) == (1.9, 1, 100 * 64 * 1024 / 60)
+    assert (hybrid["validation"], hybrid["test"], hybrid["minutes"]) == (1.9, 1.88, 1)
+    assert hybrid["tokens/s"] == 100 * 64 * 1024 / 60
     assert (tmp_path / "compare_models.png").stat().st_size > 10_000
+
+
+def test_scaling(
+    script: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module = script("scaling")
+    widths: list[int] = []
+
+    def train(command: list[str], **_: object) -> CompletedProcess[bytes]:
+        config = leave_run(command)
+        widths.append(config.model.d_model)
+        assert config.optimizer.lr * config.model.d_model == pytest.approx(0.256)
+        return CompletedProcess(command, 0)
+
+    with pytest.raises(SystemExit, match="no run of"):
+        module.table(tmp_path)
+    monkeypatch.setattr(script("device_jobs").subprocess, "run", train)
+    module.main(["run", str(tmp_path), "a.fa", "b.fa", "--steps", "100", "--devices", "cpu"])
+    assert widths == [512, 256, 128, 64]
+    for width in widths:
+        results = json.loads((tmp_path / str(width) / "results.json").read_text())
+        results["rows"][0]["metrics"]["bits_per_base"] = 2.0 * width**-0.05
+        (tmp_path / str(width) / "results.json").write_text(json.dumps(results))
+    table = module.table(tmp_path)
+    assert table["parameters"].is_monotonic_increasing
+    assert (table["million tokens"] == 100 * 64 * 1024 / 1e6).all()
+    # Parameters grow with the square of the width, or nearly.
+    line = module.Line(**json.loads((tmp_path / "lines.json").read_text())["parameters"])
+    assert line.slope == pytest.approx(-0.025, abs=0.002)
+    assert "fewer bits" in capsys.readouterr().out
+    assert (tmp_path / "scaling.png").stat().st_size > 10_000
+
+
+def test_a_line_through_powers(script: Callable[[str], ModuleType]) -> None:
+    x = pd.Series([1e5, 1e6, 1e8])
+    line = script("scaling").Line.through(x, 3.0 * x**-0.04)
+    assert (line.slope, line.factor, line.r2) == pytest.approx((-0.04, 3.0, 1.0))
+    np.testing.assert_allclose(line.at(x.to_numpy()), 3.0 * x**-0.04)
+
+
+def test_context_plot(
+    script: Callable[[str], ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def row(name: str, bits: float, difference: float | None) -> dict[str, Any]:
+        versus = None if difference is None else {"mean": difference, "low": -0.2, "high": 0.3}
+        return {"name": name, "metrics": {"bits_per_base": bits}, "versus_model": versus}
+
+    for context, bits in ((8192, 1.75), (1024, 1.8)):
+        rows = [row("HybriDNA", bits, None), row("in view", bits + 0.02, -0.02), row("all", 1.7, bits - 1.7)]
+        result = {"split": "test", "rows": rows}
+        (tmp_path / f"{context}.json").write_text(json.dumps(result))
+    module = script("context_plot")
+    assert module.bits(module.read(tmp_path))["in view"] == {1024: 1.82, 8192: 1.77}
+    module.main(str(tmp_path / "context.png"), f"worm={tmp_path}")
+    assert (tmp_path / "context.png").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert printed.index("1,024 tokens  1.8000") < printed.index("8,192 tokens  1.7500")
+    assert "1.8200 in view; model minus this -0.020 [-0.200, +0.300]" in printed

@@ -189,6 +189,12 @@ def test_convert_there_and_back(language_model, tmp_path, layout):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+def test_evaluate_asks_for_its_folder_before_the_work(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", f"checkpoint={tmp_path / 'none'}", f"out={tmp_path / 'no' / 'x.json'}"])
+    assert f"the folder {tmp_path / 'no'} does not exist" in capsys.readouterr().err
+
+
 def test_evaluate_a_language_model(language_model, tiny_fasta, tmp_path, capsys):
     data = ["data=genome", f"data.fasta={tiny_fasta}", "data.length=128", "global_batch_size=4"]
     metrics, tiles = tmp_path / "x.json", tmp_path / "x.parquet"

@@ -83,4 +83,5 @@ def test_states_of_codons_are_means_over_their_tokens() -> None:
                     if start < 3 * codon + 3 and end > 3 * codon and end > start
                 ]
                 np.testing.assert_allclose(state, hidden[own].mean(0), atol=1e-4)
-            assert len(states) == len(sequence) // 3
+            assert states.shape[0] == len(sequence) // 3
+            assert states.dtype == np.float32
