@@ -370,6 +370,10 @@ def test_score(language_model, classifier, tiny_fasta, tmp_path, mistake):
     main(["score", f"checkpoint={classifier}", *source, "window=64", "strands=average", "prefix=PEAK"])
     info = out.read_text().splitlines()[-1].split("\t")[7]
     assert [field.partition("=")[0] for field in info.split(";")] == ["PEAK_DELTA_NO", "PEAK_DELTA_YES"]
+    vcf.write_text(f"{head}NC_000001.10\t51\t.\t{reference}\t{alternate}\t.\t.\t.\n")
+    main(["score", f"checkpoint={language_model}", *source, "aliases={NC_000001.10: chr1}"])
+    assert "##contig=<ID=NC_000001.10,length=5000>" in out.read_text()
+    assert "aliases={NC_000001.10" in mistake(main, ["score", f"checkpoint={language_model}", *source])
     vcf.write_text(f"{head}1\t51\t.\t{alternate}\t{reference}\t.\t.\t.\n")
     said = mistake(main, ["score", f"checkpoint={language_model}", *source])
     assert f"line 3, 1:51 {alternate}>{reference}: REF is {alternate}, and the FASTA has {reference}" in said
