@@ -212,8 +212,7 @@ class GenomeTiles(_GenomeDataset):
         stride: int | None = None,
     ) -> None:
         super().__init__(genomes, tokenizer)
-        longest = max(len(tokenizer.vocabulary[index]) for index in tokenizer.known_ids)
-        stride = length - longest if stride is None else stride
+        stride = length - tokenizer.longest_token if stride is None else stride
         if not 1 <= stride < length:
             raise ConfigError(
                 f"stride={stride} must be at least 1 and less than the length of a window, {length}."

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ from genoseq.models.likelihood import next_token_log_probs
 from genoseq.models.modes import evaluating
 from genoseq.models.strand_heads import MaskedLanguageModelHead
 from genoseq.sequence import CODON
-from genoseq.tokenizers import CodonTokenizer, Tokenizer
+from genoseq.tokenizers import CodingTokenizer, Tokenizer
 
 
 def change_scores(
@@ -93,22 +91,16 @@ def _of_masked(model: SequenceModel, changes: Sequence[Substitution]) -> np.ndar
     touched = ids.input_ids != others.input_ids
     mask = None if ids.attention_mask.all() else ids.attention_mask.to(model.device)
     with evaluating(model):
-        hidden = torch.where(touched, _hidden(tokenizer, ids.input_ids), ids.input_ids).to(model.device)
+        masks = torch.from_numpy(tokenizer.hidden_ids)[ids.input_ids]
+        hidden = torch.where(touched, masks, ids.input_ids).to(model.device)
         logits = model(hidden, mask).logits[..., : tokenizer.vocab_size]
     log_probs = logits.float().log_softmax(dim=-1).double().cpu()
     gains = log_probs.gather(2, others.input_ids[..., None]) - log_probs.gather(2, ids.input_ids[..., None])
     return gains[..., 0].where(touched, 0.0).sum(1).numpy()
 
 
-def _hidden(tokenizer: Tokenizer, ids: torch.Tensor) -> torch.Tensor:
-    """(B, L) the token that hides each; some tokenizers have one for every place in a codon."""
-    table = getattr(tokenizer, "hidden_ids", None)
-    return torch.full_like(ids, tokenizer.mask_id) if table is None else torch.from_numpy(table)[ids]
-
-
 def encode_coding(tokenizer: Tokenizer, sequence: str) -> np.ndarray:
     """Token ids, (L,) int64, special ones among them, of a coding sequence that begins with a codon."""
-    if "coding" in inspect.signature(tokenizer.encode).parameters:
-        region = (0, len(sequence) // CODON * CODON)
-        return cast(CodonTokenizer, tokenizer).encode(sequence, coding=[region])
+    if isinstance(tokenizer, CodingTokenizer):
+        return tokenizer.encode(sequence, coding=[(0, len(sequence) // CODON * CODON)])
     return tokenizer.encode(sequence)
