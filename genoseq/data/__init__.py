@@ -12,6 +12,7 @@ from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.families import is_whole, protein_families, split_genes
 from genoseq.data.fasta import Fasta
 from genoseq.data.genome import GenomeTiles, GenomeWindows
+from genoseq.data.genome_coding import GenomeCoding
 from genoseq.data.genome_datamodule import GenomeDataModule
 from genoseq.data.genomes import Genomes
 from genoseq.data.intervals import IntervalSequences
@@ -36,6 +37,7 @@ __all__ = [
     "CodingExamples",
     "ConditionalDataModule",
     "Fasta",
+    "GenomeCoding",
     "GenomeDataModule",
     "GenomeSplit",
     "GenomeTiles",

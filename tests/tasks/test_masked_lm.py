@@ -135,7 +135,7 @@ def test_words_that_overlap_a_hidden_base_are_all_hidden(k: int) -> None:
     for start, stop in zip((edges == 1).nonzero()[:, 0], (edges == -1).nonzero()[:, 0], strict=True):
         assert not told[int(start) : int(stop)].all()
         assert stop - start >= min(k, int(stop), len(ids) - int(start))
-    assert 0 < int((chosen & ~hidden).sum())
+    assert int((chosen & ~hidden).sum()) > 0
 
 
 def test_codons_are_hidden_whole_and_keep_their_places() -> None:
