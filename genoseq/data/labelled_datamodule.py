@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from genoseq.data.datamodule import SequenceDataModule, Split
-from genoseq.data.labelled import LabelledSequences
+from genoseq.data.labelled import Coding, LabelledSequences
 from genoseq.data.labels import LabelReader, Level, Problem, label_texts
 from genoseq.data.leaks import LeakPolicy, find_leaks, kmer_groups
 from genoseq.data.splits import split_groups
 from genoseq.data.tables import read_table, require_columns, require_sequences
 from genoseq.errors import ConfigError, DataError, LeakError, require_choice
 from genoseq.sequence import StrandKind, Strands, strand_policy
-from genoseq.tokenizers import Tokenizer
+from genoseq.tokenizers import CodingTokenizer, Tokenizer
 
 PathLike = str | os.PathLike[str]
 
@@ -55,6 +55,8 @@ class LabelledDataModule(SequenceDataModule):
         strand: "stranded" where labels hold for the given strand only, "unstranded" where they hold for both.
         strands: what becomes of the two strands in training, and by default in the use of the model: "none",
             "augment", "average", "equivariant", "echo" or "repeat", see `StrandPolicy`.
+        coding: "whole" where each sequence is codons from its first base to its last, for a tokenizer that
+            reads them (`codon`, `frame`); the model's user is held to the same. None reads plain DNA.
         max_length: the most tokens of a sequence, special ones and both passes included; None for any number.
         truncation: cut longer sequences at their end instead of refusing them.
         leaks: what to do with rows that share a k-mer with the rows before: "error"; "report" them in the
@@ -86,6 +88,7 @@ class LabelledDataModule(SequenceDataModule):
         split_seed: int,
         strand: StrandKind,
         strands: Strands,
+        coding: Coding | None = None,
         max_length: int | None,
         truncation: bool,
         leaks: LeakPolicy,
@@ -106,6 +109,7 @@ class LabelledDataModule(SequenceDataModule):
         )
         strand_policy(strands).require_labels(strand)
         require_choice("leaks", leaks, get_args(LeakPolicy))
+        _require_codons(coding, tokenizer)
         if min(validation_fraction, test_fraction) <= 0 or validation_fraction + test_fraction >= 1:
             raise ConfigError(
                 f"validation_fraction={validation_fraction} and test_fraction={test_fraction} must be above "
@@ -115,6 +119,7 @@ class LabelledDataModule(SequenceDataModule):
         self.level = level
         self.strand = strand
         self.strands = strands
+        self.coding = coding
         self.leaks = leaks
         self.leak_k = leak_k
         self._files: dict[Split, PathLike | None] = {"train": train, "validation": validation, "test": test}
@@ -160,6 +165,7 @@ class LabelledDataModule(SequenceDataModule):
             strand=self.strand,
             strands=self.strands,
             training=split == "train",
+            coding=self.coding,
             max_length=self._max_length,
             truncation=self._truncation,
             groups=table["group"].to_numpy() if "group" in table else None,
@@ -262,3 +268,14 @@ class LabelledDataModule(SequenceDataModule):
                 raise DataError(f"every row of {self._source(split)} leaks: none is left. Give other data.")
         self._leaked[split] = leaked
         return table
+
+
+def _require_codons(coding: Coding | None, tokenizer: Tokenizer) -> None:
+    if coding is None:
+        return
+    require_choice("coding", coding, get_args(Coding))
+    if not isinstance(tokenizer, CodingTokenizer):
+        raise ConfigError(
+            f"coding={coding}: {tokenizer!r} has no codons. Take tokenizer=codon or tokenizer=frame, or "
+            "coding=null."
+        )

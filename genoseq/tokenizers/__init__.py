@@ -9,7 +9,7 @@ from genoseq.tokenizers.frame import FrameTokenizer
 from genoseq.tokenizers.kmer import KmerTokenizer
 from genoseq.tokenizers.maps import mean_map
 from genoseq.tokenizers.masking import Fate, choose_fates, choose_hidden, choose_hidden_groups, touches
-from genoseq.tokenizers.nucleotides import CodingTokenizer, SpecialTokens
+from genoseq.tokenizers.nucleotides import CodingTokenizer, SpecialTokens, encode_codons
 from genoseq.tokenizers.passes import PassBatch, Passes, encode_passes, pad_passes
 from genoseq.tokenizers.storage import load_tokenizer, read_tokenizer
 from genoseq.tokenizers.strands import turned_places
@@ -32,6 +32,7 @@ __all__ = [
     "choose_fates",
     "choose_hidden",
     "choose_hidden_groups",
+    "encode_codons",
     "encode_passes",
     "load_tokenizer",
     "mean_map",

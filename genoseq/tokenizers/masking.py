@@ -165,7 +165,7 @@ def touches(offsets: np.ndarray, bases: np.ndarray) -> np.ndarray:
 
 
 def _draw(begins: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A random number in [0, 1) for each base, (length,), one for all bases from one beginning to the next."""
+    """A random number in [0, 1) for each place, (L,), one for all from one beginning to the next."""
     if not len(begins):
         return np.empty(0)
     # What is before the first beginning was cut off from its own.

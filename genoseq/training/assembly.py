@@ -23,7 +23,7 @@ from genoseq.tokenizers import Tokenizer
 _log = logging.getLogger(__name__)
 
 # What a reader of the model folder has to know of the data to predict for new sequences, or to ask for some.
-_DESCRIBED = ("problem", "classes", "controls", "strand", "strands")
+_DESCRIBED = ("problem", "classes", "controls", "strand", "strands", "coding")
 
 
 def build_model(config: DictConfig, datamodule: SequenceDataModule) -> SequenceModel:
