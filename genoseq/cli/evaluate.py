@@ -81,13 +81,14 @@ class _OneSplit(LightningDataModule):
 
 
 def _open_data(config: DictConfig, model: SequenceModel) -> SequenceDataModule:
-    """The data, in the tokens of the model and with the strands that it reads."""
+    """The data, in the tokens of the model and with the strands and codons that it reads."""
     if config.split not in ("train", "validation", "test"):
         raise ConfigError(f"split={config.split}: give train, validation or test.")
     datamodule: SequenceDataModule = instantiate(config.data)
     datamodule.tokenizer = require_tokenizer(model)
     if isinstance(datamodule, LabelledDataModule):
         datamodule.strands = model.strand_policy().name
+        datamodule.coding = model.preprocessing.get("coding")
     trained_for = model.preprocessing.get("problem", _LANGUAGE_MODEL)
     problem = getattr(datamodule, "problem", _LANGUAGE_MODEL)
     if problem != trained_for:

@@ -98,7 +98,6 @@ class GenomeDataModule(SequenceDataModule):
             seed=seed,
         )
         require_choice("strands", strands, _STRANDS)
-        _require_codons(tokenizer, annotation, planted_repeats)
         self._annotations = None if annotation is None else _listed(annotation)
         self._on_error: OnError = on_error
         self._phases: Phases = phases
@@ -127,6 +126,8 @@ class GenomeDataModule(SequenceDataModule):
 
     def build(self, split: Split) -> GenomeWindows | GenomeTiles:
         """Windows of the training split, tiles of the others."""
+        # Not before: evaluation brings the tokenizer of its model.
+        _require_codons(self.tokenizer, self._annotations, self.planted_repeats)
         regions = self.split.regions(self.genomes.lengths, split)
         if split != "train":
             return GenomeTiles(
@@ -183,19 +184,19 @@ def _listed(files: PathLike | Sequence[PathLike]) -> list[PathLike]:
     return [files] if isinstance(files, str | os.PathLike) else list(files)
 
 
-def _require_codons(tokenizer: Tokenizer, annotation: object, planted_repeats: float) -> None:
+def _require_codons(tokenizer: Tokenizer, annotations: list[PathLike] | None, planted_repeats: float) -> None:
     reads_codons = isinstance(tokenizer, CodingTokenizer)
-    if reads_codons and annotation is None:
+    if reads_codons and annotations is None:
         raise ConfigError(
             f"{tokenizer!r} has to be told where codons are: give annotation=FILE (GFF3 or GTF), or "
             "tokenizer=character."
         )
-    if annotation is not None and not reads_codons:
+    if annotations is not None and not reads_codons:
         raise ConfigError(
-            f"annotation={annotation}: {tokenizer!r} has no codons. Take tokenizer=codon or tokenizer=frame, "
+            f"annotation={', '.join(map(str, annotations))}: {tokenizer!r} has no codons. Take tokenizer=codon or tokenizer=frame, "
             "or leave the annotation out."
         )
-    if annotation is not None and planted_repeats:
+    if annotations is not None and planted_repeats:
         raise ConfigError(
             f"planted_repeats={planted_repeats} writes copies over genes, which are then none: give "
             "planted_repeats=0 with an annotation."

@@ -19,7 +19,7 @@ from genoseq.data.splits import split_groups
 from genoseq.data.tables import read_table, require_columns, require_sequences
 from genoseq.errors import ConfigError, DataError, LeakError, require_choice
 from genoseq.sequence import StrandKind, Strands, strand_policy
-from genoseq.tokenizers import CodingTokenizer, Tokenizer
+from genoseq.tokenizers import Tokenizer
 
 PathLike = str | os.PathLike[str]
 
@@ -109,7 +109,8 @@ class LabelledDataModule(SequenceDataModule):
         )
         strand_policy(strands).require_labels(strand)
         require_choice("leaks", leaks, get_args(LeakPolicy))
-        _require_codons(coding, tokenizer)
+        if coding is not None:
+            require_choice("coding", coding, get_args(Coding))
         if min(validation_fraction, test_fraction) <= 0 or validation_fraction + test_fraction >= 1:
             raise ConfigError(
                 f"validation_fraction={validation_fraction} and test_fraction={test_fraction} must be above "
@@ -268,14 +269,3 @@ class LabelledDataModule(SequenceDataModule):
                 raise DataError(f"every row of {self._source(split)} leaks: none is left. Give other data.")
         self._leaked[split] = leaked
         return table
-
-
-def _require_codons(coding: Coding | None, tokenizer: Tokenizer) -> None:
-    if coding is None:
-        return
-    require_choice("coding", coding, get_args(Coding))
-    if not isinstance(tokenizer, CodingTokenizer):
-        raise ConfigError(
-            f"coding={coding}: {tokenizer!r} has no codons. Take tokenizer=codon or tokenizer=frame, or "
-            "coding=null."
-        )

@@ -289,7 +289,7 @@ def test_sequences_that_are_no_codons_are_refused_by_row(tmp_path: Path) -> None
     given = datamodule(table, tokenizer=CodonTokenizer(), coding="whole", **files)
     with pytest.raises(SequenceError, match=r"row 1 .*: 7 bases are no whole number of codons"):
         given.dataset("train")
-    with pytest.raises(ConfigError, match=r"coding=whole: CharacterTokenizer.* has no codons"):
-        datamodule(table, coding="whole")
+    with pytest.raises(ConfigError, match=r"CharacterTokenizer.* has no codons"):
+        datamodule(test, coding="whole", **files).dataset("train")
     with pytest.raises(ConfigError, match="coding='genes'"):
         datamodule(table, tokenizer=CodonTokenizer(), coding="genes")
