@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -21,6 +22,8 @@ from genoseq.errors import ConfigError, require_choice
 from genoseq.sequence import Interval, OnError, Strands
 from genoseq.tokenizers import CodingTokenizer, Tokenizer
 
+_log = logging.getLogger(__name__)
+
 PathLike = str | os.PathLike[str]
 
 _STRANDS = ("none", "augment", "equivariant")
@@ -33,7 +36,8 @@ class GenomeDataModule(SequenceDataModule):
         tokenizer: makes ids of bases.
         fasta: a FASTA (plain or bgzip), or several.
         annotation: where codons are, for a tokenizer that reads them (`codon`, `frame`): a GFF3 or GTF, or
-            one for each FASTA; None for other tokenizers.
+            one for each FASTA; None for other tokenizers, and to evaluate a model of codons on plain DNA,
+            which the log tells.
         on_error, phases: of the annotation, see `GenomeCoding`.
         weights: how often each of several genomes is drawn; None is by size.
         split: which parts are for train, validation and test.
@@ -127,7 +131,7 @@ class GenomeDataModule(SequenceDataModule):
     def build(self, split: Split) -> GenomeWindows | GenomeTiles:
         """Windows of the training split, tiles of the others."""
         # Not before: evaluation brings the tokenizer of its model.
-        _require_codons(self.tokenizer, self._annotations, self.planted_repeats)
+        self._require_codons(split)
         regions = self.split.regions(self.genomes.lengths, split)
         if split != "train":
             return GenomeTiles(
@@ -172,6 +176,30 @@ class GenomeDataModule(SequenceDataModule):
             return None
         return GenomeCoding(self.genomes, self._annotations, on_error=self._on_error, phases=self._phases)
 
+    def _require_codons(self, split: Split) -> None:
+        tokenizer, files = self.tokenizer, self._annotations
+        reads_codons = isinstance(tokenizer, CodingTokenizer)
+        if files is not None and not reads_codons:
+            raise ConfigError(
+                f"annotation={', '.join(map(str, files))}: {tokenizer!r} has no codons. Take tokenizer=codon "
+                "or tokenizer=frame, or leave the annotation out."
+            )
+        if files is not None and self.planted_repeats:
+            raise ConfigError(
+                f"planted_repeats={self.planted_repeats} writes copies over genes, which are then none: give "
+                "planted_repeats=0 with an annotation."
+            )
+        if files is not None or not reads_codons:
+            return
+        if split == "train":
+            raise ConfigError(
+                f"{tokenizer!r} has to be told where codons are: give annotation=FILE (GFF3 or GTF), or "
+                "tokenizer=character."
+            )
+        _log.warning(
+            "%s: the model reads codons, and no annotation says where they are: it is given plain DNA", split
+        )
+
     def _lengths_by_epoch(self) -> dict[int, int] | None:
         if self.length_schedule is None:
             return None
@@ -182,25 +210,6 @@ class GenomeDataModule(SequenceDataModule):
 
 def _listed(files: PathLike | Sequence[PathLike]) -> list[PathLike]:
     return [files] if isinstance(files, str | os.PathLike) else list(files)
-
-
-def _require_codons(tokenizer: Tokenizer, annotations: list[PathLike] | None, planted_repeats: float) -> None:
-    reads_codons = isinstance(tokenizer, CodingTokenizer)
-    if reads_codons and annotations is None:
-        raise ConfigError(
-            f"{tokenizer!r} has to be told where codons are: give annotation=FILE (GFF3 or GTF), or "
-            "tokenizer=character."
-        )
-    if annotations is not None and not reads_codons:
-        raise ConfigError(
-            f"annotation={', '.join(map(str, annotations))}: {tokenizer!r} has no codons. Take tokenizer=codon or tokenizer=frame, "
-            "or leave the annotation out."
-        )
-    if annotations is not None and planted_repeats:
-        raise ConfigError(
-            f"planted_repeats={planted_repeats} writes copies over genes, which are then none: give "
-            "planted_repeats=0 with an annotation."
-        )
 
 
 def _divisors(lengths: Mapping[int, int], *, constant_tokens: bool) -> dict[int, int]:

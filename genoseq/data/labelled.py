@@ -12,7 +12,7 @@ from genoseq.data.labels import Level
 from genoseq.data.loading import IGNORED_LABEL, ExampleKey, unlabelled
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.sequence import Strand, StrandKind, Strands, reverse_complement, strand_policy
-from genoseq.tokenizers import Tokenizer, encode_passes, encode_codons
+from genoseq.tokenizers import Tokenizer, encode_codons, encode_passes
 
 Coding = Literal["whole"]
 

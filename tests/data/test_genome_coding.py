@@ -207,3 +207,11 @@ def test_refusals(tiny_fasta: Path, settings: dict[str, Any], words: str) -> Non
     with pytest.raises(GenoseqError, match=words) as raised:
         datamodule(tiny_fasta, **settings).dataset("train")
     assert isinstance(raised.value, ConfigError) or "nowhere" in words or "exist" in words
+
+
+def test_a_model_of_codons_may_be_evaluated_on_plain_dna(
+    tiny_fasta: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiles = datamodule(tiny_fasta).dataset("validation")
+    assert "it is given plain DNA" in caplog.text
+    assert int(tiles[ExampleKey(0, 0)]["input_ids"].max()) <= 11

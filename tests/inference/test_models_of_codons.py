@@ -1,4 +1,4 @@
-"""What was taught to read sequences in codons reads new ones so: predictions and vectors are those of codons."""
+"""What was taught to read sequences in codons reads new ones so: its predictions and vectors are of codons."""
 
 from __future__ import annotations
 
