@@ -1,4 +1,4 @@
-"""What was taught to read sequences in codons reads new ones so: its predictions and vectors are of codons."""
+"""What was taught to read sequences in codons reads new ones so, in prediction and embedding."""
 
 from __future__ import annotations
 
