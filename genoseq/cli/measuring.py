@@ -104,6 +104,7 @@ def _open_data(config: DictConfig, model: SequenceModel | SignalModel) -> Exampl
     datamodule.tokenizer = require_tokenizer(model)
     if isinstance(datamodule, LabelledDataModule):
         datamodule.strands = model.strand_policy().name
+        datamodule.coding = model.preprocessing.get("coding")
     trained_for = model.preprocessing.get("problem", _LANGUAGE_MODEL)
     problem = getattr(datamodule, "problem", _LANGUAGE_MODEL)
     if problem != trained_for:

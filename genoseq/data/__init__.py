@@ -17,6 +17,7 @@ from genoseq.data.forecast_windows import ForecastWindows
 from genoseq.data.forecasting_datamodule import ForecastingDataModule
 from genoseq.data.gene_models import GeneModel, read_gene_models
 from genoseq.data.genome import GenomeTiles, GenomeWindows
+from genoseq.data.genome_coding import GenomeCoding
 from genoseq.data.genome_datamodule import GenomeDataModule
 from genoseq.data.genomes import Genomes
 from genoseq.data.intervals import IntervalSequences
@@ -59,6 +60,7 @@ __all__ = [
     "ForecastingDataModule",
     "FractionBorders",
     "GeneModel",
+    "GenomeCoding",
     "GenomeDataModule",
     "GenomeSplit",
     "GenomeTiles",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from torch.utils.data import Dataset
 
+from genoseq.data.genome_coding import GenomeCoding
 from genoseq.data.genomes import Genomes
 from genoseq.data.length_schedule import LengthSchedule
 from genoseq.data.loading import IGNORED_LABEL, ExampleKey
 from genoseq.data.planted_repeats import plant_repeats
 from genoseq.errors import ConfigError, DataError
 from genoseq.sequence import BASES, Interval, Strands, reverse_complement, strand_policy
-from genoseq.tokenizers import Tokenizer
+from genoseq.tokenizers import CodingTokenizer, Tokenizer
 
 _N = BASES.index("N")
 _DRAWS = 100
@@ -27,9 +29,20 @@ class _GenomeDataset(Dataset[dict[str, Any]]):
     strand: Literal["unstranded"] = "unstranded"
     groups = None
 
-    def __init__(self, genomes: Genomes, tokenizer: Tokenizer) -> None:
+    def __init__(self, genomes: Genomes, tokenizer: Tokenizer, coding: GenomeCoding | None) -> None:
         self._genomes = genomes
         self._tokenizer = tokenizer
+        self._coding = coding
+
+    def _encode(self, codes: np.ndarray, place: Interval) -> np.ndarray:
+        """Token ids of the bases at a place; on its strand "-" they are turned already."""
+        if self._coding is None:
+            return self._tokenizer.encode_codes(codes)
+        assert isinstance(self._tokenizer, CodingTokenizer), "others were refused"
+        coding = self._coding.within(place.chromosome, place.start, place.end)
+        if place.strand == "-":
+            coding = [region.turned(len(codes)) for region in coding]
+        return self._tokenizer.encode_codes(codes, coding=coding)
 
 
 class GenomeWindows(_GenomeDataset):
@@ -51,6 +64,7 @@ class GenomeWindows(_GenomeDataset):
         strands: what becomes of the two strands: "augment" turns half of the windows, at random.
         planted_repeats: share of the windows that get copies of their own stretches, see `plant_repeats`.
         max_n_fraction: windows with a larger share of N are passed over.
+        coding: where codons are, for a `CodingTokenizer`; None where nothing is known.
         seed: example i of epoch e is a function of (seed, e, i).
 
     Raises:
@@ -70,9 +84,10 @@ class GenomeWindows(_GenomeDataset):
         strands: Strands = "none",
         planted_repeats: float = 0.0,
         max_n_fraction: float = 1.0,
+        coding: GenomeCoding | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(genomes, tokenizer)
+        super().__init__(genomes, tokenizer, coding)
         _require_settings(length, length_schedule, examples_per_epoch, jitter)
         _require_shares(max_n_fraction=max_n_fraction, planted_repeats=planted_repeats)
         self._regions = list(regions)
@@ -95,25 +110,25 @@ class GenomeWindows(_GenomeDataset):
         return len(self._grid) if self._examples_per_epoch is None else self._examples_per_epoch
 
     def __getitem__(self, key: ExampleKey) -> dict[str, Any]:
-        return {
-            "input_ids": self._tokenizer.encode_codes(self.window(key)),
-            "index": key.index,
-            "counted": key.counted,
-        }
+        place, codes = self._window(key)
+        return {"input_ids": self._encode(codes, place), "index": key.index, "counted": key.counted}
 
     def window(self, key: ExampleKey) -> np.ndarray:
         """Base codes of an example, (L,) uint8."""
+        return self._window(key)[1]
+
+    def _window(self, key: ExampleKey) -> tuple[Interval, np.ndarray]:
         generator = np.random.default_rng([self._seed, key.epoch, key.index])
         if self._examples_per_epoch is None:
-            codes = self._from_grid(key.index, generator)
+            place, codes = self._from_grid(key.index, generator)
         else:
-            codes = self._draw(self.length_at(key.epoch), generator)
+            place, codes = self._draw(self.length_at(key.epoch), generator)
         if self._turns and generator.random() < 0.5:
-            codes = reverse_complement(codes)
+            place, codes = replace(place, strand="-"), reverse_complement(codes)
         # No number is drawn where nothing is planted: what such runs see stays as it was.
         if self._planted_repeats and generator.random() < self._planted_repeats:
             codes = plant_repeats(codes, generator)
-        return codes
+        return place, codes
 
     def length_at(self, epoch: int) -> int:
         """Bases of a window in an epoch."""
@@ -130,30 +145,31 @@ class GenomeWindows(_GenomeDataset):
             )
         return room
 
-    def _draw(self, length: int, generator: np.random.Generator) -> np.ndarray:
+    def _draw(self, length: int, generator: np.random.Generator) -> tuple[Interval, np.ndarray]:
         cumulative = self._cumulative[length]
         for _ in range(_DRAWS):
             number = int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
             region = self._regions[number]
             start = int(generator.integers(region.start, region.end - length + 1))
-            codes = self._genomes.codes(region.chromosome, start, start + length)
+            place, codes = self._at(region.chromosome, start, start + length)
             if self._is_known(codes):
-                return codes
+                return place, codes
         raise DataError(
             f"{_DRAWS} windows of {length:,} bases in a row have more than {self._max_n_fraction:.0%} N. "
             "Raise max_n_fraction, give a smaller length, or split by intervals that leave the unknown "
             "parts out."
         )
 
-    def _from_grid(self, index: int, generator: np.random.Generator) -> np.ndarray:
+    def _from_grid(self, index: int, generator: np.random.Generator) -> tuple[Interval, np.ndarray]:
         number, start, end = self._grid[index].tolist()
         region = self._regions[number]
         offset = int(generator.integers(-self._jitter, self._jitter + 1))
         moved = min(max(start + offset, region.start), max(region.end - (end - start), region.start))
-        codes = self._genomes.codes(region.chromosome, moved, moved + end - start)
-        if self._is_known(codes):
-            return codes
-        return self._genomes.codes(region.chromosome, start, end)
+        place, codes = self._at(region.chromosome, moved, moved + end - start)
+        return (place, codes) if self._is_known(codes) else self._at(region.chromosome, start, end)
+
+    def _at(self, chromosome: str, start: int, end: int) -> tuple[Interval, np.ndarray]:
+        return Interval(chromosome, start, end), self._genomes.codes(chromosome, start, end)
 
     def _side_by_side(self, length: int) -> np.ndarray:
         """(W, 3) int64: region, start and end of windows that cover the regions; short regions are whole."""
@@ -197,6 +213,7 @@ class GenomeTiles(_GenomeDataset):
         length: bases of a window.
         stride: 1 to length - 1; None for all of a window but the longest token. A smaller one gives each base
             more context, at more cost.
+        coding: as for `GenomeWindows`.
 
     Attributes:
         table: one row a tile: `chromosome`, `window`, where its context begins, and `start` and `end` of the
@@ -214,10 +231,10 @@ class GenomeTiles(_GenomeDataset):
         *,
         length: int,
         stride: int | None = None,
+        coding: GenomeCoding | None = None,
     ) -> None:
-        super().__init__(genomes, tokenizer)
-        longest = max(len(tokenizer.vocabulary[index]) for index in tokenizer.known_ids)
-        stride = length - longest if stride is None else stride
+        super().__init__(genomes, tokenizer, coding)
+        stride = length - tokenizer.longest_token if stride is None else stride
         if not 1 <= stride < length:
             raise ConfigError(
                 f"stride={stride} must be at least 1 and less than the length of a window, {length}."
@@ -235,7 +252,7 @@ class GenomeTiles(_GenomeDataset):
     def __getitem__(self, key: ExampleKey) -> dict[str, Any]:
         chromosome, window, start, end = self._places[key.index]
         codes = self._genomes.codes(chromosome, window, end)
-        ids = self._tokenizer.encode_codes(codes)
+        ids = self._encode(codes, Interval(chromosome, window, end))
         # Of words that overlap, each is scored by the bases that the one before has not.
         new = self._tokenizer.offsets(ids, len(codes))[:, 1] - self._tokenizer.num_bases[ids]
         scored = np.isin(ids, self._tokenizer.known_ids) & (new >= start - window)

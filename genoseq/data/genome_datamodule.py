@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from genoseq.data.annotation import Phases
 from genoseq.data.datamodule import SequenceDataModule, Split
 from genoseq.data.genome import GenomeTiles, GenomeWindows
+from genoseq.data.genome_coding import GenomeCoding
 from genoseq.data.genomes import Genomes
 from genoseq.data.length_schedule import lengths_by_step
 from genoseq.data.splits import GenomeSplit
 from genoseq.data.stages import Stages
 from genoseq.errors import ConfigError, require_choice
-from genoseq.sequence import Interval, Strands
-from genoseq.tokenizers import Tokenizer
+from genoseq.sequence import Interval, OnError, Strands
+from genoseq.tokenizers import CodingTokenizer, Tokenizer
+
+_log = logging.getLogger(__name__)
+
+PathLike = str | os.PathLike[str]
 
 _STRANDS = ("none", "augment", "equivariant")
 
@@ -27,6 +35,10 @@ class GenomeDataModule(SequenceDataModule):
     Args:
         tokenizer: makes ids of bases.
         fasta: a FASTA (plain or bgzip), or several.
+        annotation: where codons are, for a tokenizer that reads them (`codon`, `frame`): a GFF3 or GTF, or
+            one for each FASTA; None for other tokenizers, and to evaluate a model of codons on plain DNA,
+            which the log tells.
+        on_error, phases: of the annotation, see `GenomeCoding`.
         weights: how often each of several genomes is drawn; None is by size.
         split: which parts are for train, validation and test.
         length: bases of a window.
@@ -49,7 +61,8 @@ class GenomeDataModule(SequenceDataModule):
 
     Raises:
         ConfigError: settings contradict each other.
-        DataError: a FASTA is missing or broken, or a split has no room for a window.
+        DataError: a FASTA or an annotation is missing or broken, or a split has no room for a window.
+        RecordError: a transcript contradicts itself or its genome, under on_error="raise".
     """
 
     strand = "unstranded"
@@ -58,7 +71,10 @@ class GenomeDataModule(SequenceDataModule):
         self,
         *,
         tokenizer: Tokenizer,
-        fasta: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        fasta: PathLike | Sequence[PathLike],
+        annotation: PathLike | Sequence[PathLike] | None = None,
+        on_error: OnError = "raise",
+        phases: Phases = "check",
         weights: Sequence[float] | None,
         split: GenomeSplit,
         length: int,
@@ -86,8 +102,11 @@ class GenomeDataModule(SequenceDataModule):
             seed=seed,
         )
         require_choice("strands", strands, _STRANDS)
+        self._annotations = None if annotation is None else _listed(annotation)
+        self._on_error: OnError = on_error
+        self._phases: Phases = phases
         self.genomes = Genomes(
-            [fasta] if isinstance(fasta, str | os.PathLike) else list(fasta),
+            _listed(fasta),
             weights=None if weights is None else list(weights),
             lowercase=getattr(tokenizer, "lowercase", "base"),
         )
@@ -111,10 +130,17 @@ class GenomeDataModule(SequenceDataModule):
 
     def build(self, split: Split) -> GenomeWindows | GenomeTiles:
         """Windows of the training split, tiles of the others."""
+        # Not before: evaluation brings the tokenizer of its model.
+        self._require_codons(split)
         regions = self.split.regions(self.genomes.lengths, split)
         if split != "train":
             return GenomeTiles(
-                self.genomes, regions, self.tokenizer, length=self.evaluation_length, stride=self.stride
+                self.genomes,
+                regions,
+                self.tokenizer,
+                length=self.evaluation_length,
+                stride=self.stride,
+                coding=self._coding,
             )
         return GenomeWindows(
             self.genomes,
@@ -127,6 +153,7 @@ class GenomeDataModule(SequenceDataModule):
             strands=self.strands,
             planted_repeats=self.planted_repeats,
             max_n_fraction=self.max_n_fraction,
+            coding=self._coding,
             seed=self.seed,
         )
 
@@ -143,12 +170,46 @@ class GenomeDataModule(SequenceDataModule):
         assert isinstance(dataset, GenomeTiles), "training windows are drawn anew in each epoch"
         return dataset.table
 
+    @cached_property
+    def _coding(self) -> GenomeCoding | None:
+        if self._annotations is None:
+            return None
+        return GenomeCoding(self.genomes, self._annotations, on_error=self._on_error, phases=self._phases)
+
+    def _require_codons(self, split: Split) -> None:
+        tokenizer, files = self.tokenizer, self._annotations
+        reads_codons = isinstance(tokenizer, CodingTokenizer)
+        if files is not None and not reads_codons:
+            raise ConfigError(
+                f"annotation={', '.join(map(str, files))}: {tokenizer!r} has no codons. Take tokenizer=codon "
+                "or tokenizer=frame, or leave the annotation out."
+            )
+        if files is not None and self.planted_repeats:
+            raise ConfigError(
+                f"planted_repeats={self.planted_repeats} writes copies over genes, which are then none: give "
+                "planted_repeats=0 with an annotation."
+            )
+        if files is not None or not reads_codons:
+            return
+        if split == "train":
+            raise ConfigError(
+                f"{tokenizer!r} has to be told where codons are: give annotation=FILE (GFF3 or GTF), or "
+                "tokenizer=character."
+            )
+        _log.warning(
+            "%s: the model reads codons, and no annotation says where they are: it is given plain DNA", split
+        )
+
     def _lengths_by_epoch(self) -> dict[int, int] | None:
         if self.length_schedule is None:
             return None
         assert self.examples_per_epoch is not None, "a schedule was refused without it"
         stages = Stages(self.examples_per_epoch, self.global_batch_size, self.divisors)
         return stages.by_epoch(self.length_schedule)
+
+
+def _listed(files: PathLike | Sequence[PathLike]) -> list[PathLike]:
+    return [files] if isinstance(files, str | os.PathLike) else list(files)
 
 
 def _divisors(lengths: Mapping[int, int], *, constant_tokens: bool) -> dict[int, int]:

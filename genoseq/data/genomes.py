@@ -22,6 +22,7 @@ class Genomes:
         lowercase: "base" reads soft-masked letters as bases, "mask" as N.
 
     Attributes:
+        count: how many genomes there are.
         lengths: bases of each chromosome.
 
     Raises:
@@ -46,6 +47,7 @@ class Genomes:
         self._places: dict[str, tuple[Fasta, str]] = {}
         self._genome: dict[str, int] = {}
         self._weights = weights
+        self.count = len(fastas)
         for number, path in enumerate(fastas):
             fasta = Fasta(path)
             for name in fasta.names:
@@ -55,6 +57,10 @@ class Genomes:
                 self._places[qualified] = (fasta, name)
                 self._genome[qualified] = number
         self.lengths = {name: fasta.lengths[own] for name, (fasta, own) in self._places.items()}
+
+    def chromosomes(self, number: int) -> dict[str, str]:
+        """What the chromosomes of one genome are called here, by their names in its FASTA."""
+        return {own: name for name, (_, own) in self._places.items() if self._genome[name] == number}
 
     def codes(self, chromosome: str, start: int, end: int) -> np.ndarray:
         """Base codes of [start, end), (end - start,) uint8, a new array."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -11,8 +11,10 @@ from torch.utils.data import Dataset
 from genoseq.data.labels import Level
 from genoseq.data.loading import IGNORED_LABEL, ExampleKey, unlabelled
 from genoseq.errors import ConfigError, SequenceError
-from genoseq.sequence import StrandKind, Strands, reverse_complement, strand_policy
-from genoseq.tokenizers import Tokenizer, encode_passes
+from genoseq.sequence import Strand, StrandKind, Strands, reverse_complement, strand_policy
+from genoseq.tokenizers import Tokenizer, encode_codons, encode_passes
+
+Coding = Literal["whole"]
 
 
 class LabelledSequences(Dataset[dict[str, Any]]):
@@ -27,6 +29,8 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         strands: what becomes of the two strands, see `StrandPolicy`; labels of bases go with the sequence, to
             the second pass where there is one.
         training: turn half of the sequences where the policy says so.
+        coding: "whole" where sequences are whole codons from their first base on, which a `CodingTokenizer`
+            is told; None where nothing is known of codons.
         max_length: the most tokens, special ones and both passes included; None for any number.
         truncation: cut longer sequences at their end instead of refusing them.
         groups: (N,) what must not be divided between splits; None where there is none.
@@ -37,7 +41,7 @@ class LabelledSequences(Dataset[dict[str, Any]]):
 
     Raises:
         ConfigError: the policy does not go with the strand, or the tokenizer has not one token a base.
-        SequenceError: a sequence is longer than `max_length`.
+        SequenceError: a sequence is longer than `max_length`, or no whole number of codons.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         strand: StrandKind = "stranded",
         strands: Strands = "none",
         training: bool = False,
+        coding: Coding | None = None,
         max_length: int | None = None,
         truncation: bool = False,
         groups: np.ndarray | None = None,
@@ -69,6 +74,7 @@ class LabelledSequences(Dataset[dict[str, Any]]):
         self._turns = self._policy.turns and training
         self._seed = seed
         self._controls = controls
+        self._coding = coding
         added = tokenizer.num_special_tokens + (controls is not None)
         self._room = None if max_length is None else (max_length - added) // self._policy.passes
         self._sequences = sequences
@@ -79,12 +85,13 @@ class LabelledSequences(Dataset[dict[str, Any]]):
 
     def __getitem__(self, key: ExampleKey) -> dict[str, Any]:
         sequence, labels = self._sequences[key.index], self._labels[key.index]
+        strand: Strand = "+"
         if self._turns:
             generator = np.random.default_rng([self._seed, key.epoch, key.index])
             if generator.random() < 0.5:
-                sequence = reverse_complement(sequence)
+                sequence, strand = reverse_complement(sequence), "-"
                 labels = labels[::-1] if self._level == "token" else labels
-        whole = self._tokenizer.encode(sequence, add_special_tokens=False)
+        whole = self._encode(sequence, strand)
         ids = whole[: self._room]
         given = encode_passes(self._tokenizer, ids, self._policy)
         example = {"input_ids": given.input_ids, "labels": labels, "index": key.index, "counted": key.counted}
@@ -94,6 +101,11 @@ class LabelledSequences(Dataset[dict[str, Any]]):
             control, is_cut = self._controls[key.index], len(ids) < len(whole)
             return example | self._after_control(control, given.input_ids, is_cut)
         return example if given.second_pass is None else example | {"second_pass": given.second_pass}
+
+    def _encode(self, sequence: str, strand: Strand = "+") -> np.ndarray:
+        if self._coding is None:
+            return self._tokenizer.encode(sequence, add_special_tokens=False)
+        return encode_codons(self._tokenizer, sequence, strand)
 
     def _after_control(self, control: int, tokens: np.ndarray, is_cut: bool) -> dict[str, np.ndarray]:
         """Tokens and labels, (L + 1,) each, of a language model's example."""
@@ -112,7 +124,10 @@ class LabelledSequences(Dataset[dict[str, Any]]):
 
     def _check_tokens(self, max_length: int | None, truncation: bool) -> None:
         for row, sequence in enumerate(self._sequences):
-            tokens = len(self._tokenizer.encode(sequence, add_special_tokens=False))
+            try:
+                tokens = len(self._encode(sequence))
+            except SequenceError as error:
+                raise SequenceError(f"row {row} (counted from 0): {error}") from error
             if self._level == "token" and tokens != len(sequence):
                 raise ConfigError(
                     f"level=token needs one token a base; {self._tokenizer!r} gives {tokens:,} for the "

@@ -13,7 +13,7 @@ import pandas as pd
 
 from genoseq.data.clusters import Clusters, sequence_groups
 from genoseq.data.datamodule import SequenceDataModule, Split
-from genoseq.data.labelled import LabelledSequences
+from genoseq.data.labelled import Coding, LabelledSequences
 from genoseq.data.labels import LabelReader, Level, Problem, label_texts
 from genoseq.data.leaks import LeakPolicy, find_leaks
 from genoseq.data.splits import split_groups
@@ -57,6 +57,8 @@ class LabelledDataModule(SequenceDataModule):
         strand: "stranded" where labels hold for the given strand only, "unstranded" where they hold for both.
         strands: what becomes of the two strands in training, and by default in the use of the model: "none",
             "augment", "average", "equivariant", "echo" or "repeat", see `StrandPolicy`.
+        coding: "whole" where each sequence is codons from its first base to its last, for a tokenizer that
+            reads them (`codon`, `frame`); the model's user is held to the same. None reads plain DNA.
         max_length: the most tokens of a sequence, special ones and both passes included; None for any number.
         truncation: cut longer sequences at their end instead of refusing them.
         window, window_stride: tokens that a model reads at once of a longer sequence, and from the start of
@@ -93,6 +95,7 @@ class LabelledDataModule(SequenceDataModule):
         split_seed: int,
         strand: StrandKind,
         strands: Strands,
+        coding: Coding | None = None,
         max_length: int | None,
         truncation: bool,
         leaks: LeakPolicy,
@@ -116,6 +119,8 @@ class LabelledDataModule(SequenceDataModule):
         )
         strand_policy(strands).require_labels(strand)
         require_choice("leaks", leaks, get_args(LeakPolicy))
+        if coding is not None:
+            require_choice("coding", coding, get_args(Coding))
         if min(validation_fraction, test_fraction) <= 0 or validation_fraction + test_fraction >= 1:
             raise ConfigError(
                 f"validation_fraction={validation_fraction} and test_fraction={test_fraction} must be above "
@@ -129,6 +134,7 @@ class LabelledDataModule(SequenceDataModule):
         self.clusters: Clusters = clusters
         self.window = window
         self.window_stride = window_stride
+        self.coding = coding
         self.leaks = leaks
         self.leak_k = leak_k
         self._files: dict[Split, PathLike | None] = {"train": train, "validation": validation, "test": test}
@@ -179,6 +185,7 @@ class LabelledDataModule(SequenceDataModule):
             strand=self.strand,
             strands=self.strands if strands is None else strands,
             training=split == "train",
+            coding=self.coding,
             max_length=self._max_length,
             truncation=self._truncation,
             groups=table["group"].to_numpy() if "group" in table else None,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ from genoseq.models.likelihood import log_likelihoods
 from genoseq.models.modes import evaluating
 from genoseq.models.strand_heads import MaskedLanguageModelHead
 from genoseq.sequence import CODON
-from genoseq.tokenizers import CodonTokenizer, Tokenizer
+from genoseq.tokenizers import CodingTokenizer, Tokenizer
 
 
 def change_scores(
@@ -98,14 +96,12 @@ def _of_masked(model: SequenceModel, changes: Sequence[Substitution]) -> np.ndar
 
 
 def hidden_tokens(tokenizer: Tokenizer, ids: torch.Tensor) -> torch.Tensor:
-    """The token that hides each, of their shape; some tokenizers have one for every place in a codon."""
-    table = getattr(tokenizer, "hidden_ids", None)
-    return torch.full_like(ids, tokenizer.mask_id) if table is None else torch.from_numpy(table)[ids]
+    """The token that hides each, of their shape."""
+    return torch.from_numpy(tokenizer.hidden_ids)[ids]
 
 
 def encode_coding(tokenizer: Tokenizer, sequence: str) -> np.ndarray:
     """Token ids, (L,) int64, special ones among them, of a coding sequence that begins with a codon."""
-    if "coding" in inspect.signature(tokenizer.encode).parameters:
-        region = (0, len(sequence) // CODON * CODON)
-        return cast(CodonTokenizer, tokenizer).encode(sequence, coding=[region])
+    if isinstance(tokenizer, CodingTokenizer):
+        return tokenizer.encode(sequence, coding=[(0, len(sequence) // CODON * CODON)])
     return tokenizer.encode(sequence)

@@ -14,7 +14,7 @@ from genoseq.inference.records import Record, tokenize
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import batches
 from genoseq.models.heads import SequenceHead, TokenHead
-from genoseq.sequence import StrandPolicy, Strands, reverse_complement
+from genoseq.sequence import Strand, StrandPolicy, Strands, reverse_complement
 
 
 def predict(
@@ -55,16 +55,18 @@ def predict(
         outputs = _outputs(model, batch, policy)
         if policy.averages:
             turned = [Record(name, reverse_complement(sequence[:])) for name, sequence in batch]
-            pairs = zip(outputs, _outputs(model, turned, policy), strict=True)
+            pairs = zip(outputs, _outputs(model, turned, policy, "-"), strict=True)
             step = -1 if isinstance(model.head, TokenHead) else 1
             outputs = [(values + other[::step]) / 2 for values, other in pairs]
         yield _table(model.head, batch, outputs, names)
 
 
 @torch.inference_mode()
-def _outputs(model: SequenceModel, batch: list[Record], policy: StrandPolicy) -> list[np.ndarray]:
+def _outputs(
+    model: SequenceModel, batch: list[Record], policy: StrandPolicy, strand: Strand = "+"
+) -> list[np.ndarray]:
     """Probabilities or numbers of each record, float32: (C,), or (L, C) in the order of its letters."""
-    tokens = tokenize(batch, model, policy)
+    tokens = tokenize(batch, model, policy, strand)
     with explain_full_memory(len(batch)):
         logits = model(tokens.input_ids, tokens.mask, second_pass=tokens.second_pass).logits.float()
     match model.head.problem:

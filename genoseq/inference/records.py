@@ -17,7 +17,7 @@ from genoseq.errors import CheckpointError, ConfigError, SequenceError
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import require_bases
 from genoseq.paths import locate
-from genoseq.sequence import AS_GIVEN, Interval, Letters, StrandPolicy
+from genoseq.sequence import AS_GIVEN, Interval, Letters, Strand, StrandPolicy
 from genoseq.tokenizers import Tokenizer, encode_passes, pad_passes
 
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
@@ -113,16 +113,23 @@ def require_tokenizer(model: SequenceModel) -> Tokenizer:
     return model.tokenizer
 
 
-def tokenize(records: Sequence[Record], model: SequenceModel, policy: StrandPolicy = AS_GIVEN) -> Tokens:
+def tokenize(
+    records: Sequence[Record],
+    model: SequenceModel,
+    policy: StrandPolicy = AS_GIVEN,
+    strand: Strand = "+",
+) -> Tokens:
     """One padded batch as the model reads it, on its device.
 
     Args:
         records: what to read.
         model: its tokenizer and its longest sequence are asked.
         policy: whether each sequence is given twice.
+        strand: "-" where the sequences were turned: a model of codons is told that theirs are.
 
     Raises:
-        SequenceError: a sequence that is empty, too long or no nucleotides; the message names it.
+        SequenceError: a sequence that is empty, too long or no nucleotides, or, for a model of codons, no
+            whole number of them; the message names it.
         CheckpointError: the model has no tokenizer.
     """
     tokenizer, longest = require_tokenizer(model), model.backbone.l_max
@@ -130,7 +137,7 @@ def tokenize(records: Sequence[Record], model: SequenceModel, policy: StrandPoli
     for record in records:
         with naming(record):
             require_bases(record.sequence)
-            ids = tokenizer.encode(record.sequence[:], add_special_tokens=False)
+            ids = model.encode(record.sequence[:], strand)
         passes = encode_passes(tokenizer, ids, policy)
         if longest is not None and len(passes.input_ids) > longest:
             raise SequenceError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -19,9 +20,9 @@ from genoseq.models.generation import GeneratedSequence
 from genoseq.models.heads import Head, PlainPooling, TokenHead
 from genoseq.models.sampling import Sampling
 from genoseq.models.windows import read_in_windows, windows_of
-from genoseq.sequence import Letters, StrandPolicy, Strands
+from genoseq.sequence import Letters, Strand, StrandPolicy, Strands
 from genoseq.sequence.feasible import Feasible
-from genoseq.tokenizers import Tokenizer
+from genoseq.tokenizers import Tokenizer, encode_codons
 
 
 @dataclass
@@ -84,6 +85,24 @@ class SequenceModel(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.backbone.input_embedding.weight.device
+
+    def encode(self, sequence: str, strand: Strand = "+") -> np.ndarray:
+        """Token ids of a sequence, (L,) int64, without special tokens, as the model was taught to read it.
+
+        Args:
+            sequence: nucleotide letters.
+            strand: "-" where they are the reverse complement of what it reads: codons of a model that was
+                trained with `coding: whole` are those of the other strand.
+
+        Raises:
+            SequenceError: no nucleotides, or, for a model of codons, no whole number of them.
+            ConfigError: there is no tokenizer.
+        """
+        if self.tokenizer is None:
+            raise ConfigError("this model has no tokenizer: give it one, or call it with token ids.")
+        if self.preprocessing.get("coding") == "whole":
+            return encode_codons(self.tokenizer, sequence, strand)
+        return self.tokenizer.encode(sequence, add_special_tokens=False)
 
     def forward(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import torch
@@ -89,8 +88,7 @@ def _embed_whole(
     pooling: PlainPooling,
     policy: StrandPolicy,
 ) -> torch.Tensor:
-    encode = partial(tokenizer.encode, add_special_tokens=False)
-    passes = [encode_passes(tokenizer, encode(text), policy) for text in texts]
+    passes = [encode_passes(tokenizer, model.encode(text), policy) for text in texts]
     input_ids, mask, second_pass, letters = pad_passes(tokenizer, passes)
     if second_pass is not None:
         require_room_for_two(model, input_ids, mask)
@@ -142,8 +140,14 @@ def hidden_states(
 
     Raises:
         SequenceError: the letters are none, no nucleotides, or more than the model takes.
+        ConfigError: the model reads sequences of codons.
     """
     require_bases(letters)
+    if model.preprocessing.get("coding") is not None:
+        raise ConfigError(
+            "this model was taught to read whole sequences of codons: it cannot read them in parts, nor give "
+            "vectors of windows. Leave out chunk_length, context and window."
+        )
     if reading is not None and reading.context is None:
         yield from _carried(model, letters, reading, layer)
         return

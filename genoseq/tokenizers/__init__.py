@@ -8,8 +8,8 @@ from genoseq.tokenizers.control import ControlTokenizer
 from genoseq.tokenizers.frame import FrameTokenizer
 from genoseq.tokenizers.kmer import KmerTokenizer
 from genoseq.tokenizers.maps import mean_map
-from genoseq.tokenizers.masking import choose_hidden, choose_hidden_groups, touches
-from genoseq.tokenizers.nucleotides import SpecialTokens
+from genoseq.tokenizers.masking import Fate, choose_fates, choose_hidden, choose_hidden_groups, touches
+from genoseq.tokenizers.nucleotides import CodingTokenizer, SpecialTokens, encode_codons
 from genoseq.tokenizers.passes import PassBatch, Passes, encode_passes, pad_passes
 from genoseq.tokenizers.storage import load_tokenizer, read_tokenizer
 from genoseq.tokenizers.strands import turned_places
@@ -17,8 +17,10 @@ from genoseq.tokenizers.strands import turned_places
 __all__ = [
     "BpeTokenizer",
     "CharacterTokenizer",
+    "CodingTokenizer",
     "CodonTokenizer",
     "ControlTokenizer",
+    "Fate",
     "FrameTokenizer",
     "KmerTokenizer",
     "PaddingSide",
@@ -27,8 +29,10 @@ __all__ = [
     "SpecialTokens",
     "TokenBatch",
     "Tokenizer",
+    "choose_fates",
     "choose_hidden",
     "choose_hidden_groups",
+    "encode_codons",
     "encode_passes",
     "load_tokenizer",
     "mean_map",

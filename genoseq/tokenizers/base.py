@@ -10,6 +10,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args
 
@@ -56,10 +57,12 @@ class Tokenizer(ABC):
         num_bases: (V,) int64, by how many bases each token makes a sequence longer; 0 for special tokens.
         pad_id: the token that fills up.
         controls: labels that a sequence can be asked for by a token before it; most tokenizers have none.
+        overlapping: whether neighbouring tokens have bases in common.
         turns_in_place: whether the other strand of a sequence has as many tokens, the complement of each.
     """
 
     tokenizer_type: ClassVar[str]
+    overlapping: bool = False
     turns_in_place: ClassVar[bool] = True
     controls: tuple[str, ...] = ()
 
@@ -149,6 +152,30 @@ class Tokenizer(ABC):
         if self._mask_token is None:
             raise SequenceError(f"{self!r} has no token that hides letters: take another tokenizer.")
         return self.token_id(self._mask_token)
+
+    @cached_property
+    def hidden_ids(self) -> np.ndarray:
+        """(V,) int64: for each token the one that hides its letters; special tokens hide none.
+
+        Raises:
+            SequenceError: as `mask_id`.
+        """
+        return np.where(self._is_special, np.arange(self.vocab_size), self.mask_id)
+
+    @cached_property
+    def kinds(self) -> np.ndarray:
+        """(V,) int64: tokens of one kind may stand in each other's place."""
+        return np.zeros(self.vocab_size, dtype=np.int64)
+
+    @cached_property
+    def longest_token(self) -> int:
+        """Bases of the longest token."""
+        return max(len(self.vocabulary[index]) for index in self.known_ids)
+
+    def begins_unit(self, ids: np.ndarray) -> np.ndarray:
+        """Where what is hidden as one begins, (L,) bool of ids (L,): at each token, but for those of one
+        codon."""
+        return np.ones(len(ids), dtype=bool)
 
     @property
     def base_ids(self) -> np.ndarray:

@@ -53,6 +53,7 @@ class CodonTokenizer(CodingTokenizer):
         # Rows are filled up with NUL, which is no letter.
         self._letters = texts.astype(f"S{CODON}").view(np.uint8).reshape(-1, CODON)
         self._complement = complement_table(self.vocabulary, self._is_special)
+        self.kinds = self.num_bases
 
     def encode_codes(self, codes: np.ndarray, *, coding: Sequence[tuple] = ()) -> np.ndarray:
         require_codes(codes)

@@ -38,6 +38,7 @@ class FrameTokenizer(CodingTokenizer):
         bases: (V,) int64, code of each token's base, 0 to 3; 4 where it is none of A, C, G and T, or hidden.
         places: (V,) int64, each token's place; -1 outside of codons.
         hidden_ids: (V,) int64, for each token the one that hides its base and keeps its place.
+        kinds: (V,) int64, the places, 0 outside of codons: a base may stand for another of its place.
 
     Raises:
         ConfigError: a setting is none of its choices.
@@ -71,6 +72,9 @@ class FrameTokenizer(CodingTokenizer):
             self.places >= 0, _FIRST_PLACE + _EACH * self.places + _HIDDEN, np.arange(self.vocab_size)
         )
         self.hidden_ids[FIRST_BASE:_FIRST_PLACE] = self.mask_id
+        self.kinds = self.places + 1
+        self.longest_token = 1
+        self._inside = np.isin(self.places, [1, 2, CODON, CODON + 1])
         self._letters = np.frombuffer(f"{BASES}?".encode(), dtype=np.uint8)[codes]
         self._complement = np.arange(self.vocab_size)
         self._complement[self.base_ids] = self.base_ids[::-1]
@@ -85,6 +89,9 @@ class FrameTokenizer(CodingTokenizer):
             place = np.where(backward, _PLACES - 1 - step, step)
             ids[starts + step] = _FIRST_PLACE + _EACH * place + codes[starts + step]
         return ids
+
+    def begins_unit(self, ids: np.ndarray) -> np.ndarray:
+        return ~self._inside[ids]
 
     def _decode(self, ids: np.ndarray) -> str:
         return self._letters[ids].tobytes().decode("ascii")

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 import numpy as np
 
 from genoseq.errors import ConfigError
 from genoseq.sequence import CODON, codon_starts
+
+
+class Fate(IntEnum):
+    """What becomes of a token in masked language modelling: the last three are those that count."""
+
+    LEFT = 0
+    HIDDEN = 1
+    EXCHANGED = 2
+    KEPT = 3
 
 
 def choose_hidden(
@@ -44,8 +54,53 @@ def choose_hidden(
     starts = codon_starts(coding, length)
     for place in range(1, CODON):
         begins[starts + place] = False
-    chosen = generator.random(np.count_nonzero(begins)) < fraction
-    return touches(offsets, chosen[np.cumsum(begins) - 1])
+    return touches(offsets, _draw(begins, generator) < fraction)
+
+
+def choose_fates(
+    begins: np.ndarray,
+    eligible: np.ndarray,
+    *,
+    overlapping: np.ndarray | None = None,
+    fraction: float,
+    hidden: float,
+    exchanged: float,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Choose a share of the tokens, and what becomes of each in masked language modelling.
+
+    Tokens that stand side by side are chosen one by one, those of one codon together. Of words that overlap
+    bases are chosen, as many as make the share of the words that have one of them the wanted one: all words
+    that have a hidden base are hidden, so that none tells it.
+
+    Args:
+        begins: (L,) bool, see `Tokenizer.begins_unit`.
+        eligible: (L,) bool, the tokens that may be chosen.
+        overlapping: (L, 2) int64, `Tokenizer.offsets` of words that overlap; None where none does.
+        fraction: share of the tokens that is chosen.
+        hidden, exchanged: shares of the chosen ones that are hidden, and exchanged for another; the rest is
+            kept.
+        generator: source of the choice.
+
+    Returns:
+        (L,) int64, a `Fate` each. Of words that overlap, some that are not eligible may be chosen too.
+    """
+    if overlapping is not None:
+        length = int(overlapping.max(initial=0))
+        fraction = 1 - (1 - fraction) ** (1 / _widths(overlapping).max(initial=1))
+        begins, eligible = np.ones(length, dtype=bool), _covered(overlapping[eligible], length)
+    chosen = (_draw(begins, generator) < fraction) & eligible
+    number = _draw(begins, generator)
+    fates = np.where(number < hidden, Fate.HIDDEN, Fate.EXCHANGED)
+    fates[number >= hidden + exchanged] = Fate.KEPT
+    fates[~chosen] = Fate.LEFT
+    if overlapping is None:
+        return fates
+    words = np.full(len(overlapping), Fate.LEFT, dtype=np.int64)
+    # What is hidden comes last: a word that is kept, or exchanged, may not tell a hidden base.
+    for fate in (Fate.KEPT, Fate.EXCHANGED, Fate.HIDDEN):
+        words[touches(overlapping, fates == fate)] = fate
+    return words
 
 
 def choose_hidden_groups(
@@ -86,7 +141,7 @@ def choose_hidden_groups(
     words = of[of[:, 1] > of[:, 0]]
     chosen = generator.random(-(-len(words) // group_size)) < fraction
     hidden = _covered(words[chosen.repeat(group_size)[: len(words)]], length)
-    growing = [offsets for offsets in (other, of) if not (offsets[1:, 0] < offsets[:-1, 1]).any()]
+    growing = [offsets for offsets in (other, of) if not _overlap(offsets)]
     before = -1
     while growing and hidden.sum() > before:
         before = int(hidden.sum())
@@ -107,6 +162,23 @@ def touches(offsets: np.ndarray, bases: np.ndarray) -> np.ndarray:
     """
     before = np.concatenate(([0], np.cumsum(bases)))
     return before[offsets[:, 1]] > before[offsets[:, 0]]
+
+
+def _draw(begins: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A random number in [0, 1) for each place, (L,), one for all from one beginning to the next."""
+    if not len(begins):
+        return np.empty(0)
+    # What is before the first beginning was cut off from its own.
+    unit = np.cumsum(begins) - bool(begins[0])
+    return generator.random(unit[-1] + 1)[unit]
+
+
+def _overlap(offsets: np.ndarray) -> bool:
+    return bool((offsets[1:, 0] < offsets[:-1, 1]).any())
+
+
+def _widths(offsets: np.ndarray) -> np.ndarray:
+    return offsets[:, 1] - offsets[:, 0]
 
 
 def _covered(offsets: np.ndarray, length: int) -> np.ndarray:

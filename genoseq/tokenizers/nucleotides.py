@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from genoseq.errors import require_choice
-from genoseq.sequence import BASES, Lowercase, encode_bases
+from genoseq.errors import ConfigError, SequenceError, require_choice
+from genoseq.sequence import BASES, CODON, CodingRegion, Lowercase, Strand, encode_bases
 from genoseq.tokenizers.base import Ids, PaddingSide, Tokenizer
 from genoseq.tokenizers.strands import reverse_complement_by_table
 
@@ -112,3 +112,26 @@ class CodingTokenizer(NucleotideTokenizer):
             SequenceError: the array is not of base codes.
             IntervalError: as `encode`.
         """
+
+
+def encode_codons(tokenizer: Tokenizer, sequence: str, strand: Strand = "+") -> np.ndarray:
+    """Token ids, (L,) int64, without special tokens, of a sequence that is codons from one end to the other.
+
+    Args:
+        tokenizer: one that may be told where codons are.
+        sequence: letters.
+        strand: "-" where it is the reverse complement of such a sequence.
+
+    Raises:
+        SequenceError: no whole number of codons, or a character that is no letter of the alphabet.
+        ConfigError: the tokenizer has no codons.
+    """
+    if not isinstance(tokenizer, CodingTokenizer):
+        raise ConfigError(f"{tokenizer!r} has no codons: take tokenizer=codon or tokenizer=frame.")
+    if not sequence or len(sequence) % CODON:
+        raise SequenceError(
+            f"{len(sequence):,} bases are no whole number of codons: with coding=whole each sequence begins "
+            "with a codon and ends with one. Cut off what is beyond, or read plain DNA with coding=null."
+        )
+    region = CodingRegion(0, len(sequence), strand)
+    return tokenizer.encode(sequence, add_special_tokens=False, coding=[region])

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from genoseq.data.loading import IGNORED_LABEL
 from genoseq.errors import ConfigError
 from genoseq.models import MaskedLanguageModelHead, SequenceModel
+from genoseq.tokenizers import Fate, choose_fates
 from genoseq_tasks.base import Batch
 from genoseq_tasks.language_model import LanguageModelTask, Predictions
 
@@ -38,15 +39,15 @@ class MaskedLM(LanguageModelTask):
 
     Which tokens of an example are chosen is a function of (seed, epoch, index) and of the example alone: not
     of the batch, its padding or the device. Chosen are A, C, G and T, or words of them, at positions that the
-    batch labels. Evaluation hides every chosen one, the same ones each time: one that was kept would give
-    itself away.
+    batch labels; codons whole, and of words that overlap all that have a hidden base, see `choose_fates`.
+    Evaluation hides every chosen one, the same ones each time: one that was kept would give itself away.
 
     Args:
         model, optimizer, schedule, seed: as for every task.
         chosen_fraction: of the tokens, those that count.
         hidden_fraction: of the chosen ones, those that become [MASK] in training.
-        exchanged_fraction: of the chosen ones, those that become any of the known bases or words; the rest is
-            kept.
+        exchanged_fraction: of the chosen ones, those that become any of the known bases or words of their
+            kind, see `Tokenizer.kinds`; the rest is kept.
 
     Raises:
         ConfigError: a fraction outside its range, or a head that predicts something else.
@@ -70,7 +71,13 @@ class MaskedLM(LanguageModelTask):
         self.chosen_fraction = chosen_fraction
         self.hidden_fraction = hidden_fraction
         self.exchanged_fraction = exchanged_fraction
-        self.mask_id = model.tokenizer.mask_id
+        self.tokenizer = model.tokenizer
+        self.register_buffer("hidden_ids", torch.from_numpy(self.tokenizer.hidden_ids), persistent=False)
+        self.hidden_ids: torch.Tensor
+        known = self.tokenizer.known_ids
+        self._is_known = np.isin(np.arange(self.tokenizer.vocab_size), known)
+        self._alike = known[np.argsort(self.tokenizer.kinds[known], kind="stable")]
+        self._first_alike, self._num_alike = _groups(self.tokenizer.kinds, known)
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Mean cross-entropy of the chosen tokens, in nats."""
@@ -82,43 +89,71 @@ class MaskedLM(LanguageModelTask):
 
     def predict(self, batch: Batch) -> Predictions:
         """Logits where every chosen token is hidden, and those tokens."""
-        chosen, _, _ = self._draw(batch, epoch=0)
-        chosen &= batch["counted"][:, None]
         ids = batch["input_ids"]
-        logits = self.model(ids.masked_fill(chosen, self.mask_id), batch.get("attention_mask")).logits
-        return Predictions(logits, ids.where(chosen, IGNORED_LABEL))
+        fates, _ = self._draw(batch, epoch=0, hidden=1.0, exchanged=0.0)
+        hidden = (fates == Fate.HIDDEN) & batch["counted"][:, None]
+        logits = self.model(
+            torch.where(hidden, self.hidden_ids[ids], ids), batch.get("attention_mask")
+        ).logits
+        return Predictions(logits, ids.where(hidden & self._labelled(batch), IGNORED_LABEL))
 
     def corrupt(self, batch: Batch, *, epoch: int) -> Corrupted:
         """Choose tokens of a batch, and hide or exchange them as in training."""
         ids = batch["input_ids"]
-        chosen, fate, substitute = self._draw(batch, epoch)
-        hidden = chosen & (fate < self.hidden_fraction)
-        exchanged = chosen & ~hidden & (fate < self.hidden_fraction + self.exchanged_fraction)
-        corrupted = ids.masked_fill(hidden, self.mask_id)
-        corrupted = torch.where(
-            exchanged, self.known_ids[(substitute * len(self.known_ids)).long()], corrupted
+        fates, others = self._draw(
+            batch, epoch, hidden=self.hidden_fraction, exchanged=self.exchanged_fraction
         )
-        return Corrupted(corrupted, ids.where(chosen, IGNORED_LABEL))
+        corrupted = torch.where(fates == Fate.HIDDEN, self.hidden_ids[ids], ids)
+        corrupted = torch.where(fates == Fate.EXCHANGED, others, corrupted)
+        return Corrupted(corrupted, ids.where((fates != Fate.LEFT) & self._labelled(batch), IGNORED_LABEL))
 
-    def _draw(self, batch: Batch, epoch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The chosen places (B, L) bool, and two random numbers in [0, 1) for each place, (B, L)."""
-        ids = batch["input_ids"]
-        known = torch.isin(ids, self.known_ids)
+    def _labelled(self, batch: Batch) -> torch.Tensor:
+        """(B, L) bool, the tokens that are learnt and scored where they are hidden."""
+        known = torch.isin(batch["input_ids"], self.known_ids)
         if "attention_mask" in batch:
             known &= batch["attention_mask"]
-        numbers = [
-            np.random.default_rng([self._seed, _STREAM, epoch, index]).random((ids.shape[1], 3), np.float32)
-            for index in batch["index"].tolist()
-        ]
-        # A token has the numbers of its rank among those of its row, wherever padding has moved it.
-        rank = (known.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, 3)
-        choice, fate, substitute = (
-            torch.from_numpy(np.stack(numbers)).to(ids.device).gather(1, rank).unbind(-1)
-        )
-        chosen = known & (choice < self.chosen_fraction)
-        if "labels" in batch:
-            chosen &= batch["labels"] != IGNORED_LABEL
-        return chosen, fate, substitute
+        return known & (batch["labels"] != IGNORED_LABEL) if "labels" in batch else known
+
+    def _draw(
+        self, batch: Batch, epoch: int, *, hidden: float, exchanged: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What becomes of each token, a `Fate`, (B, L), and the token that it would be exchanged for."""
+        rows, labelled = batch["input_ids"].cpu().numpy(), self._labelled(batch).cpu().numpy()
+        real = batch["attention_mask"].cpu().numpy() if "attention_mask" in batch else None
+        fates, others = np.full_like(rows, Fate.LEFT), rows.copy()
+        for row, index in enumerate(batch["index"].tolist()):
+            # Padding is left out, so that it moves no number.
+            place = slice(None) if real is None else real[row]
+            ids = rows[row][place]
+            generator = np.random.default_rng([self._seed, _STREAM, epoch, index])
+            fate = choose_fates(
+                self.tokenizer.begins_unit(ids),
+                labelled[row][place],
+                overlapping=self._offsets(ids) if self.tokenizer.overlapping else None,
+                fraction=self.chosen_fraction,
+                hidden=hidden,
+                exchanged=exchanged,
+                generator=generator,
+            )
+            fates[row][place] = fate * self._is_known[ids]
+            others[row][place] = self._substitutes(ids, generator)
+        device = batch["input_ids"].device
+        return torch.from_numpy(fates).to(device), torch.from_numpy(others).to(device)
+
+    def _offsets(self, ids: np.ndarray) -> np.ndarray:
+        return self.tokenizer.offsets(ids, len(self.tokenizer.decode(ids)))
+
+    def _substitutes(self, ids: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """A known token of the kind of each, (L,), drawn at random; any where its kind has none."""
+        kinds = self.tokenizer.kinds[ids]
+        drawn = (generator.random(len(ids)) * self._num_alike[kinds]).astype(np.int64)
+        return self._alike[(self._first_alike[kinds] + drawn) % len(self._alike)]
+
+
+def _groups(kinds: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of known tokens in the order of their kinds: where each kind begins, and how many it has."""
+    counts = np.bincount(kinds[known], minlength=kinds.max() + 1)
+    return np.cumsum(counts) - counts, counts
 
 
 def _check(model: SequenceModel, chosen: float, hidden: float, exchanged: float) -> None:

@@ -14,7 +14,7 @@ from genoseq.data import LabelledDataModule, LabelledSequences, find_leaks
 from genoseq.data.loading import ExampleKey, collate
 from genoseq.errors import ConfigError, DataError, LeakError, SequenceError
 from genoseq.sequence import reverse_complement
-from genoseq.tokenizers import CharacterTokenizer
+from genoseq.tokenizers import CharacterTokenizer, CodonTokenizer, FrameTokenizer, Tokenizer
 
 TOKENIZER = CharacterTokenizer(special_tokens="cls_sep")
 UMAYDIS = "genoseq:labelled/umaydis_coding_vs_intergenic/"
@@ -261,3 +261,35 @@ def test_the_shipped_set_is_as_described() -> None:
     assert data.num_examples("test") == 2_876
     assert data.leaked("test").mean() == pytest.approx(0.20, abs=0.01)
     assert not data.leaked("validation").any()
+
+
+@pytest.mark.parametrize("tokenizer", [CodonTokenizer(), FrameTokenizer()])
+def test_sequences_of_codons_are_read_in_them_on_either_strand(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    path = write(tmp_path / "cds.tsv", random_sequences(60))
+    data = datamodule(path, tokenizer=tokenizer, coding="whole", strands="augment").dataset("train")
+    plain = datamodule(path, tokenizer=tokenizer, strands="augment").dataset("train")
+    turned = 0
+    for index in range(len(data)):
+        ids = data[ExampleKey(0, index)]["input_ids"]
+        letters = tokenizer.decode(ids)
+        assert letters == tokenizer.decode(plain[ExampleKey(0, index)]["input_ids"])
+        forward = tokenizer.encode(letters, coding=[(0, 60)])  # type: ignore[call-arg]
+        backward = tokenizer.encode(letters, coding=[(0, 60, "-")])  # type: ignore[call-arg]
+        assert ids.tolist() in (forward.tolist(), backward.tolist())
+        if isinstance(tokenizer, FrameTokenizer):
+            turned += ids.tolist() == backward.tolist()
+    if isinstance(tokenizer, FrameTokenizer):
+        assert 5 < turned < len(data) - 5
+
+
+def test_sequences_that_are_no_codons_are_refused_by_row(tmp_path: Path) -> None:
+    table = write(tmp_path / "cds.tsv", ["ACGACG" * 7, "ACGACGA"])
+    test = write(tmp_path / "test.tsv", random_sequences(2))
+    files = {"validation": test, "test": test, "leaks": "report"}
+    given = datamodule(table, tokenizer=CodonTokenizer(), coding="whole", **files)
+    with pytest.raises(SequenceError, match=r"row 1 .*: 7 bases are no whole number of codons"):
+        given.dataset("train")
+    with pytest.raises(ConfigError, match=r"CharacterTokenizer.* has no codons"):
+        datamodule(test, coding="whole", **files).dataset("train")
+    with pytest.raises(ConfigError, match="coding='genes'"):
+        datamodule(table, tokenizer=CodonTokenizer(), coding="genes")

@@ -13,7 +13,7 @@ from lightning.pytorch import Trainer
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.errors import ConfigError
 from genoseq.models import Caduceus, LanguageModelHead, MaskedLanguageModelHead, SequenceModel
-from genoseq.tokenizers import CharacterTokenizer
+from genoseq.tokenizers import CharacterTokenizer, CodonTokenizer, FrameTokenizer, KmerTokenizer, Tokenizer
 from genoseq.training import constant_warmup
 from genoseq_tasks import CausalLM, MaskedLM
 
@@ -92,6 +92,86 @@ def test_only_labelled_places_are_chosen() -> None:
     _, chosen = task(chosen_fraction=1.0).corrupt(given | {"labels": labels}, epoch=0)
     assert (chosen[:, :100] == -100).all()
     assert torch.equal(chosen[:, 100:] != -100, given["input_ids"][:, 100:] != N)
+
+
+def task_of(tokenizer: Tokenizer, **settings: Any) -> MaskedLM:
+    torch.manual_seed(0)
+    backbone = Caduceus(d_model=16, num_layers=1, symmetry="none", vocab_size=tokenizer.vocab_size)
+    return MaskedLM(
+        model=SequenceModel(backbone, MaskedLanguageModelHead(backbone), tokenizer),
+        optimizer=torch.optim.AdamW,
+        schedule=constant_warmup,
+        seed=0,
+        **settings,
+    )
+
+
+def rows(ids: list[np.ndarray]) -> dict[str, torch.Tensor]:
+    return {"input_ids": torch.from_numpy(np.stack(ids)), "index": torch.arange(len(ids))}
+
+
+LETTERS = "".join(np.random.default_rng(4).choice(list("ACGT"), size=6000))
+
+
+@pytest.mark.parametrize("k", [3, 6])
+def test_words_that_overlap_a_hidden_base_are_all_hidden(k: int) -> None:
+    """One of them that is kept, or seen, would tell the base."""
+    tokenizer = KmerTokenizer(k=k, overlapping=True)
+    given = rows([tokenizer.encode(LETTERS)])
+    corrupted, labels = task_of(tokenizer, hidden_fraction=0.6, exchanged_fraction=0.2).corrupt(
+        given, epoch=0
+    )
+    ids, seen, chosen = given["input_ids"][0], corrupted[0], labels[0] != -100
+    assert float(chosen.float().mean()) == pytest.approx(0.15, abs=0.03)
+    hidden = seen == tokenizer.mask_id
+    assert torch.equal(seen[~chosen], ids[~chosen])
+    known = torch.zeros(len(LETTERS), dtype=torch.bool)
+    for place in range(k):
+        known[place : place + len(ids)] |= ~hidden
+    told = known.unfold(0, k, 1)
+    # Each stretch of hidden words has a base that no other word knows; what is exchanged or kept is a word of
+    # a stretch of its own.
+    edges = torch.nn.functional.pad(hidden.int(), (1, 1)).diff()
+    for start, stop in zip((edges == 1).nonzero()[:, 0], (edges == -1).nonzero()[:, 0], strict=True):
+        assert not told[int(start) : int(stop)].all()
+        assert stop - start >= min(k, int(stop), len(ids) - int(start))
+    assert int((chosen & ~hidden).sum()) > 0
+
+
+def test_codons_are_hidden_whole_and_keep_their_places() -> None:
+    tokenizer = FrameTokenizer()
+    ids = tokenizer.encode(LETTERS, coding=[(4, 2404), (3001, 4501, "-")])
+    given = rows([ids])
+    learner = task_of(tokenizer, hidden_fraction=0.5, exchanged_fraction=0.3)
+    corrupted, labels = learner.corrupt(given, epoch=0)
+    seen, chosen = corrupted[0].numpy(), labels[0].numpy() != -100
+    # Nothing says of a base that it is of another place.
+    np.testing.assert_array_equal(tokenizer.places[seen[ids > 11]], tokenizer.places[ids[ids > 11]])
+    hidden = np.isin(seen, np.unique(tokenizer.hidden_ids))
+    for coding in (slice(4, 2404), slice(3001, 4501)):
+        for what in (chosen, hidden):
+            codons = what[coding].reshape(-1, 3)
+            np.testing.assert_array_equal(codons.any(1), codons.all(1))
+    assert chosen.mean() == pytest.approx(0.15, abs=0.03)
+    assert hidden[chosen].mean() == pytest.approx(0.5, abs=0.1)
+    changed = chosen & ~hidden & (seen != ids)
+    assert changed[chosen].mean() == pytest.approx(0.3 * 0.75, abs=0.1)
+
+
+def test_codons_are_exchanged_for_codons_and_bases_for_bases() -> None:
+    tokenizer = CodonTokenizer(special_tokens="none")
+    ids = tokenizer.encode(LETTERS, coding=[(2, 3002)])
+    learner = task_of(tokenizer, chosen_fraction=0.5, hidden_fraction=0.0, exchanged_fraction=1.0)
+    seen = learner.corrupt(rows([ids]), epoch=0).input_ids[0].numpy()
+    assert (seen != ids).mean() > 0.35
+    np.testing.assert_array_equal(tokenizer.num_bases[seen], tokenizer.num_bases[ids])
+    assert len(np.unique(seen)) == 68
+
+
+def test_words_side_by_side_are_chosen_one_by_one() -> None:
+    tokenizer = KmerTokenizer(k=6, remainder="drop")
+    _, labels = task_of(tokenizer).corrupt(rows([tokenizer.encode(LETTERS)] * 20), epoch=0)
+    assert float((labels != -100).float().mean()) == pytest.approx(0.15, abs=0.01)
 
 
 def test_evaluation_hides_every_chosen_base(monkeypatch: pytest.MonkeyPatch) -> None:
