@@ -93,7 +93,7 @@ def test_experiments_compose_to_components_that_exist(experiment: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_model_presets_instantiate(model: str) -> None:
-    # On no device: some have billions of parameters.
+    # On no device: some have billions of parameters. The least is a linear forecaster.
     with torch.device("meta"):
         backbone = instantiate(composed("train", f"model={model}").model)
-    assert sum(parameter.numel() for parameter in backbone.parameters()) > 100_000
+    assert sum(parameter.numel() for parameter in backbone.parameters()) > 10_000

@@ -52,21 +52,18 @@ def run(config: DictConfig) -> None:
 def _forecast(config: DictConfig, model: SignalModel) -> pd.DataFrame:
     if not isinstance(model, Forecaster):
         raise ConfigError(f"{type(model).__name__} gives a sequence for a sequence: use genoseq stream.")
-    _require_input_alone(config, "a forecast")
+    _require_input_alone(config, "forecasts")
     return forecast(model, config.input)
 
 
 def _require_input_alone(config: DictConfig, what: str) -> None:
     """Refuse what is for sequences, and nothing to read."""
-    given = [
-        name
-        for name in ("fasta", "bed", "name_column", "chunk_length", "context")
-        if config[name] is not None
-    ]
-    if given or config.summary:
-        raise ConfigError(f"{', '.join(given or ['summary'])}: for sequences, not for {what}. Leave it out.")
+    others = ("fasta", "bed", "name_column", "chunk_length", "context", "summary")
+    given = [f"{name}={config[name]}" for name in others if config[name]]
+    if given:
+        raise ConfigError(f"{', '.join(given)}: for sequences, not for {what}. Leave it out.")
     if config.input is None:
-        raise ConfigError(f"{what}: give input=, the series so far as a table, or a folder of recordings.")
+        raise ConfigError(f"{what} want input=: the series so far, as a table, or a folder of recordings.")
 
 
 def _score(config: DictConfig, model: SequenceModel, records: Iterable[Record]) -> Iterator[pd.DataFrame]:

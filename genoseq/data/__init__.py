@@ -21,8 +21,11 @@ from genoseq.data.labelled import LabelledSequences
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.data.labels import LabelReader
 from genoseq.data.leaks import find_leaks, kmer_groups, overlapping
+from genoseq.data.long_range_tasks import ListOps, Pathfinder
 from genoseq.data.matching import matching_pairs
 from genoseq.data.sensors import SensorDataModule
+from genoseq.data.series_datamodule import SeriesDataModule
+from genoseq.data.series_sources import SequentialDigits, TsFiles
 from genoseq.data.splice_sites import splice_sites
 from genoseq.data.splits import BlockSplit, ChromosomeSplit, GenomeSplit, IntervalSplit, split_groups
 from genoseq.data.substitutions import Substitution, as_substitutions, codon_substitutions
@@ -56,11 +59,16 @@ __all__ = [
     "LabelReader",
     "LabelledDataModule",
     "LabelledSequences",
+    "ListOps",
     "MonthBorders",
+    "Pathfinder",
     "SensorDataModule",
     "SequenceDataModule",
+    "SequentialDigits",
+    "SeriesDataModule",
     "Substitution",
     "TimeSeries",
+    "TsFiles",
     "as_substitutions",
     "codon_substitutions",
     "find_leaks",

@@ -59,8 +59,9 @@ class ChannelScaler:
         if constant.any():
             which = ", ".join(name for name, flat in zip(names, constant, strict=True) if flat)
             raise DataError(
-                f"the channel {which} is {'' if scaling == 'standard' else 'mostly '}constant in the training "
-                "part, so that there is no scale to give it: leave it out of columns, or say scaling=none."
+                f"the channel {which} is {'' if scaling == 'standard' else 'mostly '}constant in the "
+                "training part, so that there is no scale to give it: leave it out of columns, or say "
+                "scaling=none."
             )
         return cls(shift, scale)
 

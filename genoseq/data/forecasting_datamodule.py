@@ -169,8 +169,8 @@ class ForecastingDataModule(ExampleDataModule):
         channels = preprocessing.get("channels")
         if channels != list(self.series.names) or "distribution" not in preprocessing:
             raise ConfigError(
-                f"the data have the channels {', '.join(self.series.names)}; the checkpoint has {channels}: give "
-                "data.columns as it was trained, and a checkpoint of a forecaster."
+                f"the data have the channels {', '.join(self.series.names)}; the checkpoint has {channels}: "
+                "give data.columns as it was trained, and a checkpoint of a forecaster."
             )
         self.scaler = ChannelScaler.from_json(preprocessing["scaler"])
 

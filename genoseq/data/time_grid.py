@@ -29,7 +29,7 @@ def read_stamps(column: pd.Series, *, unit: str | None, source: str) -> pd.Datet
         with warnings.catch_warnings():
             # Dates in no single format are read one by one.
             warnings.filterwarnings("ignore", ".*Could not infer format.*")
-            stamps = pd.DatetimeIndex(pd.to_datetime(column, unit=unit))  # type: ignore[arg-type, call-overload]
+            stamps = pd.DatetimeIndex(pd.to_datetime(column, unit=unit))  # type: ignore[arg-type]
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{source}: the column {column.name!r} does not hold times: {error}") from error
     gone = np.flatnonzero(stamps.isna())
@@ -81,8 +81,8 @@ def on_grid(
     off = np.flatnonzero(~stamps.isin(grid))
     if len(off):
         raise DataError(
-            f"{source}: the time {stamps[off[0]]} is not on the grid that begins at {stamps[0]} with steps of "
-            f"{step.freqstr}. Give another frequency, or timestamps=binned with the step that you want."
+            f"{source}: the time {stamps[off[0]]} is not on the grid that begins at {stamps[0]} with steps "
+            f"of {step.freqstr}. Give another frequency, or timestamps=binned with the step that you want."
         )
     if len(grid) == len(stamps):
         return grid, values

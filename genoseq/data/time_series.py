@@ -78,7 +78,8 @@ def read_time_series(
     """A time series: one row a time, one column a channel.
 
     Args:
-        path: .csv or .txt (commas) or .tsv, any of them also .gz; or .parquet.
+        path: .csv or .txt (commas) or .tsv, any of them also .gz; .parquet; or .hea, the header of a WFDB
+            record, which has no column of times.
         header: a text file's first line holds the names; without, they are channel_0, channel_1 ...
         time_column: name of the column of times; None for rows that follow each other regularly.
         time_unit: of times that are numbers: s, ms, us, ns or D since 1970; None for dates.
@@ -94,7 +95,15 @@ def read_time_series(
     """
     require_choice("missing", missing, MISSING)
     located = require_file(path, "time series")
-    table = _read(located, header=header)
+    units: Mapping[str, str] = {}
+    if located.suffix == ".hea":
+        # That module knows of series, and this one of it only where there is such a file.
+        from genoseq.data.wfdb_records import read_wfdb
+
+        recorded = read_wfdb(located).series
+        table, units = pd.DataFrame(recorded.values, columns=list(recorded.names)), recorded.units
+    else:
+        table = _read(located, header=header)
     if table.empty:
         raise DataError(f"{located} holds no row. Give a file with one row a time.")
     table.columns = pd.Index([str(name) for name in table.columns])
@@ -117,7 +126,7 @@ def read_time_series(
             stamps, values, timestamps=timestamps, frequency=frequency, source=str(located)
         )
     _require_observed(values, names, located, missing, declared=timestamps != "regular")
-    return TimeSeries(values, tuple(names), time)
+    return TimeSeries(values, tuple(names), time, {name: units[name] for name in names if name in units})
 
 
 def _read(path: Path, *, header: bool) -> pd.DataFrame:

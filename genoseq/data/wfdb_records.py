@@ -5,6 +5,9 @@ The library is `pip install 'genoseq[signals]'`, and imported where such a recor
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -66,16 +69,25 @@ def read_wfdb(path: PathLike, *, annotator: str | None = None) -> WfdbRecord:
 def _annotations(wfdb: Any, header: Path, annotator: str, length: int) -> pd.DataFrame:
     file = require_file(header.with_suffix(f".{annotator}"), "WFDB annotations")
     try:
-        found = wfdb.rdann(str(header.with_suffix("")), annotator)
+        with _quietly():
+            found = wfdb.rdann(str(header.with_suffix("")), annotator)
     except Exception as error:  # whatever a broken file makes the library raise
         raise DataError(f"{file} cannot be read as WFDB annotations: {error}") from error
     beyond = np.flatnonzero((found.sample < 0) | (found.sample >= length))
     if len(beyond):
         raise DataError(
-            f"{file}: the annotation {found.symbol[beyond[0]]!r} is at sample {found.sample[beyond[0]]:,}, and "
-            f"the record ends at {length:,}. Take the annotations of this very record."
+            f"{file}: the annotation {found.symbol[beyond[0]]!r} is at sample {found.sample[beyond[0]]:,}, "
+            f"and the record ends at {length:,}. Take the annotations of this very record."
         )
     return pd.DataFrame({"sample": found.sample, "symbol": found.symbol})
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what pandas says of how wfdb asks it, which nobody here can mend."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*inplace keyword.*")
+        yield
 
 
 def library() -> Any:
@@ -85,6 +97,7 @@ def library() -> Any:
         ConfigError: it is not installed.
     """
     try:
-        return import_module("wfdb")
+        with _quietly():
+            return import_module("wfdb")
     except ImportError as error:
         raise ConfigError("WFDB records want `pip install 'genoseq[signals]'`.") from error

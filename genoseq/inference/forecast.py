@@ -39,14 +39,15 @@ def forecast(model: Forecaster, path: PathLike) -> pd.DataFrame:
     missing = [name for name in _WANTED if name not in known]
     if missing:
         raise CheckpointError(
-            f"preprocessing.json of this {type(model).__name__} has no {', '.join(missing)}: how a series is to "
-            "be read and scaled is not known. Train it with genoseq, or scale the input yourself in Python."
+            f"preprocessing.json of this {type(model).__name__} has no {', '.join(missing)}: how a series "
+            "is to be read and scaled is not known. Train it with genoseq, or scale the input yourself in "
+            "Python."
         )
     series = read_time_series(path, **{**known["reading"], "columns": known["channels"]})
     if len(series) < model.sequence_length:
         raise DataError(
-            f"{path} has {len(series):,} rows, and the model looks back {model.sequence_length:,}: give a longer "
-            "series."
+            f"{path} has {len(series):,} rows, and the model looks back {model.sequence_length:,}: give a "
+            "longer series."
         )
     numbers = _numbers(model, series)
     distribution = make_distribution(**known["distribution"])

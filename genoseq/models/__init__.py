@@ -21,6 +21,7 @@ from genoseq.models.llama import Llama
 from genoseq.models.mamba import Mamba, Mamba2
 from genoseq.models.patchtst import PatchTST
 from genoseq.models.sampling import Sampling
+from genoseq.models.series_classifier import SeriesClassifier
 from genoseq.models.signal import Forecaster, RecordingModel, SignalModel, SignalOutput, SignalRegressor
 from genoseq.models.signal_loading import load_encoder, load_signal_model
 from genoseq.models.strand_heads import MaskedLanguageModelHead, StrandSequenceHead
@@ -59,6 +60,7 @@ __all__ = [
     "ResidueProperties",
     "Sampling",
     "SequenceHead",
+    "SeriesClassifier",
     "SequenceModel",
     "SignalModel",
     "SignalOutput",

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
 
-from genoseq.models.hybridna import LAYER_KINDS, layer_kinds, mixer_arguments, plain
+from genoseq.models.hybridna import plain
+from genoseq.models.mixer_stack import stack_of_pattern
 from genoseq.models.patched import PatchedForecaster
-from genoseq.nn.gated_mlp import GatedMlp
 from genoseq.nn.materialize import reset_children
-from genoseq.nn.residual import Norm, ResidualBlock, make_norm, normed
+from genoseq.nn.residual import Norm
 
 
 class ChannelForecaster(PatchedForecaster):
@@ -23,6 +22,7 @@ class ChannelForecaster(PatchedForecaster):
             `PatchedForecaster`.
         num_layers: number of blocks.
         pattern, mamba2, attention, mamba, hyena, delta, linear, l_max: see `HybriDNA`.
+        s4d, s5: arguments of the mixers of the letters `q` and `v`.
         d_inner: width inside the gated MLPs; 0 for blocks without one.
         dropout: of what mixers and MLPs add.
         norm, norm_epsilon: of the blocks.
@@ -48,6 +48,8 @@ class ChannelForecaster(PatchedForecaster):
         hyena: Mapping[str, Any] | None = None,
         delta: Mapping[str, Any] | None = None,
         linear: Mapping[str, Any] | None = None,
+        s4d: Mapping[str, Any] | None = None,
+        s5: Mapping[str, Any] | None = None,
         l_max: int | None = None,
         patch_length: int = 16,
         stride: int = 8,
@@ -71,25 +73,10 @@ class ChannelForecaster(PatchedForecaster):
             head_dropout=head_dropout,
         )
         self.arguments = arguments
-        blocks = []
-        for letter in layer_kinds(pattern, num_layers):
-            parts: tuple[Any, ...] = ()
-            if d_inner:
-                parts = (GatedMlp(d_model=d_model, d_inner=d_inner), self._norm())
-            mixer = LAYER_KINDS[letter].mixer(**mixer_arguments(letter, arguments))
-            blocks.append(ResidualBlock(mixer, self._norm(), *parts, dropout=dropout))
-        self.layers = nn.ModuleList(blocks)
-        self.norm_f = self._norm()
+        self.stack = stack_of_pattern(arguments)
 
     def reset_parameters(self) -> None:
         reset_children(self)
 
     def encode(self, patches: torch.Tensor) -> torch.Tensor:
-        x = patches.to(torch.promote_types(patches.dtype, torch.float32))
-        for layer in self.layers:
-            x = layer(x)
-        return normed(self.norm_f, x)
-
-    def _norm(self) -> Any:
-        settings = self.arguments
-        return make_norm(settings["norm"], settings["d_model"], epsilon=settings["norm_epsilon"])
+        return self.stack(patches)

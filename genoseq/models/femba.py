@@ -160,6 +160,7 @@ class Femba(RecordingModel):
         y = self.patch_embed(x)
         y = (y + self.pos_embed).to(torch.promote_types(y.dtype, torch.float32))
         for block, norm in zip(self.mamba_blocks, self.norm_layers, strict=True):
+            assert isinstance(norm, nn.LayerNorm)
             y = normed(norm, y + checkpointed(self.activation_checkpointing, block, y.to(norm.weight.dtype)))
         return y
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.models.hybridna import plain
-from genoseq.models.mixer_stack import MixerStack, construct_from
+from genoseq.models.mixer_stack import MixerStack, construct_from, stack_of
 from genoseq.models.signal import SignalOutput, SignalRegressor
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.mixer import MixerContext
@@ -119,10 +119,10 @@ class FlatRegressor(_StackRegressor):
         input_channels: C_in.
         num_outputs: C_out.
         samples_per_prediction: predictions are made at the last of every so many samples.
-        mixer, d_model, num_layers, options, bidirectional, d_inner, dropout: see `MixerStack`.
+        mixer, d_model, num_layers, options, bidirectional, d_inner, dropout: see `stack_of`.
 
     Raises:
-        ConfigError: see `MixerStack`, or a number below 1.
+        ConfigError: see `stack_of`, or a number below 1.
     """
 
     model_type: ClassVar[str] = "flat_regressor"
@@ -144,7 +144,7 @@ class FlatRegressor(_StackRegressor):
         # Before any other local name is bound, these are exactly the arguments.
         arguments = {name: plain(x) for name, x in locals().items() if name not in ("self", "__class__")}
         super().__init__()
-        stack = MixerStack(
+        stack = stack_of(
             mixer=mixer,
             d_model=d_model,
             num_layers=num_layers,
@@ -174,10 +174,10 @@ class HiSS(_StackRegressor):
         input_channels: C_in.
         num_outputs: C_out.
         chunk_length: samples of a chunk, for which one prediction is made.
-        low, high: keyword arguments of the two `MixerStack`s.
+        low, high: keyword arguments of the two stacks, see `stack_of`.
 
     Raises:
-        ConfigError: see `MixerStack`, or a number below 1.
+        ConfigError: see `stack_of`, or a number below 1.
     """
 
     model_type: ClassVar[str] = "hiss"
@@ -194,8 +194,8 @@ class HiSS(_StackRegressor):
         # Before any other local name is bound, these are exactly the arguments.
         arguments = {name: plain(x) for name, x in locals().items() if name not in ("self", "__class__")}
         super().__init__()
-        self._set_up(arguments, construct_from("high", MixerStack, plain(high)), chunk_length)
-        self.low = construct_from("low", MixerStack, plain(low))
+        self._set_up(arguments, construct_from("high", stack_of, plain(high)), chunk_length)
+        self.low = construct_from("low", stack_of, plain(low))
         self.encoder = nn.Linear(input_channels, self.low.d_model)
         self.lift = nn.Linear(self.low.d_model, self.stack.d_model)
 

@@ -95,7 +95,7 @@ class Karma(Forecaster):
         self.num_parameters = num_parameters
         self.decomposition = decomposition
         self.moving_average = moving_average
-        options = {"d_state": d_state, "d_conv": d_conv, "expand": expand}
+        options: dict[str, Any] = {"d_state": d_state, "d_conv": d_conv, "expand": expand}
         decomposed = decomposition != "none"
         self.norm_layer = _Affine(num_channels)
         if decomposition == "attention":

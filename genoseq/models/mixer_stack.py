@@ -1,16 +1,16 @@
-"""Residual blocks of one kind of mixer, as plain data describe them."""
+"""Residual blocks of any mixers over what a model of signals has embedded, as plain data describe them."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 from genoseq.errors import ConfigError, SequenceError, require_choice
-from genoseq.models.hybridna import plain
+from genoseq.models.hybridna import LAYER_KINDS, LayerKind, layer_kinds, mixer_arguments, plain
 from genoseq.nn.attention import Attention
 from genoseq.nn.bidirectional import Bidirectional
 from genoseq.nn.delta import GatedDeltaNet
@@ -20,7 +20,7 @@ from genoseq.nn.lstm import LstmMixer
 from genoseq.nn.mamba import MambaMixer
 from genoseq.nn.mamba2 import Mamba2Mixer
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.residual import Norm, ResidualBlock, make_norm, normed
+from genoseq.nn.residual import Norm, NormLayer, ResidualBlock, make_norm, normed
 from genoseq.nn.s4 import S4DMixer, S4Mixer
 from genoseq.nn.s5 import S5Mixer
 
@@ -35,59 +35,46 @@ MIXERS: dict[str, type[Mixer]] = {
     "attention": Attention,
     "lstm": LstmMixer,
 }
+# As letters of a pattern: those of sequences, and two of continuous time.
+SIGNAL_KINDS: dict[str, LayerKind] = LAYER_KINDS | {
+    "q": LayerKind("s4d", S4DMixer),
+    "v": LayerKind("s5", S5Mixer),
+}
 
 
 class MixerStack(nn.Module):
     """Vectors (B, L, D) through residual blocks and a last norm.
 
     Args:
-        mixer: `s4d`, `s4`, `s5`, `mamba`, `mamba2`, `delta`, `linear`, `attention` or `lstm`.
+        mixers: of the blocks, in order, of width D.
         d_model: D.
-        num_layers: number of blocks.
-        options: arguments of the mixer, `d_model` aside.
-        bidirectional: each block has a mixer for either direction, and adds what they give.
         d_inner: width inside the gated MLPs; 0 for blocks without one.
         dropout: of what mixers and MLPs add.
-        norm: `rms` or `layer`.
-
-    Raises:
-        ConfigError: no such mixer, or it does not take these options.
+        norm, norm_epsilon: of every norm.
     """
 
     def __init__(
         self,
+        mixers: Sequence[Mixer],
         *,
-        mixer: str,
         d_model: int,
-        num_layers: int,
-        options: Mapping[str, Any] | None = None,
-        bidirectional: bool = False,
-        d_inner: int = 0,
-        dropout: float = 0.0,
-        norm: Norm = "layer",
+        d_inner: int,
+        dropout: float,
+        norm: Norm,
+        norm_epsilon: float,
     ) -> None:
         super().__init__()
-        require_choice("mixer", mixer, tuple(MIXERS))
-        if min(d_model, num_layers) < 1:
-            raise ConfigError(f"d_model={d_model}, num_layers={num_layers}: give at least 1.")
         self.d_model = d_model
 
-        def mixed() -> Mixer:
-            arguments = {**(plain(options) if options else {}), "d_model": d_model}
-            return cast(Mixer, construct_from(mixer, MIXERS[mixer], arguments))
+        def made_norm() -> NormLayer:
+            return make_norm(norm, d_model, epsilon=norm_epsilon)
 
         blocks = []
-        for _ in range(num_layers):
-            layer = Bidirectional(mixed(), mixed(), combination="add") if bidirectional else mixed()
-            parts: tuple[Any, ...] = ()
-            if d_inner:
-                mlp = GatedMlp(d_model=d_model, d_inner=d_inner)
-                parts = (mlp, make_norm(norm, d_model, epsilon=1e-5))
-            blocks.append(
-                ResidualBlock(layer, make_norm(norm, d_model, epsilon=1e-5), *parts, dropout=dropout)
-            )
+        for mixer in mixers:
+            parts = (GatedMlp(d_model=d_model, d_inner=d_inner), made_norm()) if d_inner else ()
+            blocks.append(ResidualBlock(mixer, made_norm(), *parts, dropout=dropout))
         self.layers = nn.ModuleList(blocks)
-        self.norm_f = make_norm(norm, d_model, epsilon=1e-5)
+        self.norm_f = made_norm()
 
     @property
     def blocks(self) -> list[ResidualBlock]:
@@ -135,6 +122,69 @@ class MixerStack(nn.Module):
             )
             for block in self.blocks
         ]
+
+
+def stack_of(
+    *,
+    mixer: str,
+    d_model: int,
+    num_layers: int,
+    options: Mapping[str, Any] | None = None,
+    bidirectional: bool = False,
+    d_inner: int = 0,
+    dropout: float = 0.0,
+    norm: Norm = "layer",
+) -> MixerStack:
+    """A stack of one kind of mixer.
+
+    Args:
+        mixer: `s4d`, `s4`, `s5`, `mamba`, `mamba2`, `delta`, `linear`, `attention` or `lstm`.
+        d_model: D.
+        num_layers: number of blocks.
+        options: arguments of the mixer, `d_model` aside.
+        bidirectional: each block has a mixer for either direction, and adds what they give.
+        d_inner: width inside the gated MLPs; 0 for blocks without one.
+        dropout: of what mixers and MLPs add.
+        norm: `rms` or `layer`.
+
+    Raises:
+        ConfigError: no such mixer, or it does not take these options.
+    """
+    require_choice("mixer", mixer, tuple(MIXERS))
+    if min(d_model, num_layers) < 1:
+        raise ConfigError(f"d_model={d_model}, num_layers={num_layers}: give at least 1.")
+    arguments = {**(plain(options) if options else {}), "d_model": d_model}
+
+    def made() -> Mixer:
+        return cast(Mixer, construct_from(mixer, MIXERS[mixer], arguments))
+
+    mixers = [_in_directions(made, bidirectional) for _ in range(num_layers)]
+    return MixerStack(mixers, d_model=d_model, d_inner=d_inner, dropout=dropout, norm=norm, norm_epsilon=1e-5)
+
+
+def stack_of_pattern(arguments: Mapping[str, Any], *, bidirectional: bool = False) -> MixerStack:
+    """A stack whose mixers are letters of a pattern.
+
+    Args:
+        arguments: of the model: `d_model`, `num_layers`, `pattern`, `d_inner`, `dropout`, `norm`,
+            `norm_epsilon`, `l_max`, and the arguments of each kind of mixer, None where the pattern has none.
+        bidirectional: every mixer also reads from the end, with weights of its own.
+
+    Raises:
+        ConfigError: the pattern has unknown letters, or mixers without their arguments.
+    """
+
+    def made(letter: str) -> Callable[[], Mixer]:
+        given = mixer_arguments(letter, arguments, SIGNAL_KINDS)
+        return lambda: SIGNAL_KINDS[letter].mixer(**given)
+
+    letters = layer_kinds(arguments["pattern"], arguments["num_layers"], SIGNAL_KINDS)
+    settings = {name: arguments[name] for name in ("d_model", "d_inner", "dropout", "norm", "norm_epsilon")}
+    return MixerStack([_in_directions(made(letter), bidirectional) for letter in letters], **settings)
+
+
+def _in_directions(made: Callable[[], Mixer], bidirectional: bool) -> Mixer:
+    return Bidirectional(made(), made(), combination="add") if bidirectional else made()
 
 
 def construct_from(name: str, component: Any, arguments: Mapping[str, Any]) -> Any:

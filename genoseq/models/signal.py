@@ -31,6 +31,7 @@ from torch import nn
 
 from genoseq.errors import CheckpointError, SequenceError
 from genoseq.models.strict import load_strictly
+from genoseq.nn.losses import Problem
 
 
 @dataclass
@@ -188,7 +189,7 @@ class RecordingModel(SignalModel):
     sequence_length: int
     num_channels: int
     num_outputs: int
-    problem: str | None
+    problem: Problem | None
 
     @abstractmethod
     def forward(

@@ -20,6 +20,7 @@ from genoseq.models.karma import Karma
 from genoseq.models.karma_layouts import KARMA_LAYOUT
 from genoseq.models.layouts import OfficialFiles, Tensors
 from genoseq.models.patchtst import PatchTST
+from genoseq.models.series_classifier import SeriesClassifier
 from genoseq.models.signal import SignalModel
 from genoseq.models.signal_layout import ReadSignalModel, SignalLayout
 from genoseq.models.strict import load_strictly
@@ -51,6 +52,9 @@ SIGNAL_FAMILIES: dict[str, SignalFamily] = {
     "hiss": SignalFamily(HiSS),
     "karma": SignalFamily(Karma, KARMA_LAYOUT, re.compile(r"\.WT\.h[01]$|\.IWT\.g[01]$")),
     "patchtst": SignalFamily(PatchTST),
+    "series_classifier": SignalFamily(
+        SeriesClassifier, derivable=re.compile(r"\.(pos_emb\.[zt]|modulation\.deltas)$")
+    ),
 }
 
 

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import nn
 
-from genoseq.errors import ConfigError, SequenceError, require_choice
+from genoseq.errors import ConfigError, require_choice
 from genoseq.nn.attend import attend, attend_whole, chunk_reach, masked_attention, score_mask
 from genoseq.nn.kv_cache import KeyValueState
-from genoseq.nn.mixer import Mixer, MixerContext
+from genoseq.nn.mixer import Mixer, MixerContext, StatelessMixer, refuse_state
 from genoseq.nn.rotary import alibi_slopes, rotate
 from genoseq.nn.visibility import Places, Visibility, run_starts, runs_of
 
@@ -186,14 +186,11 @@ class Attention(Mixer):
         return alibi_slopes(self.num_heads, device=q.device, dtype=dtype)
 
 
-class BidirectionalAttention(Attention):
+class BidirectionalAttention(StatelessMixer, Attention):
     """Attention to both sides; the window counts on each, and there is no state to carry.
 
     Args are those of `Attention`.
     """
-
-    causal: ClassVar[bool] = False
-    streams: ClassVar[bool] = False
 
     def forward(
         self,
@@ -209,22 +206,8 @@ class BidirectionalAttention(Attention):
             SequenceError: a state is given or asked for.
         """
         if state is not None or return_state:
-            raise _no_state()
+            refuse_state()
         return super().forward(x, context)
-
-    def step(self, x: torch.Tensor, state: KeyValueState) -> tuple[torch.Tensor, KeyValueState]:
-        """Raises:
-        SequenceError: always.
-        """
-        raise _no_state()
-
-    def init_state(
-        self, batch_size: int, *, max_length: int, device: torch.device | str, dtype: torch.dtype
-    ) -> KeyValueState:
-        """Raises:
-        SequenceError: always.
-        """
-        raise _no_state()
 
 
 def _joined(before: Places, chunk: Places) -> Places:
@@ -234,12 +217,6 @@ def _joined(before: Places, chunk: Places) -> Places:
         return Places(index)
     sequences = [torch.zeros_like(p.index) if p.sequence is None else p.sequence for p in (before, chunk)]
     return Places(index, torch.cat([sequence.expand(rows, -1) for sequence in sequences], dim=1))
-
-
-def _no_state() -> SequenceError:
-    return SequenceError(
-        "bidirectional attention carries no state: run whole sequences, or take a causal mixer to stream."
-    )
 
 
 def _check_heads(d_model: int, num_heads: int, num_kv_heads: int, head_dim: int | None) -> None:

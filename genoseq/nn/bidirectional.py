@@ -6,18 +6,18 @@ Source: Schiff et al. 2024, "Caduceus", section 4.1 (BiMamba), and its released 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, NoReturn, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 
 from genoseq.errors import SequenceError, require_choice
 from genoseq.nn.mamba import MambaMixer
-from genoseq.nn.mixer import Mixer, MixerContext
+from genoseq.nn.mixer import Mixer, MixerContext, StatelessMixer, refuse_state
 
 Combination = Literal["add", "ew_multiply"]
 
 
-class Bidirectional(Mixer):
+class Bidirectional(StatelessMixer):
     """A mixer of the sequence, and one of it turned round.
 
     Args:
@@ -29,8 +29,6 @@ class Bidirectional(Mixer):
         ConfigError: the combination is none of `Combination`.
     """
 
-    causal: ClassVar[bool] = False
-    streams: ClassVar[bool] = False
     names: ClassVar[tuple[str, str]] = ("ahead", "back")
     """Of the two submodules."""
 
@@ -61,16 +59,6 @@ class Bidirectional(Mixer):
         y = ahead(x, context)
         other = back(x.flip(1), turned(context)).flip(1)
         return y + other if self.combination == "add" else y * other
-
-    def step(self, x: torch.Tensor, state: Any) -> NoReturn:
-        """Raises SequenceError."""
-        refuse_state()
-
-    def init_state(
-        self, batch_size: int, *, max_length: int, device: torch.device | str, dtype: torch.dtype
-    ) -> NoReturn:
-        """Raises SequenceError."""
-        refuse_state()
 
 
 class BidirectionalMamba(Bidirectional):
@@ -121,11 +109,4 @@ def turned(context: MixerContext) -> MixerContext:
         context,
         mask=None if context.mask is None else context.mask.flip(1),
         segment_ids=None if context.segment_ids is None else context.segment_ids.flip(1),
-    )
-
-
-def refuse_state() -> NoReturn:
-    """Raises SequenceError: both directions know no state."""
-    raise SequenceError(
-        "a mixer of both directions has no state: give it the whole sequence, or overlapping windows."
     )

@@ -10,11 +10,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from scipy import special
-from torch.distributions import Normal, StudentT
+from torch.distributions import Distribution, Normal, StudentT
 from torch.nn import functional as F
 
 from genoseq.errors import ConfigError, require_choice
@@ -111,7 +112,7 @@ class Quantiles(ForecastDistribution):
     def __init__(self, quantiles: Sequence[float]) -> None:
         chosen = sorted(float(value) for value in quantiles)
         middle = len(chosen) // 2
-        apart = all(low < high for low, high in zip(chosen, chosen[1:], strict=False))
+        apart = all(low < high for low, high in pairwise(chosen))
         if len(chosen) < 3 or len(chosen) % 2 == 0 or chosen[middle] != 0.5 or not apart or chosen[0] <= 0:
             raise ConfigError(
                 f"quantiles={list(quantiles)}: give different probabilities between 0 and 1, 0.5 in their "
@@ -149,26 +150,40 @@ class Quantiles(ForecastDistribution):
         return torch.maximum(probability * error, (probability - 1) * error)
 
 
-class Gaussian(ForecastDistribution):
-    """A normal distribution. The loss is its negative log-likelihood, in nats.
+class Parametric(ForecastDistribution):
+    """A distribution of torch. The loss is its negative log-likelihood, in nats.
 
     Args:
         level: of the central interval.
+
+    Raises:
+        ConfigError: no share between 0 and 1.
     """
+
+    level: float
+
+    def __init__(self, level: float) -> None:
+        if not 0 < level < 1:
+            raise ConfigError(f"level={level}: give the share that an interval shall hold, such as 0.8.")
+        self.level = level
+
+    @abstractmethod
+    def distribution(self, numbers: ForecastNumbers) -> Distribution:
+        """Of each value."""
+
+    def loss(self, numbers: ForecastNumbers, target: torch.Tensor) -> torch.Tensor:
+        return -self.distribution(numbers).log_prob(target)
+
+
+class Gaussian(Parametric):
+    """A normal distribution: its mean, and its standard deviation through softplus."""
 
     name: ClassVar[DistributionName] = "gaussian"
     num_parameters = 2
 
-    def __init__(self, level: float) -> None:
-        _require_level(level)
-        self.level = level
-
     def distribution(self, numbers: ForecastNumbers) -> Normal:
         """Of each value."""
         return Normal(self.point(numbers), _spread(numbers), validate_args=False)
-
-    def loss(self, numbers: ForecastNumbers, target: torch.Tensor) -> torch.Tensor:
-        return -self.distribution(numbers).log_prob(target)
 
     def crps(self, numbers: ForecastNumbers, target: torch.Tensor) -> torch.Tensor:
         spread = _spread(numbers)
@@ -177,26 +192,15 @@ class Gaussian(ForecastDistribution):
         return spread * (z * (2 * torch.special.ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
 
     def interval(self, numbers: ForecastNumbers) -> tuple[torch.Tensor, torch.Tensor]:
-        assert self.level is not None
         half = _spread(numbers) * float(special.ndtri((1 + self.level) / 2))
         return self.point(numbers) - half, self.point(numbers) + half
 
 
-class StudentTForecast(ForecastDistribution):
-    """Student's t distribution, with as many degrees of freedom as each value wants, above 2.
-
-    The loss is its negative log-likelihood, in nats.
-
-    Args:
-        level: of the central interval.
-    """
+class StudentTForecast(Parametric):
+    """Student's t distribution, with as many degrees of freedom as each value wants, above 2."""
 
     name: ClassVar[DistributionName] = "student_t"
     num_parameters = 3
-
-    def __init__(self, level: float) -> None:
-        _require_level(level)
-        self.level = level
 
     def distribution(self, numbers: ForecastNumbers) -> StudentT:
         """Of each value."""
@@ -228,7 +232,6 @@ class StudentTForecast(ForecastDistribution):
         return known.scale * (inner - 2 * freedom.sqrt() / (freedom - 1) * beta)
 
     def interval(self, numbers: ForecastNumbers) -> tuple[torch.Tensor, torch.Tensor]:
-        assert self.level is not None
         known = self.distribution(numbers)
         above = torch.full_like(known.df, (1 + self.level) / 2)
         half = known.scale * _on_host(special.stdtrit, known.df, above)
@@ -269,10 +272,3 @@ def _on_host(function: Any, *values: torch.Tensor) -> torch.Tensor:
     """What torch lacks, by SciPy: values without gradients."""
     arrays = [value.detach().double().cpu().numpy() for value in values]
     return torch.as_tensor(function(*arrays), device=values[0].device, dtype=values[0].dtype)
-
-
-def _require_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ConfigError(
-            f"level={level}: give the share of values that an interval shall hold, such as 0.8."
-        )

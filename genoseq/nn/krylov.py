@@ -33,6 +33,14 @@ class System(ABC):
         """C A^(i stride) for i < count: (H, count, N)."""
 
     @abstractmethod
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        """A x: (..., H, N) to the same."""
+
+    @abstractmethod
+    def strided(self, stride: int) -> System:
+        """The system of A^stride."""
+
+    @abstractmethod
     def leap(self, x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         """A^steps x: x (B, H, N), a number of steps (B,) for each row."""
 
@@ -42,7 +50,7 @@ class System(ABC):
 
     def advance(self, x: torch.Tensor, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One position: state (B, H, N) and input (B, H) to output (B, H) and the next state."""
-        x = self.columns(x, 2)[..., 1] + self.B * u.unsqueeze(-1)
+        x = self.apply(x) + self.B * u.unsqueeze(-1)
         return self.read((self.C * x).sum(-1)), x
 
     def kernel(self, length: int) -> torch.Tensor:
@@ -51,7 +59,7 @@ class System(ABC):
 
     def response(self, x: torch.Tensor, length: int) -> torch.Tensor:
         """What a state (B, H, N) adds to the next outputs, C A^(t+1) x: (B, H, length)."""
-        return self._taps(self.columns(x, 2)[..., 1], length)
+        return self._taps(self.apply(x), length)
 
     def gathered(self, u: torch.Tensor) -> torch.Tensor:
         """The state (B, H, N) that inputs u (B, H, L) leave behind where there was none."""
@@ -61,10 +69,10 @@ class System(ABC):
         # Column T - 1 - j is what the input at place j of a tile is at its end.
         columns = self.columns(self.B, tile).flip(-1)
         parts = torch.einsum("bhij,hnj->ibhn", u.to(columns.dtype), columns)
-        steps = torch.full(u.shape[:1], tile, device=u.device)
+        over_a_tile = self.strided(tile)
         x = parts[0]
         for part in parts[1:]:
-            x = self.leap(x, steps) + part
+            x = over_a_tile.apply(x) + part
         return x
 
     def _taps(self, x: torch.Tensor, length: int) -> torch.Tensor:
@@ -91,6 +99,12 @@ class DiagonalSystem(System):
         places = self._places(count) * stride
         return self.C.unsqueeze(1) * torch.exp(self.rates.unsqueeze(1) * places.unsqueeze(-1))
 
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.exp(self.rates)
+
+    def strided(self, stride: int) -> DiagonalSystem:
+        return DiagonalSystem(self.rates * stride, self.B, self.C)
+
     def leap(self, x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         return x * torch.exp(self.rates * steps.view(-1, 1, 1))
 
@@ -116,8 +130,13 @@ class DenseSystem(System):
         return _powers(self.A, x, count)
 
     def rows(self, count: int, stride: int) -> torch.Tensor:
-        turned = torch.linalg.matrix_power(self.A, stride).mT
-        return _powers(turned, self.C, count).mT
+        return _powers(self.strided(stride).A.mT, self.C, count).mT
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.A @ x.unsqueeze(-1)).squeeze(-1)
+
+    def strided(self, stride: int) -> DenseSystem:
+        return DenseSystem(torch.linalg.matrix_power(self.A, stride), self.B, self.C)
 
     def leap(self, x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         power, x = self.A, x.unsqueeze(-1)

@@ -91,10 +91,10 @@ class LstmMixer(Mixer):
     def _run(self, x: Any, first: tuple[torch.Tensor, torch.Tensor] | None) -> tuple[Any, Any]:
         # Torch has no kernel of it for every dtype that autocast may choose.
         device = x.data.device.type
-        weight = self.lstm.weight_ih_l0
+        dtype = next(self.lstm.parameters()).dtype
         with torch.autocast(device_type=device, enabled=False):
-            given = None if first is None else tuple(part.to(weight.dtype).unsqueeze(0) for part in first)
-            y, (hidden, cell) = self.lstm(x.to(weight.dtype), given)
+            given = None if first is None else tuple(part.to(dtype).unsqueeze(0) for part in first)
+            y, (hidden, cell) = self.lstm(x.to(dtype), given)
         return y, (hidden.squeeze(0), cell.squeeze(0))
 
     def _run_masked(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from torch import nn
+
+from genoseq.errors import SequenceError
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,29 @@ class Mixer(nn.Module, ABC):
         self, batch_size: int, *, max_length: int, device: torch.device | str, dtype: torch.dtype
     ) -> Any:
         """The state before the first position, with room for `max_length`."""
+
+
+class StatelessMixer(Mixer):
+    """A mixer that reads both ways, and so whole sequences: it has no state to carry."""
+
+    causal: ClassVar[bool] = False
+    streams: ClassVar[bool] = False
+    fixed_memory = False
+
+    def step(self, x: torch.Tensor, state: Any) -> NoReturn:
+        """Raises SequenceError."""
+        refuse_state()
+
+    def init_state(
+        self, batch_size: int, *, max_length: int, device: torch.device | str, dtype: torch.dtype
+    ) -> NoReturn:
+        """Raises SequenceError."""
+        refuse_state()
+
+
+def refuse_state() -> NoReturn:
+    """Raises SequenceError: both directions know no state."""
+    raise SequenceError(
+        "a mixer of both directions has no state: give it the whole sequence, or overlapping windows; to "
+        "stream, take a causal one."
+    )

@@ -6,15 +6,14 @@ irregular samples, its section 6.3.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, NoReturn, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import nn
 
 from genoseq.errors import ConfigError, require_choice
-from genoseq.nn.bidirectional import refuse_state
 from genoseq.nn.linear_scan import linear_scan
-from genoseq.nn.mixer import MixerContext
+from genoseq.nn.mixer import MixerContext, StatelessMixer, refuse_state
 from genoseq.nn.recurrence import precise
 from genoseq.nn.ssm_init import Modes, normal_modes, perturbed_modes
 from genoseq.nn.state_space import Activation, StateSpaceMixer, fill_log_steps, growth
@@ -175,12 +174,9 @@ class S5Mixer(StateSpaceMixer):
         )
 
 
-class BidirectionalS5(S5Mixer):
+class BidirectionalS5(StatelessMixer, S5Mixer):
     """S5 of both directions: one system, run either way, and a readout for each. Arguments: see `S5Mixer`."""
 
-    causal: ClassVar[bool] = False
-    streams: ClassVar[bool] = False
-    fixed_memory = False
     continuous: ClassVar[bool] = False
     readouts: ClassVar[tuple[str, ...]] = ("C1", "C2")
 
@@ -200,16 +196,6 @@ class BidirectionalS5(S5Mixer):
         if state is not None or return_state:
             refuse_state()
         return super().forward(x, context)
-
-    def step(self, x: torch.Tensor, state: Any) -> NoReturn:
-        """Raises SequenceError."""
-        refuse_state()
-
-    def init_state(
-        self, batch_size: int, *, max_length: int, device: torch.device | str, dtype: torch.dtype
-    ) -> NoReturn:
-        """Raises SequenceError."""
-        refuse_state()
 
     def _whole(self, u: torch.Tensor) -> torch.Tensor:
         decay, value = self._driven(u, None)

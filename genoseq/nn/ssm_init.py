@@ -103,7 +103,8 @@ def perturbed_modes(size: int, *, bound: float = 0.1) -> Modes:
     start = low_rank * (bound * norm / torch.linalg.matrix_norm(low_rank, 2))
     perturbation = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([perturbation], lr=0.05 * float(norm) / size)
-    with torch.enable_grad():
+    # The optimiser has a count of its own, which a default device must not take away.
+    with torch.enable_grad(), torch.device("cpu"):
         for _ in range(_STEPS):
             vectors = torch.linalg.eig(hippo.A + perturbation)[1]
             singular = torch.linalg.svdvals(vectors)

@@ -176,6 +176,12 @@ class RunFolder:
         """Bases of a training sequence, where all have as many."""
         return OmegaConf.select(self.config, "data.length") if self.config is not None else None
 
+    @property
+    def units(self) -> dict[str, str]:
+        """Of channels, where the data say so."""
+        given = OmegaConf.select(self.config, "data.units") if self.config is not None else None
+        return {str(name): str(unit) for name, unit in (given or {}).items()}
+
     def _baseline_names(self) -> dict[str, str]:
         """Key in the config to name in the result table; both are written in one order."""
         keys = list((OmegaConf.select(self.config, "baselines") if self.config is not None else None) or {})

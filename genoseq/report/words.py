@@ -31,6 +31,9 @@ METRICS = {
     "auroc": Metric("area under ROC", True),
     "auprc": Metric("area under precision–recall", True),
     "mse": Metric("mean squared error", False),
+    "mae": Metric("mean absolute error", False),
+    "crps": Metric("continuous ranked probability score", False),
+    "coverage": Metric("share of values in their intervals", True),
     "pearson": Metric("Pearson correlation", True),
     "spearman": Metric("Spearman correlation", True),
 }
@@ -41,6 +44,7 @@ PROBLEMS = {
     "single_label": "classification",
     "multi_label": "multi-label classification",
     "regression": "regression",
+    "forecasting": "forecasting",
 }
 
 

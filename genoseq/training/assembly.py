@@ -65,13 +65,15 @@ def require_windows(model: SignalModel, datamodule: ExampleDataModule) -> None:
     """
     if isinstance(datamodule, SequenceDataModule):
         raise ConfigError(
-            f"{type(model).__name__} reads signals, and a {type(datamodule).__name__} has tokens: take other data."
+            f"{type(model).__name__} reads signals, and a {type(datamodule).__name__} has tokens: take other "
+            "data."
         )
     for name in (*_OF_WINDOWS, *_OF_SAMPLES):
         wanted, given = getattr(datamodule, name, None), getattr(model, name, None)
         if wanted is not None and given and given != wanted:
             raise ConfigError(
-                f"model.{name}={given} does not go with the data, which have {wanted}: give model.{name}={wanted}."
+                f"model.{name}={given} does not go with the data, which have {wanted}: give "
+                f"model.{name}={wanted}."
             )
 
 

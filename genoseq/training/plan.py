@@ -12,9 +12,10 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from genoseq.data.datamodule import ExampleDataModule
+from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.genome_datamodule import GenomeDataModule
 from genoseq.data.loading import ExampleKey, collate
+from genoseq.errors import ConfigError
 from genoseq.training.plan_advice import Attempt, attempts
 from genoseq.training.plan_trace import BatchShape, StepMemory, trace_step
 from genoseq.training.trainer import build_trainer
@@ -67,7 +68,9 @@ def plan(config: DictConfig, *, available: int | None = None) -> Plan:
     config.callbacks, config.logger = {}, {"_target_": "genoseq.training.CsvLogger", "folder": config.run_dir}
     # Which devices there are not, and advertisements.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    datamodule: ExampleDataModule = instantiate(config.data)
+    datamodule = instantiate(config.data)
+    if not isinstance(datamodule, SequenceDataModule):
+        raise ConfigError("plan=true counts the memory of tokens, and these data have none. Leave it out.")
     trainer = build_trainer(config, datamodule, run_dir=config.run_dir)
 
     def measure(settings: DictConfig, shape: BatchShape) -> StepMemory:
@@ -82,7 +85,7 @@ def plan(config: DictConfig, *, available: int | None = None) -> Plan:
     return Plan(memory, shape, str(trainer.precision), _name(device), available, usable, tried)
 
 
-def largest_batch(datamodule: ExampleDataModule, world_size: int) -> BatchShape:
+def largest_batch(datamodule: SequenceDataModule, world_size: int) -> BatchShape:
     """The micro-batch of a run that takes the most: of its longest example (of a thousand, where there are
     more)."""
     dataset = datamodule.dataset("train")

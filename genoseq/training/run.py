@@ -93,7 +93,7 @@ def _train(config: DictConfig, folder: RunFolder) -> RunResult:
     _fit(trainer, task, datamodule, folder.checkpoint(config))
     best = _new_model(config, trainer, datamodule)
     # What the task says of the predictions goes with the model.
-    best.preprocessing |= task.model.preprocessing  # type: ignore[union-attr, operator]
+    best.preprocessing |= cast(Any, task).model.preprocessing
     load_weights(best, folder.checkpoints / BEST)
     if trainer.is_global_zero:
         _write_model(best, folder)

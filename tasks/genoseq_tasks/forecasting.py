@@ -52,8 +52,8 @@ class Forecasting(SequenceTask):
         self.distribution = make_distribution(name=distribution, level=level, quantiles=quantiles)
         if model.num_parameters != self.distribution.num_parameters:
             raise ConfigError(
-                f"task.distribution={distribution} has {self.distribution.num_parameters} numbers a value, the "
-                f"model gives {model.num_parameters}: give "
+                f"task.distribution={distribution} has {self.distribution.num_parameters} numbers a value, "
+                f"the model gives {model.num_parameters}: give "
                 f"model.num_parameters={self.distribution.num_parameters}."
             )
         # With the model goes how its numbers are to be read.

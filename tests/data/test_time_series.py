@@ -78,7 +78,7 @@ def test_months_are_a_step(tmp_path: Path) -> None:
 
 def test_gaps_are_masked_where_they_were_declared(tmp_path: Path) -> None:
     path = written(hourly().drop(index=[5, 6, 20]), tmp_path)
-    with pytest.raises(DataError, match="not regular.*timestamps=gaps"):
+    with pytest.raises(DataError, match=r"not regular.*timestamps=gaps"):
         read_time_series(path)
     series = read_time_series(path, timestamps="gaps")
     assert len(series) == 48
@@ -117,7 +117,7 @@ def test_missing_values_are_declared(tmp_path: Path) -> None:
     table = hourly()
     table.loc[[3, 4], "load"] = np.nan
     path = written(table, tmp_path)
-    with pytest.raises(DataError, match="row 3 .*'load' is empty, as 2 fields are.*missing=mask"):
+    with pytest.raises(DataError, match=r"row 3 .*'load' is empty, as 2 fields are.*missing=mask"):
         read_time_series(path)
     assert (~read_time_series(path, missing="mask").observed).sum() == 2
 

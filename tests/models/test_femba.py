@@ -126,6 +126,31 @@ def test_a_model_without_memory_gets_first_values() -> None:
     assert not model.pos_embed.any()
 
 
+def test_first_values_are_the_released_ones(shared: Path) -> None:
+    """Standard deviation, least and greatest of every parameter, over three seeds."""
+    statistics = json.loads((shared / "golden" / "init_stats" / "config.json").read_text())
+    expected = next(iter(statistics.values()))["femba"]
+    drawn: dict[str, list[torch.Tensor]] = {}
+    for seed in range(3):
+        torch.manual_seed(seed)
+        model = Femba(sequence_length=128, num_channels=6, embed_dim=16, num_layers=2)
+        for name, parameter in model.named_parameters():
+            drawn.setdefault(name, []).append(parameter.detach())
+    assert drawn.keys() == expected.keys()
+    for name, (_, std, least, greatest) in expected.items():
+        values = torch.stack(drawn[name])
+        # A few draws say little.
+        if values[0].numel() < 100 and least != greatest:
+            continue
+        found = [
+            values.flatten(1).std(1, correction=0).mean(),
+            values.flatten(1).amin(1).mean(),
+            values.flatten(1).amax(1).mean(),
+        ]
+        for ours, theirs in zip(found, (std, least, greatest), strict=True):
+            assert ours.item() == pytest.approx(theirs, rel=0.08, abs=1e-3), name
+
+
 HEADS = {
     "bc": (2, (3, 2), lambda: torch.tensor([0, 1, 1])),
     "mcc": (5, (3, 5), lambda: torch.tensor([4, 0, 2])),

@@ -320,7 +320,7 @@ def test_bidirectional_attention_carries_no_state() -> None:
         lambda: mixer.step(x[:, 0], state),
         lambda: mixer.init_state(1, max_length=4, device="cpu", dtype=torch.float64),
     ):
-        with pytest.raises(SequenceError, match="bidirectional attention carries no state"):
+        with pytest.raises(SequenceError, match="both directions has no state"):
             call()
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.nn import BidirectionalS5, MambaMixer, Mixer, MixerContext, S4DMixer, S4Mixer, S5Mixer
+from genoseq.nn.materialize import materialize
 from genoseq.nn.ssm_init import (
     Modes,
     diagonal_modes,
@@ -280,6 +281,20 @@ def test_rates_and_decay_of_the_optimiser() -> None:
     }
     assert {name for name, (lr, _) in settings.items() if lr == 1e-4} == {"log_dt", "log_A_real", "A_imag"}
     assert {name for name, (_, decay) in settings.items() if decay > 0} == {"output.linear.weight"}
+
+
+@pytest.mark.parametrize("make", [S4DMixer, S5Mixer])
+def test_perturbed_first_values_of_layers_without_memory(make: Any) -> None:
+    perturbed_modes.cache_clear()
+    with torch.device("meta"):
+        mixer = make(d_model=4, d_state=8, init="ptd")
+    materialize(mixer, torch.device("cpu"), seed=0)
+    torch.manual_seed(0)
+    whole = make(d_model=4, d_state=8, init="ptd")
+    assert torch.isfinite(mixer(torch.randn(1, 5, 4))).all()
+    for name, parameter in whole.named_parameters():
+        if name in ("log_A_real", "A_imag", "Lambda_re", "Lambda_im"):
+            assert torch.equal(parameter, mixer.get_parameter(name)), name
 
 
 def test_bad_settings() -> None:

@@ -10,6 +10,7 @@ from genoseq.report.plots.classification import class_names, classification_plot
 from genoseq.report.plots.comparison import difference_plot
 from genoseq.report.plots.composition import composition_plots
 from genoseq.report.plots.curves import learning_curves
+from genoseq.report.plots.forecasting import forecast_plots
 from genoseq.report.plots.language_model import bits_along
 from genoseq.report.plots.recordings import reconstruction_plot
 from genoseq.report.plots.regression import regression_plot
@@ -45,7 +46,8 @@ def _composition(run: RunFolder) -> list[Plot]:
 
 
 def _predictions(run: RunFolder) -> list[Plot]:
-    """Answers by length; else what the table allows: tiles of bits, class probabilities, or plain numbers."""
+    """Answers by length; else what the table allows: forecasts, tiles of bits, class probabilities, or plain
+    numbers."""
     if run.results and run.results.by_length:
         return [accuracy_by_length({run.model_name: run.results.by_length}, trained_at=run.trained_at)]
     table = run.predictions
@@ -53,6 +55,8 @@ def _predictions(run: RunFolder) -> list[Plot]:
         return []
     if "reconstruction" in table:
         return [reconstruction_plot(table)]
+    if "forecast" in table:
+        return forecast_plots(table, run.units)
     if {"bits", "chromosome"} <= set(table.columns):
         return bits_along(table, run.baseline_predictions, run.model_name)
     if class_names(table):

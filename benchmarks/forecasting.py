@@ -1,0 +1,206 @@
+"""Forecasts of ETTh1 and of exchange rates: KARMA, recurrence by channel, DLinear and PatchTST.
+
+    python benchmarks/forecasting.py run OUT --devices 0 1 --parallel 6
+    python benchmarks/forecasting.py run OUT --devices cpu --models DLinear --horizons 96
+    python benchmarks/forecasting.py table OUT
+
+Look-back 96, horizons 96, 192, 336 and 720, three seeds; the usual borders (12, 4 and 4 months of ETTh1, 70,
+10 and 20 % of the exchange rates), scaled by the training part. Every run is chosen on validation, and opens
+the test split once; no window of it is left out. Finished runs are not repeated. `table` writes OUT/table.tsv
+and OUT/forecasting.png from what there is, with persistence and the last season, beside what was published
+(`published/signals.tsv` of the shared folder, where that is).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+from parallel_runs import CPU, run_all
+
+from genoseq.report.folder import RunFolder
+from genoseq.report.style import INK, MATPLOTLIB, MODEL, MUTED, Plot, series_of
+from genoseq.statistics import mean_interval
+
+SHARED = Path(os.environ.get("GENOSEQ_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+PUBLISHED = SHARED / "published" / "signals.tsv"
+
+
+class DataSet(NamedTuple):
+    """Attributes:
+    experiment: of `genoseq train`.
+    file: in the shared folder.
+    published: its name in the table of published results.
+    channels, marks: of a model that has to know.
+    """
+
+    experiment: str
+    file: Path
+    published: str
+    channels: int
+    marks: int
+
+
+DATA = {
+    "ETTh1": DataSet("etth1", SHARED / "data/bench/ts/ETTh1.csv.gz", "ETTh1", 7, 4),
+    "Exchange": DataSet("exchange_rate", SHARED / "data/bench/ts/exchange_rate.txt.gz", "Exchange", 8, 0),
+}
+# The taps of db4, for machines without PyWavelets.
+DB4 = (
+    0.23037781330885523, 0.7148465705525415, 0.6308807679295904, -0.02798376941698385,
+    -0.18703481171888114, 0.030841381835986965, 0.032883011666982945, -0.010597401784997278,
+)  # fmt: skip
+KARMA = (
+    "model.num_channels={channels}",
+    "model.num_marks={marks}",
+    f"model.wavelet=[{','.join(map(str, DB4))}]",
+    "optimizer.lr=5e-4",
+)
+# Settings of each model beyond those of its preset; the first two stand beside the same published rows.
+MODELS: dict[str, tuple[str, ...]] = {
+    "KARMA": ("model=karma", *KARMA),
+    "KARMA with attention": ("model=karma_attention", *KARMA),
+    "SSM": ("model=channel_forecaster", "optimizer.lr=5e-4"),
+    "DLinear": ("model=dlinear", "optimizer.lr=5e-4"),
+    "PatchTST": ("model=patchtst", "optimizer.lr=1e-3"),
+}
+HORIZONS = (96, 192, 336, 720)
+METRICS = ("mse", "mae")
+
+
+class Job(NamedTuple):
+    """One run."""
+
+    data: str
+    horizon: int
+    model: str
+    seed: int
+
+    def folder(self, out: Path) -> Path:
+        """Of the run."""
+        return out / self.data / str(self.horizon) / self.model / f"seed_{self.seed}"
+
+    def overrides(self) -> list[str]:
+        """Its settings. Baselines know no seed: one run of each model has them."""
+        data = DATA[self.data]
+        chosen = [text.format(channels=data.channels, marks=data.marks) for text in MODELS[self.model]]
+        return [
+            f"experiment={data.experiment}",
+            f"data.path={data.file}",
+            f"data.horizon={self.horizon}",
+            f"seed={self.seed}",
+            "test=true",
+            "trainer.enable_progress_bar=false",
+            *chosen,
+            *([] if self.seed == 0 else ["baselines=none"]),
+        ]
+
+
+def run(
+    out: Path, jobs: Sequence[Job], *, devices: Sequence[str], parallel: int, extra: Sequence[str]
+) -> None:
+    """Train everything that has no results yet."""
+    runs = {job.folder(out): [*job.overrides(), *extra] for job in jobs}
+    run_all(runs, devices=devices, parallel=parallel, done="results.json")
+
+
+def table(out: Path) -> pd.DataFrame:
+    """Print and write the table, and draw the plot."""
+    rows = [row for data, horizon in product(DATA, HORIZONS) for row in _rows(out, data, horizon)]
+    if not rows:
+        raise SystemExit(f"{out} holds no finished run.")
+    frame = pd.DataFrame(rows)
+    frame.to_csv(out / "table.tsv", sep="\t", index=False)
+    print(frame.to_string(index=False, float_format="{:.3f}".format, na_rep=""))
+    draw(frame).save_png(out)
+    return frame
+
+
+def _rows(out: Path, data: str, horizon: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    naive: dict[str, dict[str, float]] = {}
+    for model in MODELS:
+        runs = [
+            RunFolder(folder) for folder in sorted(Job(data, horizon, model, 0).folder(out).parent.glob("*"))
+        ]
+        found = [run.results for run in runs if run.results is not None]
+        each = [results.model.metrics for results in found if results.model is not None]
+        naive |= {row.name: row.metrics for results in found for row in results.baselines}
+        if each:
+            rows.append(_row(data, horizon, model, each) | _published(data, horizon, model))
+    return rows + [_row(data, horizon, name, [metrics]) for name, metrics in naive.items()]
+
+
+def _row(data: str, horizon: int, name: str, each: Sequence[dict[str, float]]) -> dict[str, Any]:
+    row: dict[str, Any] = {"data": data, "horizon": horizon, "model": name, "seeds": len(each)}
+    for metric in METRICS:
+        estimate = mean_interval([metrics[metric] for metrics in each])
+        row |= {metric: estimate.mean, f"{metric} ±": estimate.high - estimate.mean}
+    return row
+
+
+def _published(data: str, horizon: int, model: str) -> dict[str, float]:
+    if not PUBLISHED.is_file():
+        return {}
+    known = pd.read_csv(PUBLISHED, sep="\t")
+    of_window = known["bench"].eq("LTSF lookback96") & known["setting"].eq(f"H={horizon}")
+    rows = known[of_window & known["dataset"].eq(DATA[data].published) & known["model"].eq(model.split()[0])]
+    values = dict(zip(rows["metric"].str.lower(), rows["value"].astype(float), strict=True))
+    return {f"published {metric}": values[metric] for metric in METRICS if metric in values}
+
+
+@matplotlib.rc_context(MATPLOTLIB)
+def draw(frame: pd.DataFrame) -> Plot:
+    """Squared error against the horizon, a panel a data set; published values as open rings."""
+    shown = list(dict.fromkeys(frame["data"]))
+    figure = Figure(figsize=(4.4 * len(shown), 3.2), layout="constrained")
+    grid = figure.subplots(1, len(shown), squeeze=False)[0]
+    names = list(MODELS)
+    styles = {names[0]: MODEL, **series_of(names[1:])}
+    for axes, data in zip(grid, shown, strict=True):
+        for place, (name, rows) in enumerate(frame[frame["data"] == data].groupby("model", sort=False)):
+            style = styles.get(str(name))
+            colour = (INK if place % 2 else MUTED).light if style is None else style.colour
+            line = ":" if style is None else style.line
+            axes.plot(rows["horizon"], rows["mse"], color=colour, ls=line, marker=".", label=str(name))
+            if "published mse" in rows and style is not None:
+                axes.plot(rows["horizon"], rows["published mse"], "o", color=colour, mfc="none", ms=6)
+        axes.set(title=data, xlabel="horizon, steps", ylabel="mean squared error, scaled", xscale="log")
+        axes.set_xticks(HORIZONS, map(str, HORIZONS), minor=False)
+        axes.minorticks_off()
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return Plot("forecasting", "Squared error of forecasts", "Rings: published.", figure)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run")
+    running.add_argument("out", type=Path)
+    running.add_argument("--data", nargs="+", default=list(DATA), choices=DATA)
+    running.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    running.add_argument("--horizons", nargs="+", type=int, default=list(HORIZONS))
+    running.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    running.add_argument("--devices", nargs="+", default=["0"], help=f"numbers of the GPUs, or {CPU} (0)")
+    running.add_argument("--parallel", type=int, default=1, help="runs at a time on each of them (1)")
+    running.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of every run")
+    commands.add_parser("table").add_argument("out", type=Path)
+    given = parser.parse_args(arguments)
+    if given.command == "table":
+        table(given.out)
+        return
+    jobs = [Job(*names) for names in product(given.data, given.horizons, given.models, given.seeds)]
+    run(given.out, jobs, devices=given.devices, parallel=given.parallel, extra=given.set)
+
+
+if __name__ == "__main__":
+    main()
