@@ -1,4 +1,4 @@
-"""`genoseq predict`: a prediction for each sequence, the probability of each of its bases, or a forecast."""
+"""`genoseq predict`: of sequences, of their bases, of windows of recordings, or what comes after a series."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from genoseq.cli.progress import counted
 from genoseq.errors import ConfigError
 from genoseq.inference import Record, bits_per_base, forecast, predict, score_bases
 from genoseq.inference.outputs import open_table
+from genoseq.inference.recordings import classify
 from genoseq.models.base import SequenceModel
 from genoseq.models.heads import LanguageModelHead
-from genoseq.models.signal import Forecaster, SignalModel
+from genoseq.models.signal import Forecaster, RecordingModel, SignalModel
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,14 @@ def run(config: DictConfig) -> None:
     """Write `out` as `configs/predict.yaml` describes it."""
     with open_table(config.out, formats=(".parquet", ".tsv", ".csv")) as table:
         model = open_models(config)
+        if isinstance(model, RecordingModel):
+            _require_input_alone(config, "recordings")
+            for rows in counted(
+                classify(model, config.input, batch_size=config.batch_size), what="recordings"
+            ):
+                table.write(rows)
+            log.info("predictions in %s", config.out)
+            return
         if isinstance(model, SignalModel):
             table.write(_forecast(config, model))
             log.info("forecast in %s", config.out)
@@ -42,16 +51,19 @@ def run(config: DictConfig) -> None:
 
 def _forecast(config: DictConfig, model: SignalModel) -> pd.DataFrame:
     if not isinstance(model, Forecaster):
-        raise ConfigError(
-            f"{type(model).__name__} reads recordings, and predict reads sequences or series to forecast."
-        )
+        raise ConfigError(f"{type(model).__name__} gives a sequence for a sequence: use genoseq stream.")
+    _require_input_alone(config, "forecasts")
+    return forecast(model, config.input)
+
+
+def _require_input_alone(config: DictConfig, what: str) -> None:
+    """Refuse what is for sequences, and nothing to read."""
     others = ("fasta", "bed", "name_column", "chunk_length", "context", "summary")
     given = [f"{name}={config[name]}" for name in others if config[name]]
     if given:
-        raise ConfigError(f"{', '.join(given)}: for sequences, not for forecasts. Leave it out.")
+        raise ConfigError(f"{', '.join(given)}: for sequences, not for {what}. Leave it out.")
     if config.input is None:
-        raise ConfigError("a forecast wants input=FILE: the series so far, as a table.")
-    return forecast(model, config.input)
+        raise ConfigError(f"{what} want input=: the series so far, as a table, or a folder of recordings.")
 
 
 def _score(config: DictConfig, model: SequenceModel, records: Iterable[Record]) -> Iterator[pd.DataFrame]:

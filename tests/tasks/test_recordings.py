@@ -15,6 +15,7 @@ from hydra import compose, initialize_config_dir
 pytest.importorskip("mne")
 
 import genoseq
+from genoseq.cli import main
 from genoseq.errors import ConfigError
 from genoseq.models import Femba
 from genoseq.paths import configs_dir
@@ -197,6 +198,14 @@ def test_pretraining_first_is_one_switch(folder, tmp_path):
     assert known["classes"] == ["fast", "slow"]
     assert known["channels"] == ["Fp1", "Fp2", "C3", "C4"]
     assert known["sampling_rate"] == 128
+    # For recordings, predict gives what the test has given, window by window.
+    main(["predict", f"checkpoint={run}", f"input={folder}", f"out={tmp_path / 'windows.parquet'}"])
+    given = pd.read_parquet(tmp_path / "windows.parquet")
+    both = predicted.assign(start=predicted.groupby("recording").cumcount().astype(float)).merge(
+        given, on=["recording", "start"], suffixes=("", "_given")
+    )
+    assert len(both) == len(predicted)
+    np.testing.assert_allclose(both["probability_slow_given"], both["probability_slow"], atol=1e-5)
     for file in run.rglob("*"):
         assert file.is_dir() or b"Lovelace" not in file.read_bytes()
 

@@ -13,6 +13,7 @@ The corpora are handed out on request and are not here: the reader is tested on 
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from genoseq.data.tables import read_table, require_columns
 from genoseq.errors import DataError, require_choice
 from genoseq.paths import locate
 
+PathLike = str | os.PathLike[str]
 Layout = Literal["plain", "tuab", "tuar", "tusl"]
 
 _TUH_NAME = re.compile(r"(?P<subject>[a-z0-9]+)_s\d+_t\d+")
@@ -53,7 +55,7 @@ class Recording:
 
 
 def find_recordings(
-    path: str | Path, layout: Layout = "plain", table: str | Path | None = None
+    path: PathLike, layout: Layout = "plain", table: PathLike | None = None
 ) -> list[Recording]:
     """The recordings of a folder, or of one file, sorted by path.
 
@@ -164,7 +166,7 @@ def _plain_subject(root: Path, file: Path) -> str:
     return parts[0] if len(parts) > 1 else file.name
 
 
-def _by_table(root: Path, table: str | Path) -> list[Recording]:
+def _by_table(root: Path, table: PathLike) -> list[Recording]:
     rows = read_table(table)
     require_columns(rows, ["path"], table)
     found = []

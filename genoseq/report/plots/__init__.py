@@ -53,10 +53,10 @@ def _predictions(run: RunFolder) -> list[Plot]:
     table = run.predictions
     if table is None or table.empty:
         return []
-    if "forecast" in table:
-        return forecast_plots(table, run.units)
     if "reconstruction" in table:
         return [reconstruction_plot(table)]
+    if "forecast" in table:
+        return forecast_plots(table, run.units)
     if {"bits", "chromosome"} <= set(table.columns):
         return bits_along(table, run.baseline_predictions, run.model_name)
     if class_names(table):
