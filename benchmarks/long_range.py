@@ -5,9 +5,8 @@
 
 ListOps and Pathfinder are drawn as `experiment=listops` and `experiment=pathfinder` say: of the kind of Long
 Range Arena's, not its files, and fewer (20,000 to train on), so that published values are a direction and no
-target.
-Sequential digits are scikit-learn's. Every run is chosen on validation and opens the test split once; finished
-ones are not repeated.
+target. Sequential digits are scikit-learn's. Every run is chosen on validation and opens the test split once;
+finished ones are not repeated.
 """
 
 from __future__ import annotations
