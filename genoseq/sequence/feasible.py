@@ -60,8 +60,8 @@ class Feasible:
     def __init__(self, constraints: Constraints) -> None:
         if constraints.gc is not None and constraints.length >= _IMPOSSIBLE:
             raise ConfigError(
-                f"length={constraints.length:,} with gc=: GC is kept in sequences of less than {_IMPOSSIBLE:,} "
-                "bases. Design it in parts."
+                f"length={constraints.length:,} with gc=: GC is kept in sequences of less than "
+                f"{_IMPOSSIBLE:,} bases. Design it in parts."
             )
         self.constraints = constraints
         self._words = find_states(constraints)
@@ -86,9 +86,9 @@ class Feasible:
             reached = self._after(reached, place)
         return found
 
-    def holds(self, codes: np.ndarray) -> bool:
-        """Whether a sequence (L,) of A, C, G and T holds everything; a walk through it, in microseconds."""
-        return bool(_holds(codes, self._tables))
+    def holds(self, codes: np.ndarray) -> np.ndarray:
+        """Which sequences (B, L) of A, C, G and T hold everything, (B,) bool; microseconds each."""
+        return _hold(codes, self._tables)
 
     def find(self, preferences: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """A sequence that holds everything, each place with the base it prefers of those that can be there.
@@ -300,6 +300,15 @@ def _holds(codes: np.ndarray, tables: _Tables) -> bool:
             if count < tables.low or count > tables.high:
                 return False
     return True
+
+
+@compiled
+def _hold(codes: np.ndarray, tables: _Tables) -> np.ndarray:
+    """(B,) bool: the rows of (B, L) that hold."""
+    found = np.zeros(len(codes), dtype=np.bool_)
+    for row in range(len(codes)):
+        found[row] = _holds(codes[row], tables)
+    return found
 
 
 @compiled

@@ -85,13 +85,7 @@ def evolve(population: Population, search: Search) -> Iterator[None]:
     """Directed evolution: of the children of each design the best follows it, where it is better."""
     mutable = _mutable(population.feasible)
     for _ in range(search.rounds):
-        children = np.stack(
-            [
-                _mutant(population.feasible, parent, mutable, search.mutations, generator)
-                for parent, generator in zip(population.codes, population.generators, strict=True)
-                for _ in range(search.children)
-            ]
-        )
+        children = _mutants(population, population.codes, mutable, search.mutations, search.children)
         scores = population.rate(children).reshape(-1, search.children)
         chosen = scores.argmax(axis=1)
         rows = np.arange(len(scores))
@@ -107,12 +101,7 @@ def sample(population: Population, search: Search) -> Iterator[None]:
     mutable = _mutable(population.feasible)
     codes, scores = population.codes.copy(), population.scores.copy()
     for _ in range(search.rounds):
-        proposals = np.stack(
-            [
-                _mutant(population.feasible, row, mutable, search.mutations, generator)
-                for row, generator in zip(codes, population.generators, strict=True)
-            ]
-        )
+        proposals = _mutants(population, codes, mutable, search.mutations, 1)
         proposed = population.rate(proposals)
         odds = np.exp(np.minimum((proposed - scores) / search.temperature, 0))
         accepted = np.array([generator.random() for generator in population.generators]) < odds
@@ -168,23 +157,38 @@ def _mutable(feasible: Feasible) -> np.ndarray:
     return places
 
 
-def _mutant(
-    feasible: Feasible,
-    parent: np.ndarray,
-    mutable: np.ndarray,
-    mutations: int,
-    generator: np.random.Generator,
+def _mutants(
+    population: Population, parents: np.ndarray, mutable: np.ndarray, mutations: int, count: int
 ) -> np.ndarray:
-    """(L,) codes: the parent with 1 to `mutations` bases changed, and mended where that broke something."""
-    count = generator.integers(1, min(mutations, len(mutable)) + 1)
-    places = generator.choice(mutable, size=count, replace=False)
-    child = parent.copy()
-    child[places] = (parent[places] + generator.integers(1, 4, size=count)) % 4
-    if feasible.holds(child):
-        return child
+    """(B x count, L) codes: the parents (B, L), each `count` times with 1 to `mutations` bases changed, and
+    mended where that broke something."""
+    uniforms = np.stack(
+        [generator.random((count, 1 + 2 * mutations)) for generator in population.generators]
+    ).reshape(-1, 1 + 2 * mutations)
+    changes = 1 + (uniforms[:, 0] * mutations).astype(np.int64)
+    places = mutable[(uniforms[:, 1 : 1 + mutations] * len(mutable)).astype(np.int64)]
+    shifts = 1 + (uniforms[:, 1 + mutations :] * 3).astype(np.uint8)
+    origins = np.repeat(parents, count, axis=0)
+    children = origins.copy()
+    for number in range(mutations):
+        rows = np.flatnonzero(changes > number)
+        here = places[rows, number]
+        children[rows, here] = (origins[rows, here] + shifts[rows, number]) % 4
+    for row in np.flatnonzero(~population.feasible.holds(children)):
+        generator = population.generators[row // count]
+        children[row] = _mended(population.feasible, origins[row], children[row], generator)
+    return children
+
+
+def _mended(
+    feasible: Feasible, parent: np.ndarray, child: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """(L,) codes that hold, with the changes of a child where they can be."""
     preferences = generator.random((len(parent), 4))
-    preferences[np.arange(len(parent)), parent] = _KEPT
-    preferences[places, child[places]] = _MUTATED
+    places = np.arange(len(parent))
+    preferences[places, parent] = _KEPT
+    changed = np.flatnonzero(child != parent)
+    preferences[changed, child[changed]] = _MUTATED
     return feasible.find(preferences, generator)
 
 
