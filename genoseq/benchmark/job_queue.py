@@ -8,8 +8,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,31 +107,48 @@ def run_jobs(
         on_end: called from any thread after each job, with whether it ended well.
 
     Raises:
-        KeyboardInterrupt: the user did; the jobs that ran were ended.
+        KeyboardInterrupt: the user did, or SIGTERM came; the jobs that ran were sent SIGTERM and have ended.
     """
     stop = threading.Event()
     outcome = Outcome()
     deadline = None if seconds is None else time.monotonic() + seconds
     device_places, cpu_places = places.environments
-    wanted = {True: [], False: []} if device_places else {False: list(jobs)}  # type: dict[bool, list[Job]]
+    wanted: dict[bool, list[Job]] = {False: list(jobs)}
     if device_places:
-        for job in jobs:
-            wanted[job.on_device].append(job)
+        wanted = {kind: [job for job in jobs if job.on_device == kind] for kind in (True, False)}
     slots = {True: device_places, False: cpu_places}
     pools = {kind: ThreadPoolExecutor(len(slots[kind])) for kind in wanted}
-    try:
-        futures = [
-            future
-            for kind, pool in pools.items()
-            for future in _submit(pool, wanted[kind], slots[kind], deadline, stop, outcome, on_end)
-        ]
-        for future in futures:
-            future.result()
-    finally:
-        stop.set()
-        for pool in pools.values():
-            pool.shutdown(cancel_futures=True)
+    with _interrupted_by_sigterm():
+        try:
+            futures = [
+                future
+                for kind, pool in pools.items()
+                for future in _submit(pool, wanted[kind], slots[kind], deadline, stop, outcome, on_end)
+            ]
+            for future in futures:
+                future.result()
+        finally:
+            stop.set()
+            for pool in pools.values():
+                pool.shutdown(cancel_futures=True)
     return outcome
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM, as a scheduler sends it, ends this process as Ctrl-C does: not before its jobs have ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _submit(
@@ -141,7 +159,7 @@ def _submit(
     stop: threading.Event,
     outcome: Outcome,
     on_end: Callable[[Job, bool], None],
-) -> list:
+) -> list[Future[None]]:
     free: queue.Queue[Mapping[str, str]] = queue.Queue()
     for slot in slots:
         free.put(slot)

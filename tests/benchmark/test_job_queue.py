@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -63,6 +64,26 @@ def test_when_time_is_over_what_runs_is_asked_to_stop_and_nothing_is_begun(tmp_p
     assert not outcome.failed
     assert "wrote a checkpoint" in (tmp_path / "long.log").read_text()
     assert not (tmp_path / "later.log").exists()
+
+
+def test_sigterm_ends_the_jobs_before_the_process(tmp_path: Path) -> None:
+    code = (
+        "import signal, sys, time\n"
+        "def end(*_): open('ended', 'w').close(); sys.exit(1)\n"
+        "signal.signal(signal.SIGTERM, end); open('began', 'w').close(); time.sleep(60)"
+    )
+    outer = (
+        "import sys, pathlib\n"
+        "from genoseq.benchmark.job_queue import Job, Places, run_jobs\n"
+        f"run_jobs([Job('job', (sys.executable, '-S', '-c', {code!r}), pathlib.Path('log'))], Places())"
+    )
+    with subprocess.Popen([sys.executable, "-c", outer], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 60
+        while not (tmp_path / "began").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(60) != 0
+    assert (tmp_path / "ended").exists()
 
 
 def test_places_have_to_be_some() -> None:
