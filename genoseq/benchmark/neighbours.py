@@ -12,7 +12,7 @@ from genoseq.baselines.classes import ClassBaseline, Labelled
 from genoseq.errors import ConfigError
 from genoseq.models.base import SequenceModel
 from genoseq.models.heads import PlainPooling
-from genoseq.models.hub import load
+from genoseq.models.hub import load_sequence_model
 from genoseq.paths import locate
 
 
@@ -52,7 +52,7 @@ class EmbeddingNeighbours(ClassBaseline):
     ) -> np.ndarray:
         """(N, classes) shares among the neighbours, the nearer ones counting more."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = load(locate(self.checkpoint), device=device)
+        model = load_sequence_model(locate(self.checkpoint), device=device)
         known, unseen, asked = (
             np.concatenate(list(self._vectors(model, texts)))
             for texts in (train.sequences, validation.sequences, sequences)

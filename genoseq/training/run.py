@@ -103,7 +103,8 @@ def _train(config: DictConfig, folder: RunFolder) -> RunResult:
     # What the task says of the predictions goes with the model.
     best.preprocessing |= cast(Any, task).model.preprocessing
     load_weights(best, folder.checkpoints / BEST)
-    finetuning_of(config).finish(best)
+    if isinstance(best, SequenceModel):
+        finetuning_of(config).finish(best)
     if trainer.is_global_zero:
         _write_model(best, folder)
         _write_performance(trainer, folder)

@@ -127,10 +127,10 @@ def test_what_does_not_fit_is_said(path: Path) -> None:
         datamodule(path, horizon=0)
     with pytest.raises(ConfigError, match="units name c; the channels are a, b"):
         datamodule(path, units={"c": "kW"}).setup("fit")
+    table = pd.read_csv(path)
+    table.loc[:150, "b"] = 1.0
+    table.to_csv(path, index=False)
     with pytest.raises(DataError, match="channel b is constant in the training part"):
-        table = pd.read_csv(path)
-        table.loc[:150, "b"] = 1.0
-        table.to_csv(path, index=False)
         datamodule(path).setup("fit")
 
 
