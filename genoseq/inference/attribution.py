@@ -55,8 +55,8 @@ def attribute_bases(
         `genome_position`, `base` and `attribution`. A word's share is spread evenly over its bases.
 
     Raises:
-        ConfigError: there is no such method or target, the model has nothing to explain so, or captum is not
-            installed.
+        ConfigError: there is no such method or target, the model has nothing to explain so or no gradients
+            that reach all it reads (`read_shares`), or captum is not installed.
         SequenceError, DeviceError: as for `saturation_mutagenesis`.
 
     Source: Simonyan et al. 2014, "Deep Inside Convolutional Networks", for saliency; Sundararajan et al.
@@ -69,8 +69,7 @@ def attribute_bases(
     if policy.passes > 1:
         raise ConfigError(
             f"strands={policy.name} gives a sequence twice, and its bases would share what they contribute. "
-            "Give "
-            "strands=none or average, or method=mutagenesis."
+            "Give strands=none or average, or method=mutagenesis."
         )
     explained = _explained(model, target)
     attribute = _method(method, explained, steps, batch_size)

@@ -83,24 +83,6 @@ def test_intervals_score_as_the_same_variants_of_their_genome(language_model, ti
     np.testing.assert_allclose(middle["llr"], expected["llr"], atol=1e-3)
 
 
-def test_shares_of_one_token_are_the_token(any_backbone_model):
-    model = any_backbone_model
-    ids = torch.from_numpy(model.tokenizer.encode(SEQUENCE))[None]
-    with torch.inference_mode():
-        expected = model(ids).last_hidden_state
-        found = read_shares(model, one_hot_tokens(model, ids), ids).last_hidden_state
-        other = read_shares(model, one_hot_tokens(model, ids.flip(1)), ids).last_hidden_state
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
-    assert not torch.allclose(other, expected, atol=1e-2)
-
-
-@pytest.fixture(params=["hyena", "shared", "conjoined", "none"])
-def any_backbone_model(request, labelled_model):
-    if request.param == "hyena":
-        return labelled_model(problem="regression", num_outputs=1)
-    return two_strands(symmetry=request.param)
-
-
 def test_gradients_are_the_slope_along_each_letter(regressor):
     """Against finite differences: one percent more of the letter that is there."""
     tokenizer = regressor.tokenizer

@@ -16,7 +16,7 @@ from genoseq.models.chunks import batches
 from genoseq.models.generation import require_language_model
 from genoseq.models.heads import SequenceHead
 from genoseq.models.modes import evaluating
-from genoseq.models.soft_tokens import soft_tokens
+from genoseq.models.token_shares import read_shares, shares_of_bases
 from genoseq.sequence import decode_bases, reverse_complement
 
 
@@ -96,8 +96,8 @@ class ModelScorer:
             (B,) float32.
 
         Raises:
-            ConfigError: gradients do not reach the sequence: tokens of several bases, or sequences that are
-                given twice.
+            ConfigError: gradients do not reach the sequence, see `read_shares`: tokens of several bases, or
+                sequences that are given twice.
             DeviceError: the batch does not fit in memory.
         """
         if self._policy.passes > 1:
@@ -120,9 +120,9 @@ class ModelScorer:
             if soft is None:
                 output = self._model(tokens.input_ids, tokens.mask, second_pass=tokens.second_pass)
             else:
-                inside = (tokens.input_ids, tokens.letters, soft.to(self._model.device))
-                with soft_tokens(self._model, self._tokenizer, *inside):
-                    output = self._model(tokens.input_ids, tokens.mask)
+                ids, bases = tokens.input_ids, soft.to(self._model.device)
+                shares = shares_of_bases(self._model, self._tokenizer, ids, tokens.letters, bases)
+                output = read_shares(self._model, shares, ids, tokens.mask)
         logits = output.logits.float()
         if not isinstance(self._model.head, SequenceHead):
             return self._likelihood(logits, tokens, soft)
