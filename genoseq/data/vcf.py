@@ -6,15 +6,14 @@ added to the eighth: every other byte, those of the samples included, comes out 
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
+from genoseq.data.lines import numbered_lines
 from genoseq.errors import ConfigError, DataError
 from genoseq.paths import require_file
 
@@ -87,23 +86,48 @@ class Vcf:
             raise DataError(
                 f"{self.path} is BCF: make it a VCF with `bcftools view -Oz -o x.vcf.gz {self.path.name}`."
             )
-        with self._lines() as lines:
-            self.header = _read_header(self.path, lines)
+        self.header = _read_header(self.path)
 
     def __iter__(self) -> Iterator[VcfRecord]:
+        order = RecordOrder()
+        for record in self.in_any_order():
+            if not order.follows(record):
+                raise DataError(
+                    f"{self.path}, {record.place} belongs before records that stand ahead of it: the file is "
+                    f"not sorted. Sort it: `bcftools sort -Oz -o sorted.vcf.gz {self.path.name}`."
+                )
+            yield record
+
+    def in_any_order(self) -> Iterator[VcfRecord]:
+        """The records as they stand, sorted or not.
+
+        Raises:
+            DataError: a line is no record.
+        """
         width = len(self.header.columns)
         first = len(self.header.meta) + 2
-        order = _Order(self.path)
-        with self._lines() as lines:
-            for number, text in enumerate(lines, start=1):
-                if number < first or not text.strip():
-                    continue
-                record = _read_record(self.path, number, text.rstrip("\r\n"), width)
-                order.check(record)
-                yield record
+        for number, line in numbered_lines(self.path, "a VCF"):
+            if number >= first and line.strip():
+                yield _read_record(self.path, number, line, width)
 
-    def _lines(self) -> _Lines:
-        return _Lines(self.path)
+
+class RecordOrder:
+    """That of a sorted file: the contigs one after the other, positions ascending."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._chromosome = ""
+        self._position = -1
+
+    def follows(self, record: VcfRecord) -> bool:
+        """Whether a record belongs behind the one that was asked for last; False in a contig left before."""
+        if record.chromosome != self._chromosome:
+            follows = record.chromosome not in self._seen
+            self._seen.add(record.chromosome)
+        else:
+            follows = record.position >= self._position
+        self._chromosome, self._position = record.chromosome, record.position
+        return follows
 
 
 def write_vcf(
@@ -169,8 +193,7 @@ def require_pysam(path: str | os.PathLike[str]) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"{path}: to write compressed and indexed VCF, pysam is needed: pip install 'genoseq[variants]'. "
-            "Or give "
-            "a name that ends in .vcf."
+            "Or give a name that ends in .vcf."
         ) from error
     return pysam
 
@@ -180,64 +203,10 @@ def shorten(text: str, width: int = 24) -> str:
     return text if len(text) <= width else f"{text[: width // 2]}...{text[-width // 3 :]}"
 
 
-class _Lines:
-    """The lines of a text file while a block lasts, what is wrong with it explained."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> Iterator[str]:
-        with self.path.open("rb") as raw:
-            compressed = raw.read(2) == b"\x1f\x8b"
-        opener = gzip.open if compressed else open
-        self._file: IO[str] = opener(self.path, "rt", encoding="utf-8", newline="\n")
-        return self._read()
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def _read(self) -> Iterator[str]:
-        try:
-            yield from self._file
-        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-            raise DataError(
-                f"{self.path} cannot be read as VCF: {error}. Is it cut off, or of another kind?"
-            ) from error
-
-
-class _Order:
-    """Records come in order: the contigs one after the other, positions ascending."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: set[str] = set()
-        self._chromosome = ""
-        self._position = -1
-
-    def check(self, record: VcfRecord) -> None:
-        """Raises: DataError: the record belongs before one that was there already."""
-        if record.chromosome != self._chromosome:
-            back = record.chromosome in self._seen
-            self._seen.add(record.chromosome)
-            self._chromosome = record.chromosome
-        else:
-            back = record.position < self._position
-        if back:
-            raise DataError(
-                f"{self._path}, {record.place} stands behind {self._chromosome}:{self._position + 1} or "
-                "another "
-                "contig, against the order: the file is not sorted. Sort it: `bcftools sort -Oz -o "
-                "sorted.vcf.gz "
-                f"{self._path.name}`."
-            )
-        self._position = record.position
-
-
-def _read_header(path: Path, lines: Iterator[str]) -> VcfHeader:
+def _read_header(path: Path) -> VcfHeader:
     meta: list[str] = []
     columns: tuple[str, ...] | None = None
-    for text in lines:
-        line = text.rstrip("\r\n")
+    for _, line in numbered_lines(path, "a VCF"):
         if not line.startswith("##"):
             columns = tuple(line.split("\t"))
             break
@@ -245,14 +214,12 @@ def _read_header(path: Path, lines: Iterator[str]) -> VcfHeader:
     if not meta or not meta[0].startswith("##fileformat=VCF"):
         raise DataError(
             f"{path} does not begin with ##fileformat=VCF: it has no VCF header. Put back the lines that "
-            "begin "
-            "with #, or make the file anew with its caller or `bcftools reheader`."
+            "begin with #, or make the file anew with its caller or `bcftools reheader`."
         )
     if columns is None or columns[: len(COLUMNS)] != COLUMNS:
         raise DataError(
             f"{path}: behind the lines with ## wanted one with the columns {' '.join(COLUMNS)}, apart by "
-            "tabs; "
-            f"found {shorten(' '.join(columns or ('nothing',)), 80)}."
+            f"tabs; found {shorten(' '.join(columns or ('nothing',)), 80)}."
         )
     contigs: dict[str, int | None] = {}
     info = set()
@@ -276,8 +243,8 @@ def _read_record(path: Path, number: int, line: str, width: int) -> VcfRecord:
     columns = line.count("\t") + 1
     if columns != width:
         raise DataError(
-            f"{path}, line {number} has {columns} columns, and the header {width}, apart by tabs. Is it cut "
-            "off?"
+            f"{path}, line {number} has {columns} columns, and the header {width}, apart by tabs. Is it "
+            "cut off?"
         )
     chromosome, position, _, reference, alternates = fields[:5]
     if not position.isdigit():
