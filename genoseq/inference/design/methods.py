@@ -175,7 +175,7 @@ def _mutants(
         here = places[rows, number]
         children[rows, here] = (origins[rows, here] + shifts[rows, number]) % 4
     for row in np.flatnonzero(~population.feasible.holds(children)):
-        generator = population.generators[row // count]
+        generator = population.generators[int(row) // count]
         children[row] = _mended(population.feasible, origins[row], children[row], generator)
     return children
 
