@@ -25,6 +25,9 @@ from measure import Rates, Timing, allocated, describe, measure_rates, peak_memo
 # A script here may have the name of a peer's package (causal_conv1d), which it must not hide.
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 
+LENGTHS = (8_192, 32_768, 131_072, 524_288, 1_048_576)
+"""Of a scan on a GPU: from a gene to a whole chromosome of a microbe."""
+
 Inputs = dict[str, Any]
 Operator = Callable[..., Any]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from harness import Case, Contestant, DoesNotApply, Inputs, Operator, Work, draw, main
+from harness import LENGTHS, Case, Contestant, DoesNotApply, Inputs, Operator, Work, draw, main
 from torch.nn import functional as F
 
 from genoseq_kernels import selective_scan
@@ -46,6 +46,7 @@ def make_case(channels: int, length: int, dtype: torch.dtype) -> Case:
         partial(inputs, length=length),
         Work((4 * wide + narrow, 11 * wide + 3 * narrow)),
         checked=partial(inputs, length=min(length, 16384)),
+        options={"length": length},
     )
 
 
@@ -53,7 +54,7 @@ def cases(size: str) -> list[Case]:
     """By the machine: `gpu`, `cpu` or `tiny`."""
     if size == "gpu":
         return [
-            *(make_case(1024, length, torch.bfloat16) for length in (8192, 131072, 1048576)),
+            *(make_case(1024, length, torch.bfloat16) for length in LENGTHS),
             make_case(1024, 131072, torch.float32),
         ]
     shapes = [(8, 100)] if size == "tiny" else [(64, 4096), (256, 2048), (1024, 1024)]
@@ -68,7 +69,7 @@ def ours(backend: str, case: Case) -> Operator:
 
 def loop(case: Case) -> Operator:
     """What is written first: all decays at once, then a position at a time."""
-    _refuse_long(case)
+    _refuse_longer(8_192, case, "a loop over positions takes seconds a call")
     return partial(_in_torch, _walk)
 
 
@@ -76,7 +77,7 @@ def mambapy(case: Case) -> Operator:
     """The parallel scan that mambapy trains with."""
     from mambapy.pscan import pscan
 
-    _refuse_long(case)
+    _refuse_longer(32_768, case, "all states at once, and as many again for the gradient, do not fit")
     return partial(_in_torch, pscan)
 
 
@@ -88,10 +89,9 @@ def mamba_ssm(case: Case) -> Operator:
     return partial(selective_scan_fn, delta_softplus=True)
 
 
-def _refuse_long(case: Case) -> None:
-    length = case.inputs("meta")["u"].shape[-1] if torch.cuda.is_available() else 0
-    if length > 8192:
-        raise DoesNotApply("all states at once would not fit")
+def _refuse_longer(most: int, case: Case, reason: str) -> None:
+    if case.options["length"] > most:
+        raise DoesNotApply(reason)
 
 
 def _in_torch(

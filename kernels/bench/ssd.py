@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from harness import Case, Contestant, DoesNotApply, Inputs, Operator, Work, main
+from harness import LENGTHS, Case, Contestant, DoesNotApply, Inputs, Operator, Work, main
 
 from genoseq_kernels import ssd
 from genoseq_kernels.dispatch import Backend
@@ -64,8 +64,7 @@ def make_case(length: int, heads: int, width: int, states: int, dtype: torch.dty
 def cases(size: str) -> list[Case]:
     """Mamba-2 1.3B's heads on a GPU; three widths on a CPU."""
     if size == "gpu":
-        lengths = (8192, 131072, 1048576)
-        return [make_case(length, 32, 64, 128, torch.bfloat16) for length in lengths]
+        return [make_case(length, 32, 64, 128, torch.bfloat16) for length in LENGTHS]
     if size == "cpu":
         shapes = ((2, 32, 64), (8, 32, 64), (16, 64, 128))
         return [make_case(4096, *shape, torch.float32) for shape in shapes]
@@ -118,12 +117,17 @@ def fla(case: Case) -> Operator:
     return run
 
 
+def mambapy(case: Case) -> Operator:
+    raise DoesNotApply("its Mamba-2 calls mamba_ssm's kernels, which have a row of their own")
+
+
 CONTESTANTS = [
     Contestant("genoseq triton", ours("triton")),
     Contestant("genoseq torch", ours("reference")),
     Contestant("loop over positions", short_loop),
     Contestant("mamba_ssm (Triton)", mamba_ssm),
     Contestant("fla simple_gla", fla),
+    Contestant("mambapy", mambapy),
 ]
 
 

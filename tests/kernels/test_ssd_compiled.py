@@ -15,7 +15,7 @@ from genoseq_kernels.ssd import triton_impl
 CASES = (("bfloat16", "64", "128"), ("float32", "64", "128"), ("bfloat16", "128", "128"))
 """Dtype, width of a head and states: a real model's, and the largest that there may be."""
 SHARED_BYTES = 232_448
-STACK_BYTES = {"scan": 192, "value_gradients": 160, "pair_gradients": 64}
+STACK_BYTES = {"scan": 256, "value_gradients": 96, "pair_gradients": 64}
 """Spills a thread that are taken, of packed sequences with D: about 1 instruction in 30. No others."""
 KERNELS = {
     "walk": ({"REVERSE": False, "STORE": False},),
@@ -29,13 +29,17 @@ KERNELS = {
     "value_gradients": ({},),
     "weight_gradients": ({"REVERSE": False}, {"REVERSE": True}),
     "pass_segments": ({"REVERSE": False},),
-    "log_gradients": ({"HALVES": True},),
+    "make_steps": ({},),
+    "step_gradients": ({"HALVES": True},),
 }
 FLOATS = {
-    "D", "steps", "edges", "overs", "known", "ddt", "begun", "dD", "edge", "through", "seen", "gone", "dlogs",
+    "D", "steps", "edges", "overs", "known", "given", "taken", "met", "alike", "dD", "edge", "through",
+    "seen", "gone",
+    "bias", "rates", "A", "dA", "dbias",
 }  # fmt: skip
 POINTERS = {
-    "x", "dy", "B", "C", "z", "y", "dx", "u", "v", "k", "own", "states", "after", "before", "pairs", "result",
+    "x", "dt", "dy", "B", "C", "z", "y", "dx", "u", "v", "k", "own", "states", "after", "before", "pairs",
+    "result",
 }  # fmt: skip
 
 
@@ -66,9 +70,9 @@ def compiled(
     name: str, dtype: torch.dtype, width: int, size: int, options: dict[str, Any]
 ) -> tuple[int, int, int]:
     from genoseq_kernels.compilation import compile_for_gpu
-    from genoseq_kernels.ssd.triton_impl import kernels
+    from genoseq_kernels.ssd.triton_impl import kernels, steps
 
-    kernel = getattr(kernels, name.removesuffix("_back"))
+    kernel = getattr(steps if "step" in name else kernels, name.removesuffix("_back"))
     config = triton_impl.CONFIGS[dtype]
     back = name.endswith(("_back", "_gradients"))
     warps = {
@@ -79,7 +83,8 @@ def compiled(
     chunk = config.gradient_chunk if back else config.chunk
     constants = triton_impl.constants(dtype, width, size, chunk, True) | options
     stages = constants.pop("num_stages")
-    constants |= {"SKIP": True, "SIZE": width * size, "BLOCK": 256, "AT_ONCE": 8, "TILE": config.tile}
+    constants |= {"SKIP": True, "SIZE": width * size, "BLOCK": 256, "TILE": config.tile, "HEADS": 16}
+    constants |= {"BY_WIDTH": False, "HAS_BIAS": True, "SOFTPLUS": True, "LIMITED": True}
     constants = {key: value for key, value in constants.items() if key in kernel.arg_names}
     signature = {argument: signature_of(argument, dtype) for argument in kernel.arg_names}
     strides = [argument for argument in kernel.arg_names if argument.endswith(("_row", "_batch"))]
@@ -102,6 +107,8 @@ def signature_of(argument: str, dtype: torch.dtype) -> str:
         return "*fp32"
     if argument in POINTERS:
         return "*fp32" if dtype == torch.float32 else "*bf16"
+    if argument in ("low", "high"):
+        return "fp32"
     return "i64" if argument.endswith("_batch") else "i32"
 
 

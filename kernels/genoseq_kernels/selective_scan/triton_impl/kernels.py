@@ -18,8 +18,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from genoseq_kernels.elementary import LN_2, power_of_two, sigmoid
 from genoseq_kernels.selective_scan.triton_impl.tiles import (
-    LN_2,
     across,
     all_through_lanes,
     decays_of,
@@ -35,9 +35,7 @@ from genoseq_kernels.selective_scan.triton_impl.tiles import (
     load_vector,
     over_lanes,
     place,
-    power_of_two,
     products,
-    sigmoid,
     silu,
     store_part,
     store_run,

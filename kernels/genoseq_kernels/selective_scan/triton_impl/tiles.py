@@ -12,41 +12,16 @@ keep the positions of a thread together.
 
 from __future__ import annotations
 
-import os
-
 import triton
 import triton.language as tl
 
-_INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
-"""The interpreter knows no machine code, which `power_of_two`, `reciprocal` and `widen` are otherwise."""
-
-LOG_2_E = tl.constexpr(1.4426950408889634)
-LN_2 = tl.constexpr(0.6931471805599453)
-
-
-@triton.jit
-def power_of_two(x):
-    """2^x in one instruction: `tl.exp2` takes four, so as to keep results below 2^-126."""
-    if _INTERPRETED:
-        power = tl.exp2(x)
-    else:
-        power = tl.inline_asm_elementwise("ex2.approx.ftz.f32 $0, $1;", "=r,r", [x], tl.float32, True, 1)
-    return power
-
-
-@triton.jit
-def reciprocal(x):
-    if _INTERPRETED:
-        result = 1.0 / x
-    else:
-        result = tl.inline_asm_elementwise("rcp.approx.ftz.f32 $0, $1;", "=r,r", [x], tl.float32, True, 1)
-    return result
+from genoseq_kernels.elementary import INTERPRETED, power_of_two, sigmoid, softplus
 
 
 @triton.jit
 def widen(x):
     """To float32: of bfloat16, two at a time with one instruction each, where the compiler takes three."""
-    if _INTERPRETED or x.dtype != tl.bfloat16:
+    if INTERPRETED or x.dtype != tl.bfloat16:
         wide = x.to(tl.float32)
     else:
         bits = tl.inline_asm_elementwise(
@@ -54,29 +29,6 @@ def widen(x):
         )
         wide = bits.to(tl.float32, bitcast=True)
     return wide
-
-
-@triton.jit
-def softplus(x):
-    """log(1 + e^x) as max(x, 0) + log(1 + p), p = e^-|x|, to 2e-7 also where it is small.
-
-    log(1 + p) / p is a polynomial of least relative error on [0, 1].
-    """
-    p = power_of_two(tl.abs(x) * -LOG_2_E)
-    q = 0.00523262408 * p - 0.0295049575
-    q = q * p + 0.0782254939
-    q = q * p - 0.136632069
-    q = q * p + 0.191059885
-    q = q * p - 0.248429775
-    q = q * p + 0.333190962
-    q = q * p - 0.499994931
-    q = q * p + 0.99999997
-    return tl.maximum(x, 0.0) + p * q
-
-
-@triton.jit
-def sigmoid(x):
-    return reciprocal(1.0 + power_of_two(x * -LOG_2_E))
 
 
 @triton.jit

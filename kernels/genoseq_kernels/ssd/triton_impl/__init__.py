@@ -17,8 +17,8 @@ import torch
 import triton
 import triton.language as tl
 
-from genoseq_kernels.ssd.reference import Gradients, Inputs, TimeStep, precise, runs, time_step
-from genoseq_kernels.ssd.triton_impl import kernels
+from genoseq_kernels.ssd.reference import Gradients, Inputs, limited, runs
+from genoseq_kernels.ssd.triton_impl import kernels, steps
 
 _OPERANDS = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 _LARGEST_STATE = 128 * 128
@@ -28,7 +28,8 @@ _PART_BYTES = 2**31
 """At most so large are the states of chunks, and their gradients, that are in memory at once."""
 _PIPELINED_STATE = 64 * 128
 _PASS_BLOCK = 256
-_AT_ONCE = 8
+_STEP_HEADS = 16
+"""Heads of a program for time steps: of 16-bit dt at one position, what memory gives at a time."""
 
 
 class Config(NamedTuple):
@@ -83,22 +84,21 @@ def saved_like(inputs: Inputs) -> torch.Tensor:
 
 def forward(inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """y (B, L, H, P), the last state (B, H, P, N), and the states that the gradient needs."""
-    config = chosen(inputs)
-    call = _Call(inputs, time_step(inputs, slice(None)), config.chunk)
+    call = _Call(inputs, chosen(inputs).chunk)
     edges = call.walk_edges(call.x, call.B, inputs.initial_states, reverse=False)
     return call.scan(edges, inputs.z), _outer(edges[:, -1]), edges
 
 
 def backward(grad: torch.Tensor, grad_last: torch.Tensor, inputs: Inputs, saved: torch.Tensor) -> Gradients:
     """Gradients of the first two results of `forward`."""
-    config, step = chosen(inputs), time_step(inputs, slice(None), with_slope=True)
+    config = chosen(inputs)
     dz = None
     if inputs.z is not None:
         z, sigmoid = inputs.z.float(), torch.sigmoid(inputs.z.float())
-        y = _Call(inputs, step, config.chunk).scan(saved, None, torch.float32)
+        y = _Call(inputs, config.chunk).scan(saved, None, torch.float32)
         dz = (grad * y * sigmoid * (1 + z * (1 - sigmoid))).to(inputs.z.dtype)
         grad = (grad * (z * sigmoid)).to(inputs.x.dtype)
-    call = _Backward(inputs, step, config, grad.contiguous(), saved)
+    call = _Backward(inputs, config, grad.contiguous(), saved)
     return call.gradients(grad_last, dz)
 
 
@@ -122,7 +122,7 @@ def _segments(inputs: Inputs) -> _Segments:
 class _Call:
     """The tensors of a call, ready for kernels with chunks of `chunk` positions."""
 
-    def __init__(self, inputs: Inputs, step: TimeStep, chunk: int) -> None:
+    def __init__(self, inputs: Inputs, chunk: int) -> None:
         self.inputs, self.chunk, self.warps = inputs, chunk, chosen(inputs).warps
         self.x, self.B, self.C = (_dense_rows(tensor) for tensor in (inputs.x, inputs.B, inputs.C))
         self.batch, self.length, self.heads, self.width = inputs.x.shape
@@ -130,11 +130,13 @@ class _Call:
         self.segments = _segments(inputs)
         self.chunks = triton.cdiv(self.length, chunk)
         self.padded = self.chunks * chunk
-        self.steps = torch.zeros(
-            self.batch, self.heads, self.padded, dtype=step.value.dtype, device=self.x.device
+        self.steps = self.new(self.batch, self.heads, self.padded)
+        # Sums are float64 where results are float32.
+        exact = torch.float64 if self.x.dtype == torch.float32 else torch.float32
+        self.logs = torch.empty_like(self.steps, dtype=exact)
+        self.over_steps(
+            steps.make_steps, rates=inputs.A.float() / math.log(2), steps=self.steps, logs=self.logs
         )
-        self.steps[..., : self.length] = step.value.transpose(1, 2)
-        self.logs = self._logs()
         self.run = self.x
         if inputs.seq_idx is not None:
             run = runs(inputs.seq_idx).to(torch.int32)
@@ -195,12 +197,16 @@ class _Call:
     def new(self, *shape: int) -> torch.Tensor:
         return torch.empty(shape, dtype=torch.float32, device=self.x.device)
 
-    def _logs(self) -> torch.Tensor:
-        """Sums within the chunks, to base 2; float64 where results are float32."""
-        dtype = torch.float64 if self.x.dtype == torch.float32 else torch.float32
-        rates = self.inputs.A.to(precise(self.x.dtype)) / math.log(2)
-        logs = (self.steps * rates.unsqueeze(-1)).unflatten(-1, (-1, self.chunk))
-        return logs.cumsum(-1, dtype=dtype).flatten(-2)
+    def over_steps(self, kernel: Any, **given: Any) -> None:
+        """A kernel of `steps`, over all chunks and heads."""
+        inputs, heads = self.inputs, min(_STEP_HEADS, triton.next_power_of_2(self.heads))
+        kernel[(self.batch * self.chunks, triton.cdiv(self.heads, heads))](
+            dt=inputs.dt, bias=inputs.dt if inputs.dt_bias is None else inputs.dt_bias, **given,
+            low=inputs.dt_min, high=inputs.dt_max, length=self.length, padded=self.padded,
+            heads=self.heads, dt_batch=inputs.dt.stride(0), dt_row=inputs.dt.stride(1),
+            dt_head=inputs.dt.stride(2), Q=self.chunk, HEADS=heads, HAS_BIAS=inputs.dt_bias is not None,
+            SOFTPLUS=inputs.dt_softplus, LIMITED=limited(inputs),
+        )  # fmt: skip
 
 
 class _Part(NamedTuple):
@@ -215,48 +221,51 @@ class _Part(NamedTuple):
 class _Backward(_Call):
     """A call of the gradient; `grad` is that of y before z, `edges` the states between segments."""
 
-    def __init__(
-        self, inputs: Inputs, step: TimeStep, config: Config, grad: torch.Tensor, edges: torch.Tensor
-    ) -> None:
-        super().__init__(inputs, step, config.gradient_chunk)
-        self.step, self.grad, self.edges, self.config = step, grad, edges, config
+    def __init__(self, inputs: Inputs, config: Config, grad: torch.Tensor, edges: torch.Tensor) -> None:
+        super().__init__(inputs, config.gradient_chunk)
+        self.grad, self.edges, self.config = grad, edges, config
         self.dx, self.dB, self.dC = (
             torch.empty(of.shape, dtype=of.dtype, device=of.device) for of in (self.x, self.B, self.C)
         )
-        self.ddt, self.seen, self.gone, self.dlogs = (torch.empty_like(self.steps) for _ in range(4))
-        self.begun = self.new(2 if self.chunk > config.tile else 1, *self.steps.shape)
+        self.met, self.seen, self.gone = (torch.empty_like(self.steps) for _ in range(3))
+        planes = 2 if self.chunk > config.tile else 1
+        self.given, self.taken = (self.new(planes, *self.steps.shape) for _ in range(2))
+        self.alike = self.new(self.batch, self.groups, self.padded)
         self.through = self.new(self.batch, self.heads, self.chunks)
-        tiles = self.padded // config.tile
-        self.dD = self.new(self.batch, tiles if self.D is not None else 0, self.heads, self.width)
+        self.by_width = inputs.D is not None and inputs.D.dim() == 2
+        tiles = self.padded // config.tile if self.by_width else 0
+        self.dD = self.new(self.batch, tiles, self.heads, self.width)
 
     def gradients(self, grad_last: torch.Tensor, dz: torch.Tensor | None) -> Gradients:
         after = self.walk_edges(self.grad, self.C, grad_last, reverse=True)
         for part in self._parts():
             self._part_gradients(part, after)
-        rows = self.batch * self.heads * self.chunks
-        kernels.log_gradients[(triton.cdiv(rows, _AT_ONCE),)](
-            self.begun, self.seen, self.gone, self.through, self.dlogs, self.steps.numel(), rows,
-            Q=self.chunk, AT_ONCE=_AT_ONCE, HALVES=self.chunk > self.config.tile,
-        )  # fmt: skip
         inputs = self.inputs
-        rates = inputs.A.to(self.dlogs.dtype).unsqueeze(-1)
-        dA = (self.dlogs * self.steps).sum((0, 2))
-        ddt = torch.addcmul(self.ddt, self.dlogs, rates)[..., : self.length]
-        ddt = ddt.transpose(1, 2).contiguous()
-        if self.step.slope is not None:
-            ddt *= self.step.slope
+        ddt, dA, dD, dbias = self._step_gradients()
         first = None if inputs.initial_states is None else _outer(after[:, 0]).to(inputs.initial_states.dtype)
         return Gradients(
             x=self.dx,
-            dt=ddt.to(inputs.dt.dtype),
-            A=dA.to(inputs.A.dtype),
+            dt=ddt,
+            A=dA.sum((0, 1)).to(inputs.A.dtype),
             B=self.dB,
             C=self.dC,
-            D=None if inputs.D is None else _like_skip(self.dD.sum((0, 1)), inputs.D),
+            D=None if inputs.D is None else (self.dD if self.by_width else dD).sum((0, 1)).to(inputs.D.dtype),
             z=dz,
-            dt_bias=None if inputs.dt_bias is None else ddt.sum((0, 1)).to(inputs.dt_bias.dtype),
+            dt_bias=None if inputs.dt_bias is None else dbias.sum((0, 1)).to(inputs.dt_bias.dtype),
             initial_states=first,
         )
+
+    def _step_gradients(self) -> tuple[torch.Tensor, ...]:
+        """The gradient of dt, and chunk by chunk (B, chunks, H) those of A, D and the bias."""
+        result = torch.empty(self.inputs.dt.shape, dtype=self.inputs.dt.dtype, device=self.x.device)
+        dA, dD, dbias = (self.new(self.batch, self.chunks, self.heads) for _ in range(3))
+        self.over_steps(
+            steps.step_gradients, A=self.inputs.A, steps=self.steps, given=self.given, taken=self.taken,
+            met=self.met, alike=self.alike, seen=self.seen, gone=self.gone, through=self.through,
+            result=result, dA=dA, dD=dD, dbias=dbias, whole=self.steps.numel(), groups=self.groups,
+            HALVES=self.chunk > self.config.tile,
+        )  # fmt: skip
+        return result, dA, dD, dbias
 
     def _parts(self) -> Iterator[_Part]:
         chunks = self.segments.span // self.chunk
@@ -275,7 +284,7 @@ class _Backward(_Call):
         self.walk(self.x, self.B, self.edges, self.edges, states, *where, reverse=False)
         self.walk(self.grad, self.C, after, after, state_gradients, *where, reverse=True)
         counts = (part.first, part.chunks, self.length, self.padded, self.heads, self.groups)
-        shared = {"SKIP": self.D is not None, **self.constants()}
+        constants = self.constants()
         pairs = torch.empty(
             (self.batch, part.chunks, self.groups, self.chunk, self.chunk), dtype=self.x.dtype,
             device=self.x.device,
@@ -283,14 +292,15 @@ class _Backward(_Call):
         programs = self.batch * part.chunks * self.groups
         tiles = 2 * (self.chunk // self.config.tile) - 1
         kernels.pair_gradients[(programs * tiles,)](
-            self.x, self.grad, self.B, self.C, self.steps, self.logs, self.run, self.begun, self.dD, pairs,
-            self.steps.numel(), *counts, *strides(self.x, self.B, self.C), TILE=self.config.tile,
-            num_warps=self.config.tile_warps, **shared,
+            self.x, self.grad, self.B, self.C, self.steps, self.logs, self.run, self.given, self.taken,
+            self.met, self.alike, self.dD, pairs, self.steps.numel(), *counts,
+            *strides(self.x, self.B, self.C), TILE=self.config.tile, BY_WIDTH=self.by_width,
+            num_warps=self.config.tile_warps, **constants,
         )  # fmt: skip
         kernels.value_gradients[(programs,)](
-            self.x, self.grad, self.B, self.C, self.skip(), self.steps, self.logs, self.run, state_gradients,
-            self.dx, self.ddt, *counts, *strides(self.x, self.B, self.C),
-            num_warps=self.config.gradient_warps, **shared,
+            self.grad, self.B, self.C, self.skip(), self.steps, self.logs, self.run, state_gradients,
+            self.dx, *counts, *strides(self.B, self.C), SKIP=self.D is not None,
+            num_warps=self.config.gradient_warps, **constants,
         )  # fmt: skip
         for u, own, k, held, result, edge, reverse in (
             (self.grad, self.C, self.B, states, self.dC, self.seen, False),
@@ -299,7 +309,7 @@ class _Backward(_Call):
             kernels.weight_gradients[(programs,)](
                 u, own, k, self.steps, self.logs, self.run, held, states, pairs, result, edge, self.through,
                 *counts, *strides(u, own, k), REVERSE=reverse, num_warps=self.config.gradient_warps,
-                **self.constants(),
+                **constants,
             )  # fmt: skip
 
 
@@ -342,7 +352,3 @@ def _dense_rows(tensor: torch.Tensor) -> torch.Tensor:
 def _skip_by_width(D: torch.Tensor, width: int) -> torch.Tensor:
     """D as (H, P)."""
     return (D.unsqueeze(-1).expand(-1, width) if D.dim() == 1 else D).float().contiguous()
-
-
-def _like_skip(gradient: torch.Tensor, D: torch.Tensor) -> torch.Tensor:
-    return (gradient.sum(-1) if D.dim() == 1 else gradient).to(D.dtype)

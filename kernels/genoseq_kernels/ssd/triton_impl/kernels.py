@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 
 from genoseq_kernels.ssd.triton_impl.tiles import (
+    decays_between,
     edge_decays,
     load_rows,
     pair_decays,
@@ -129,12 +130,10 @@ def scan(
         into = load_rows(B, start, B_row, length, Q, N, BLOCK_N, OPERAND)
         out = load_rows(C, start, C_row, length, Q, N, BLOCK_N, OPERAND)
         weights = tl.dot(out, tl.trans(into), input_precision=DOT)
-        decays = pair_decays(logs, run, start, start, Q, PACKED, True)
-        scaled = values.to(tl.float32) * step[:, None]
-        weights *= decays
+        weights *= pair_decays(logs, run, start, start, Q, PACKED, True) * step[None, :]
         result = tl.dot(out, state.to(OPERAND), input_precision=DOT) * from_before[:, None]
-        result = tl.dot(weights.to(OPERAND), scaled.to(OPERAND), result, input_precision=DOT)
-        weighted = (scaled * to_end[:, None]).to(OPERAND)
+        result = tl.dot(weights.to(OPERAND), values, result, input_precision=DOT)
+        weighted = (values.to(tl.float32) * (to_end * step)[:, None]).to(OPERAND)
         state = tl.dot(tl.trans(into), weighted, state * over, input_precision=DOT)
         if SKIP:
             skip = tl.load(D + head * P + columns, columns < P, other=0.0)
@@ -147,17 +146,17 @@ def scan(
 
 @triton.jit
 def value_gradients(
-    x, dy, B, C, D, steps, logs, run, after, dx, ddt, first, chunks, length, padded, heads, groups,
-    x_batch, x_row, B_batch, B_row, C_batch, C_row,
+    dy, B, C, D, steps, logs, run, after, dx, first, chunks, length, padded, heads, groups,
+    B_batch, B_row, C_batch, C_row,
     P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr,
     PACKED: tl.constexpr, SKIP: tl.constexpr, OPERAND: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
-    """Of one of `chunks` from `first` on and a group, head by head: the gradients of x, and of dt where it
-    scales x; `after` (B, chunks, H, N, P) are those of the states after the chunks. Rows of pairs are the
-    earlier positions, columns the later ones."""
+    """Of one of `chunks` from `first` on and a group, head by head: the gradient of x; `after`
+    (B, chunks, H, N, P) is that of the states after the chunks. Rows of pairs are the earlier positions,
+    columns the later ones."""
     batch, piece, group = place(chunks, groups)
     start = (first + piece) * Q
-    index, columns = tl.arange(0, Q), tl.arange(0, BLOCK_P)
+    columns = tl.arange(0, BLOCK_P)
     offsets, mask = state_tile(P, N, BLOCK_P, BLOCK_N)
     run += batch * padded
     into = load_rows(B + batch * B_batch + group * N, start, B_row, length, Q, N, BLOCK_N, OPERAND)
@@ -168,16 +167,14 @@ def value_gradients(
         head = group * shared + member
         plane = (batch * heads + head) * padded
         step, _, to_end, _ = edge_decays(steps + plane, logs + plane, run, start, Q, PACKED)
-        values = load_rows(x + batch * x_batch + head * P, start, x_row, length, Q, P, BLOCK_P, OPERAND)
         own = (batch * length * heads + head) * P
         grad = load_rows(dy + own, start, heads * P, length, Q, P, BLOCK_P, OPERAND)
         slot = ((batch * chunks + piece) * heads + head) * P * N
         state = tl.load(after + slot + offsets, mask, other=0.0).to(OPERAND)
-        weights = similar.to(tl.float32) * pair_decays(logs + plane, run, start, start, Q, PACKED, False)
-        scaled = tl.dot(into, state, input_precision=DOT) * to_end[:, None]
-        scaled = tl.dot(weights.to(OPERAND), grad, scaled, input_precision=DOT)
-        tl.store(ddt + plane + start + index, tl.sum(scaled * values.to(tl.float32), 1))
-        result = scaled * step[:, None]
+        decays = pair_decays(logs + plane, run, start, start, Q, PACKED, False)
+        weights = similar.to(tl.float32) * (decays * step[:, None])
+        result = tl.dot(into, state, input_precision=DOT) * (to_end * step)[:, None]
+        result = tl.dot(weights.to(OPERAND), grad, result, input_precision=DOT)
         if SKIP:
             skip = tl.load(D + head * P + columns, columns < P, other=0.0)
             result += grad.to(tl.float32) * skip[None, :]
@@ -186,18 +183,21 @@ def value_gradients(
 
 @triton.jit
 def pair_gradients(
-    x, dy, B, C, steps, logs, run, begun, dD, pairs, whole, first, chunks, length, padded, heads, groups,
+    x, dy, B, C, steps, logs, run, given, taken, met, alike, dD, pairs, whole, first, chunks, length, padded,
+    heads, groups,
     x_batch, x_row, B_batch, B_row, C_batch, C_row,
     P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr,
-    TILE: tl.constexpr, PACKED: tl.constexpr, SKIP: tl.constexpr, OPERAND: tl.constexpr, DOT: tl.constexpr,
+    TILE: tl.constexpr, PACKED: tl.constexpr, BY_WIDTH: tl.constexpr, OPERAND: tl.constexpr,
+    DOT: tl.constexpr,
 ):  # fmt: skip
     """Of a tile of the pairs of positions of a chunk, and a group: the gradient of C B^T, its heads summed,
-    in `pairs` (B, chunks, G, Q, Q), and head by head what the pairs add to the gradients of logarithms, in
-    one or two planes of `whole` numbers, `begun` (B, H, padded). Rows are the later positions, columns the
-    earlier ones.
+    in `pairs` (B, chunks, G, Q, Q). Head by head, what reaches each later position from the earlier ones,
+    `given`, and without their dt what each earlier one reaches, `taken`: both of one plane or two of `whole`
+    numbers (B, H, padded). Rows are the later positions, columns the earlier ones.
 
     A chunk is one tile or two, and then has a third one for what goes from its first half to its second: that
-    has the second plane of `begun` for itself. Tiles on the diagonal make the shares of dD.
+    has half of the second planes. Tiles on the diagonal also make dy x^T, `met` (B, H, padded), and C B^T,
+    `alike` (B, G, padded), of each position with itself, and the shares of dD where that is `BY_WIDTH`.
     """
     tiles: tl.constexpr = 2 * (Q // TILE) - 1
     batch, number, group = place(chunks * tiles, groups)
@@ -208,33 +208,43 @@ def pair_gradients(
     later, earlier = start + row, start + column
     index, columns = tl.arange(0, TILE), tl.arange(0, BLOCK_P)
     run += batch * padded
-    begun += tl.where(across, whole, 0)
+    given += tl.where(across, whole, 0)
+    taken += tl.where(across, whole, 0)
     into = load_rows(B + batch * B_batch + group * N, earlier, B_row, length, TILE, N, BLOCK_N, OPERAND)
     out = load_rows(C + batch * C_batch + group * N, later, C_row, length, TILE, N, BLOCK_N, OPERAND)
+    itself = tl.sum(into.to(tl.float32) * out.to(tl.float32), 1)
+    tl.store(alike + (batch * groups + group) * padded + earlier + index, itself, ~across)
     similar = tl.dot(out, tl.trans(into), input_precision=DOT)
     # No decay stands between a position and itself, whose large share would only round off the others.
     between = row + index[:, None] > column + index[None, :]
     similar = tl.where(between, similar, 0.0).to(OPERAND)
     total = tl.zeros((TILE, TILE), tl.float32)
     shared = heads // groups
+    plane = (batch * heads + group * shared) * padded
+    step = tl.load(steps + plane + earlier + index)
+    late, soon = tl.load(logs + plane + later + index), tl.load(logs + plane + earlier + index)
     for member in range(shared):
         head = group * shared + member
-        plane = (batch * heads + head) * padded
+        # Of the next head, a head ahead: these feed no product, for which alone Triton would do it.
+        following = plane + tl.where(member + 1 < shared, padded, 0)
+        next_step = tl.load(steps + following + earlier + index)
+        next_late = tl.load(logs + following + later + index)
+        next_soon = tl.load(logs + following + earlier + index)
         values = load_rows(x + batch * x_batch + head * P, earlier, x_row, length, TILE, P, BLOCK_P, OPERAND)
         own = (batch * length * heads + head) * P
         grad = load_rows(dy + own, later, heads * P, length, TILE, P, BLOCK_P, OPERAND)
-        step = tl.load(steps + plane + earlier + index)
-        products = tl.dot(grad, tl.trans(values), input_precision=DOT) * step[None, :]
-        products *= pair_decays(logs + plane, run, later, earlier, TILE, PACKED, True)
-        total += products
+        products = tl.dot(grad, tl.trans(values), input_precision=DOT)
+        products *= decays_between(late, soon, run, later, earlier, TILE, PACKED, True)
         shares = products * similar.to(tl.float32)
-        given, taken = tl.sum(shares, 1), tl.sum(shares, 0)
-        tl.store(begun + plane + later + index, tl.where(across, given, given - taken))
-        tl.store(begun + plane + earlier + index, -taken, across)
-        if SKIP:
-            share = tl.sum(grad.to(tl.float32) * values.to(tl.float32), 0)
+        total += products * step[None, :]
+        tl.store(given + plane + later + index, tl.sum(shares * step[None, :], 1))
+        tl.store(taken + plane + earlier + index, tl.sum(shares, 0))
+        both = grad.to(tl.float32) * values.to(tl.float32)
+        tl.store(met + plane + earlier + index, tl.sum(both, 1), ~across)
+        if BY_WIDTH:
             slot = (batch * (padded // TILE) + later // TILE) * heads + head
-            tl.store(dD + slot * P + columns, share, (columns < P) & ~across)
+            tl.store(dD + slot * P + columns, tl.sum(both, 0), (columns < P) & ~across)
+        plane, step, late, soon = following, next_step, next_late, next_soon
     base = pairs + ((batch * chunks + piece) * groups + group) * Q * Q + row * Q + column
     tl.store(base + index[:, None] * Q + index[None, :], total.to(pairs.dtype.element_ty))
 
@@ -249,8 +259,8 @@ def weight_gradients(
     """Of one of `chunks` from `first` on and a group: the gradient of `own`, C, with u = dy, k = B and the
     states before the chunks; in reverse that of B, with u = x, k = C and the gradients of the states after
     them. Head by head `edge` (B, H, padded) gets the share of what crosses the edge of the chunk to or from
-    each position, and in reverse `through` (B, H, padded / Q), with the states `before`, of what goes through
-    the chunk."""
+    each position, in reverse without its dt, and `through` (B, H, padded / Q), with the states `before`, of
+    what goes through the chunk."""
     batch, piece, group = place(chunks, groups)
     start = (first + piece) * Q
     index, inner = tl.arange(0, Q), tl.arange(0, BLOCK_P)
@@ -274,7 +284,8 @@ def weight_gradients(
         slot = ((batch * chunks + piece) * heads + head) * P * N
         state = tl.load(states + slot + offsets, mask, other=0.0).to(OPERAND)
         seen = tl.dot(mine, state, input_precision=DOT)
-        tl.store(edge + plane + start + index, tl.sum(seen * rows.to(tl.float32), 1) * weight)
+        crossing = to_end if REVERSE else from_before
+        tl.store(edge + plane + start + index, tl.sum(seen * rows.to(tl.float32), 1) * crossing)
         weighted = (rows.to(tl.float32) * weight[:, None]).to(OPERAND)
         total = tl.dot(weighted, tl.trans(state), total, input_precision=DOT)
         if REVERSE:
@@ -288,26 +299,3 @@ def weight_gradients(
             tl.store(through + (batch * heads + head) * (padded // Q) + first + piece, crossed * over)
     target = result + (batch * length * groups + group) * N
     store_rows(target, start, groups * N, length, total, Q, N, BLOCK_N)
-
-
-@triton.jit
-def log_gradients(
-    begun, seen, gone, through, dlogs, whole, chunks,
-    Q: tl.constexpr, AT_ONCE: tl.constexpr, HALVES: tl.constexpr,
-):  # fmt: skip
-    """Gradients of dt * A at each position, in `chunks` rows of Q: the share of all that its decay stands
-    between.
-
-    What begins before the position, in the chunk (`begun`, in one plane or two) or in front of it (`seen`),
-    counts at the positions up to where it is read; what goes on after the chunk, from its own on (`gone`).
-    """
-    rows = tl.program_id(0).to(tl.int64) * AT_ONCE + tl.arange(0, AT_ONCE)
-    offsets = rows[:, None] * Q + tl.arange(0, Q)[None, :]
-    inside = (rows < chunks)[:, None]
-    read = tl.load(begun + offsets, inside, other=0.0) + tl.load(seen + offsets, inside, other=0.0)
-    if HALVES:
-        read += tl.load(begun + whole + offsets, inside, other=0.0)
-    written = tl.load(gone + offsets, inside, other=0.0)
-    result = tl.cumsum(read, 1, reverse=True) + tl.cumsum(written, 1) - written
-    result += tl.load(through + rows, rows < chunks, other=0.0)[:, None]
-    tl.store(dlogs + offsets, result, inside)

@@ -20,6 +20,14 @@ def place(pieces, heads):
 
 
 @triton.jit
+def tile_mask(start, length, Q: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
+    """Where a (Q, BLOCK) tile of positions from `start` on is inside; compared in 32 bits, which is one
+    instruction and not three."""
+    rows = (tl.arange(0, Q) < tl.minimum(length - start, Q).to(tl.int32))[:, None]
+    return rows & (tl.arange(0, BLOCK) < WIDTH)[None, :] if WIDTH < BLOCK else rows
+
+
+@triton.jit
 def load_rows(
     base, start, stride, length, Q: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
     OPERAND: tl.constexpr,
@@ -27,7 +35,7 @@ def load_rows(
     """(Q, BLOCK) of a matrix whose rows are positions, from `start` on, as OPERAND; zeros beyond the length
     and the width. Within the tile, offsets are 32-bit: they take half the registers."""
     index, columns = tl.arange(0, Q), tl.arange(0, BLOCK)
-    mask = (index < length - start)[:, None] & (columns < WIDTH)[None, :]
+    mask = tile_mask(start, length, Q, WIDTH, BLOCK)
     offsets = index[:, None] * stride + columns[None, :]
     return tl.load(base + start * stride + offsets, mask, other=0.0).to(OPERAND)
 
@@ -36,7 +44,7 @@ def load_rows(
 def store_rows(base, start, stride, length, tile, Q: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
     """The way back of `load_rows`."""
     index, columns = tl.arange(0, Q), tl.arange(0, BLOCK)
-    mask = (index < length - start)[:, None] & (columns < WIDTH)[None, :]
+    mask = tile_mask(start, length, Q, WIDTH, BLOCK)
     offsets = index[:, None] * stride + columns[None, :]
     tl.store(base + start * stride + offsets, tile.to(base.dtype.element_ty), mask)
 
@@ -67,14 +75,22 @@ def edge_decays(steps, logs, run, start, Q: tl.constexpr, PACKED: tl.constexpr):
 
 @triton.jit
 def pair_decays(logs, run, rows, columns, Q: tl.constexpr, PACKED: tl.constexpr, ROWS_LATER: tl.constexpr):
-    """(Q, Q): what is left of the earlier position at the later one, of the positions from `rows` and from
-    `columns` on; zero where the two are the other way round. Nothing is divided, so that no decay is too
-    strong."""
+    """`decays_between` of the positions from `rows` and from `columns` on."""
+    index = tl.arange(0, Q)
+    row_logs, column_logs = tl.load(logs + rows + index), tl.load(logs + columns + index)
+    return decays_between(row_logs, column_logs, run, rows, columns, Q, PACKED, ROWS_LATER)
+
+
+@triton.jit
+def decays_between(
+    row_logs, column_logs, run, rows, columns, Q: tl.constexpr, PACKED: tl.constexpr,
+    ROWS_LATER: tl.constexpr,
+):  # fmt: skip
+    """(Q, Q): what is left of the earlier position at the later one, by the sums of logarithms of both; zero
+    where the two are the other way round. Nothing is divided, so that no decay is too strong."""
     index = tl.arange(0, Q)
     apart = (rows - columns).to(tl.int32) + index[:, None] - index[None, :]
-    between = (tl.load(logs + rows + index)[:, None] - tl.load(logs + columns + index)[None, :]).to(
-        tl.float32
-    )
+    between = (row_logs[:, None] - column_logs[None, :]).to(tl.float32)
     if ROWS_LATER:
         seen = apart >= 0
     else:
