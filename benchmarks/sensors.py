@@ -29,10 +29,10 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import torch
+from device_jobs import add_places, run_jobs, training
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
-from parallel_runs import run_all
 from sklearn.linear_model import RidgeCV
 
 from genoseq.data import SensorDataModule
@@ -53,6 +53,7 @@ RECIPE = (
     f"data.samples_per_prediction={CHUNK}",
     "global_batch_size=16",
     "test=true",
+    "report=false",
     "trainer.max_steps=1000",
     "trainer.val_check_interval=50",
 )
@@ -253,16 +254,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command.add_argument("path", help="S06R02E0.csv.gz")
         if name == "run":
             command.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-            command.add_argument(
-                "--devices", nargs="+", default=["0"], help="numbers of the GPUs, or cpu (0)"
-            )
-            command.add_argument("--parallel", type=int, default=1, help="runs at a time on each (1)")
-            command.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings")
+            add_places(command)
     given = parser.parse_args(arguments)
     if given.command == "run":
         given.out.mkdir(parents=True, exist_ok=True)
         planned = jobs(given.out, given.path, given.seeds, given.set)
-        run_all(planned, devices=given.devices, parallel=given.parallel, done="results.json")
+        runs = [training(folder, settings, done="results.json") for folder, settings in planned.items()]
+        run_jobs(runs, devices=given.devices, parallel=given.parallel)
     if given.command == "noise":
         noise(given.out, given.path)
     else:
