@@ -176,7 +176,7 @@ class RecordingPrediction(LabelTask):
                 "task=recording_prediction wants a model that predicts: give one of classes, such "
                 "as model.head=mcc model.num_classes=3."
             )
-        problem: Problem = model.problem  # type: ignore[assignment]
+        problem: Problem = model.problem
         super().__init__(
             model=model,
             optimizer=optimizer,
