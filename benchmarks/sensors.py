@@ -211,6 +211,10 @@ def draw(frame: pd.DataFrame) -> Plot:
 
 
 @torch.inference_mode()
+def _mse(model: SignalRegressor, x: torch.Tensor, y: torch.Tensor) -> float:
+    return float(((model(x).prediction - y) ** 2).mean())
+
+
 def noise(out: Path, path: str) -> pd.DataFrame:
     """Print and write what one Fourier mode in the inputs does to models of each initialisation."""
     data: SensorDataModule = instantiate(_composed([f"data.samples_per_prediction={CHUNK}"], path).data)
@@ -225,12 +229,12 @@ def noise(out: Path, path: str) -> pd.DataFrame:
         for run in sorted((out / "initialisations" / init).glob("seed_*")):
             model = load_signal_model(run)
             assert isinstance(model, SignalRegressor)
-            clean = float(((model(x).prediction - y) ** 2).mean())
+            clean = _mse(model, x, y)
             rows.append({"init": init, "seed": run.name, "amplitude": 0.0, "mode": 0, "mse": clean})
             for amplitude in AMPLITUDES:
                 for mode in modes.tolist():
                     added = amplitude * torch.cos(2 * torch.pi * mode * time)[:, None]
-                    value = float(((model(x + added).prediction - y) ** 2).mean())
+                    value = _mse(model, x + added, y)
                     rows.append(
                         {"init": init, "seed": run.name, "amplitude": amplitude, "mode": mode, "mse": value}
                     )
