@@ -97,7 +97,7 @@ def folder(out: Path, start: str, seed: int, fold: int) -> Path:
 def pooled(out: Path, start: str) -> tuple[pd.DataFrame, int]:
     """Predictions of all folds, averaged over the seeds that have them all; and how many these are."""
     complete = []
-    for seed in sorted((out / start.replace(" ", "_")).glob("seed_*")):
+    for seed in sorted((out / start.replace(" ", "_")).glob("seed_*/")):
         files = [seed / f"fold_{fold}" / "predictions.parquet" for fold in range(FOLDS)]
         if all(file.exists() for file in files):
             complete.append(

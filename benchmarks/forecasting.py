@@ -131,7 +131,7 @@ def _rows(out: Path, data: str, horizon: int) -> list[dict[str, Any]]:
     naive: dict[str, dict[str, float]] = {}
     for model in MODELS:
         runs = [
-            RunFolder(folder) for folder in sorted(Job(data, horizon, model, 0).folder(out).parent.glob("*"))
+            RunFolder(folder) for folder in sorted(Job(data, horizon, model, 0).folder(out).parent.glob("*/"))
         ]
         found = [run.results for run in runs if run.results is not None]
         each = [results.model.metrics for results in found if results.model is not None]

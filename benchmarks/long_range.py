@@ -63,7 +63,7 @@ def table(out: Path) -> pd.DataFrame:
     known = pd.read_csv(PUBLISHED, sep="\t") if PUBLISHED.is_file() else None
     rows = []
     for task, mixer in product(TASKS, MIXERS):
-        runs = [RunFolder(path) for path in sorted((out / task / mixer).glob("seed_*"))]
+        runs = [RunFolder(path) for path in sorted((out / task / mixer).glob("seed_*/"))]
         found = [row for run in runs if run.results is not None and (row := run.results.model) is not None]
         if not found:
             continue

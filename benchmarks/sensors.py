@@ -170,7 +170,7 @@ def table(out: Path, path: str) -> pd.DataFrame:
     rows = []
     for model in MODELS:
         for share in SHARES:
-            runs = sorted(folder(out, model, share, 0).parent.glob("seed_*"))
+            runs = sorted(folder(out, model, share, 0).parent.glob("seed_*/"))
             errors = [value for run in runs if (value := error(run)) is not None]
             if errors:
                 rows.append({"model": model, "share": share, **_estimate(errors), "width": width_of(model)})
@@ -226,7 +226,7 @@ def noise(out: Path, path: str) -> pd.DataFrame:
     time = torch.arange(data.sequence_length) / data.sequence_length
     rows = []
     for init in INITIALISATIONS:
-        for run in sorted((out / "initialisations" / init).glob("seed_*")):
+        for run in sorted((out / "initialisations" / init).glob("seed_*/")):
             model = load_signal_model(run)
             assert isinstance(model, SignalRegressor)
             clean = _mse(model, x, y)
