@@ -1,19 +1,14 @@
-"""Commands that run beside each other, several at a time on each device: what the studies share."""
+"""Jobs of a study, beside each other on devices, those that are done left out: what the studies share."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import queue
-import subprocess
 import sys
-import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-LAST_LINES = 15
+from genoseq.benchmark import job_queue
 
 
 @dataclass(frozen=True)
@@ -59,34 +54,19 @@ def run_jobs(jobs: Iterable[Job], *, devices: Sequence[str], parallel: int) -> N
     Raises:
         SystemExit: some failed; it names them, and shows the last lines of each.
     """
-    free: queue.Queue[str] = queue.Queue()
-    for device in list(devices) * parallel:
-        free.put(device)
-    places = len(devices) * parallel
-    threads = str(max(1, (os.cpu_count() or 1) // places))
+    waiting = {job.name: job for job in jobs if not job.done.exists()}
+    gpus = tuple(device for device in devices if device != "cpu")
+    places = job_queue.Places(gpus, per_device=parallel, processes=parallel)
 
-    def run(job: Job) -> str | None:
-        device = free.get()
-        started = time.monotonic()
-        visible = "" if device == "cpu" else device
-        environment = {"OMP_NUM_THREADS": threads, **os.environ, "CUDA_VISIBLE_DEVICES": visible}
-        job.log.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with job.log.open("a") as log:
-                code = subprocess.run(job.command, env=environment, stdout=log, stderr=log).returncode
-        finally:
-            free.put(device)
-        seconds = f"{time.monotonic() - started:.0f} s on {device}"
-        if code == 0 and job.done.exists():
-            print(f"{job.name}: done, {seconds}", flush=True)
-            return None
-        last = "\n".join(job.log.read_text(errors="replace").splitlines()[-LAST_LINES:])
-        print(f"{job.name}: FAILED with {code}, {seconds}; {job.log} ends with\n{last}", flush=True)
-        return job.name
+    def say(job: job_queue.Job, well: bool) -> None:
+        print(f"{job.name}: {'done' if well and waiting[job.name].done.exists() else 'FAILED'}", flush=True)
 
-    waiting = [job for job in jobs if not job.done.exists()]
-    with ThreadPoolExecutor(places) as pool:
-        failed = [name for name in pool.map(run, waiting) if name is not None]
+    queued = [job_queue.Job(job.name, tuple(job.command), job.log) for job in waiting.values()]
+    outcome = job_queue.run_jobs(queued, places, on_end=say)
+    for failure in outcome.failed:
+        print(f"{failure.job.log} ends, with status {failure.status}, with\n{failure.last_lines}", flush=True)
+    ended_badly = {failure.job.name for failure in outcome.failed}
+    failed = [name for name, job in waiting.items() if name in ended_badly or not job.done.exists()]
     if failed:
         raise SystemExit(f"{len(failed)} of {len(waiting)} jobs failed: {', '.join(failed)}")
 

@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from device_jobs import add_places, run_jobs, training
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from parallel_runs import run_all
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -40,7 +40,13 @@ from genoseq.training.grouped_results import by_unit
 
 FOLDS = 5
 STARTS = {"from scratch": "pretrain=none", "masked pretraining first": "pretrain=masked_recording"}
-RECIPE = ("test=true", "trainer.max_steps=300", "trainer.val_check_interval=30", "global_batch_size=16")
+RECIPE = (
+    "test=true",
+    "report=false",
+    "trainer.max_steps=300",
+    "trainer.val_check_interval=30",
+    "global_batch_size=16",
+)
 BANDS = ((1, 4), (4, 8), (8, 13), (13, 30), (30, 45))
 
 
@@ -79,7 +85,8 @@ def run(
         settings = ["experiment=fists", f"data.path={fists}", f"data.table={table}", "pretrain=none"]
         small = [*RECIPE, "global_batch_size=8", *extra]
         jobs |= {out / "fists" / str(seed): [*settings, f"seed={seed}", *small] for seed in seeds}
-    run_all(jobs, devices=devices, parallel=parallel, done="results.json")
+    runs = [training(run, settings, done="results.json") for run, settings in jobs.items()]
+    run_jobs(runs, devices=devices, parallel=parallel)
 
 
 def folder(out: Path, start: str, seed: int, fold: int) -> Path:
@@ -90,7 +97,7 @@ def folder(out: Path, start: str, seed: int, fold: int) -> Path:
 def pooled(out: Path, start: str) -> tuple[pd.DataFrame, int]:
     """Predictions of all folds, averaged over the seeds that have them all; and how many these are."""
     complete = []
-    for seed in sorted((out / start.replace(" ", "_")).glob("seed_*")):
+    for seed in sorted((out / start.replace(" ", "_")).glob("seed_*/")):
         files = [seed / f"fold_{fold}" / "predictions.parquet" for fold in range(FOLDS)]
         if all(file.exists() for file in files):
             complete.append(
@@ -198,9 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command.add_argument("rda", help="eegdata.rda")
     running.add_argument("--fists", help="folder of S001R03.edf, S001R04.edf and S001R07.edf")
     running.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    running.add_argument("--devices", nargs="+", default=["0"], help="numbers of the GPUs, or cpu (0)")
-    running.add_argument("--parallel", type=int, default=1, help="runs at a time on each of them (1)")
-    running.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings")
+    add_places(running)
     given = parser.parse_args(arguments)
     if given.command == "run":
         run(

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import pandas as pd
+from device_jobs import add_places, run_jobs, training
 from matplotlib.figure import Figure
-from parallel_runs import CPU, run_all
 
 from genoseq.report.folder import RunFolder
 from genoseq.report.style import INK, MATPLOTLIB, MODEL, MUTED, Plot, series_of
@@ -107,8 +107,11 @@ def run(
     out: Path, jobs: Sequence[Job], *, devices: Sequence[str], parallel: int, extra: Sequence[str]
 ) -> None:
     """Train everything that has no results yet."""
-    runs = {job.folder(out): [*job.overrides(), *extra] for job in jobs}
-    run_all(runs, devices=devices, parallel=parallel, done="results.json")
+    runs = [
+        training(job.folder(out), [*job.overrides(), "report=false", *extra], done="results.json")
+        for job in jobs
+    ]
+    run_jobs(runs, devices=devices, parallel=parallel)
 
 
 def table(out: Path) -> pd.DataFrame:
@@ -128,7 +131,7 @@ def _rows(out: Path, data: str, horizon: int) -> list[dict[str, Any]]:
     naive: dict[str, dict[str, float]] = {}
     for model in MODELS:
         runs = [
-            RunFolder(folder) for folder in sorted(Job(data, horizon, model, 0).folder(out).parent.glob("*"))
+            RunFolder(folder) for folder in sorted(Job(data, horizon, model, 0).folder(out).parent.glob("*/"))
         ]
         found = [run.results for run in runs if run.results is not None]
         each = [results.model.metrics for results in found if results.model is not None]
@@ -190,9 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     running.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     running.add_argument("--horizons", nargs="+", type=int, default=list(HORIZONS))
     running.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    running.add_argument("--devices", nargs="+", default=["0"], help=f"numbers of the GPUs, or {CPU} (0)")
-    running.add_argument("--parallel", type=int, default=1, help="runs at a time on each of them (1)")
-    running.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of every run")
+    add_places(running)
     commands.add_parser("table").add_argument("out", type=Path)
     given = parser.parse_args(arguments)
     if given.command == "table":

@@ -17,8 +17,8 @@ from itertools import product
 from pathlib import Path
 
 import pandas as pd
+from device_jobs import add_places, run_jobs, training
 from forecasting import PUBLISHED
-from parallel_runs import CPU, run_all
 
 from genoseq.report.folder import RunFolder
 from genoseq.statistics import mean_interval
@@ -50,17 +50,12 @@ def run(
     extra: Sequence[str],
 ) -> None:
     """Train everything that has no results yet."""
-    jobs = {
-        folder_of(out, task, mixer, seed): [
-            f"experiment={task}",
-            f"model.pattern={MIXERS[mixer][0]}",
-            f"seed={seed}",
-            "test=true",
-            *extra,
-        ]
-        for task, mixer, seed in product(tasks, mixers, seeds)
-    }
-    run_all(jobs, devices=devices, parallel=parallel, done="results.json")
+    jobs = []
+    for task, mixer, seed in product(tasks, mixers, seeds):
+        settings = [f"experiment={task}", f"model.pattern={MIXERS[mixer][0]}", f"seed={seed}"]
+        settings += ["test=true", "report=false", *extra]
+        jobs.append(training(folder_of(out, task, mixer, seed), settings, done="results.json"))
+    run_jobs(jobs, devices=devices, parallel=parallel)
 
 
 def table(out: Path) -> pd.DataFrame:
@@ -68,7 +63,7 @@ def table(out: Path) -> pd.DataFrame:
     known = pd.read_csv(PUBLISHED, sep="\t") if PUBLISHED.is_file() else None
     rows = []
     for task, mixer in product(TASKS, MIXERS):
-        runs = [RunFolder(path) for path in sorted((out / task / mixer).glob("seed_*"))]
+        runs = [RunFolder(path) for path in sorted((out / task / mixer).glob("seed_*/"))]
         found = [row for run in runs if run.results is not None and (row := run.results.model) is not None]
         if not found:
             continue
@@ -98,9 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     running.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
     running.add_argument("--mixers", nargs="+", default=list(MIXERS), choices=MIXERS)
     running.add_argument("--seeds", nargs="+", type=int, default=[0])
-    running.add_argument("--devices", nargs="+", default=["0"], help=f"numbers of the GPUs, or {CPU} (0)")
-    running.add_argument("--parallel", type=int, default=1, help="runs at a time on each of them (1)")
-    running.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of every run")
+    add_places(running)
     commands.add_parser("table").add_argument("out", type=Path)
     given = parser.parse_args(arguments)
     if given.command == "table":

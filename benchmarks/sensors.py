@@ -29,10 +29,10 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import torch
+from device_jobs import add_places, run_jobs, training
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
-from parallel_runs import run_all
 from sklearn.linear_model import RidgeCV
 
 from genoseq.data import SensorDataModule
@@ -53,6 +53,7 @@ RECIPE = (
     f"data.samples_per_prediction={CHUNK}",
     "global_batch_size=16",
     "test=true",
+    "report=false",
     "trainer.max_steps=1000",
     "trainer.val_check_interval=50",
 )
@@ -169,7 +170,7 @@ def table(out: Path, path: str) -> pd.DataFrame:
     rows = []
     for model in MODELS:
         for share in SHARES:
-            runs = sorted(folder(out, model, share, 0).parent.glob("seed_*"))
+            runs = sorted(folder(out, model, share, 0).parent.glob("seed_*/"))
             errors = [value for run in runs if (value := error(run)) is not None]
             if errors:
                 rows.append({"model": model, "share": share, **_estimate(errors), "width": width_of(model)})
@@ -210,6 +211,10 @@ def draw(frame: pd.DataFrame) -> Plot:
 
 
 @torch.inference_mode()
+def _mse(model: SignalRegressor, x: torch.Tensor, y: torch.Tensor) -> float:
+    return float(((model(x).prediction - y) ** 2).mean())
+
+
 def noise(out: Path, path: str) -> pd.DataFrame:
     """Print and write what one Fourier mode in the inputs does to models of each initialisation."""
     data: SensorDataModule = instantiate(_composed([f"data.samples_per_prediction={CHUNK}"], path).data)
@@ -221,15 +226,15 @@ def noise(out: Path, path: str) -> pd.DataFrame:
     time = torch.arange(data.sequence_length) / data.sequence_length
     rows = []
     for init in INITIALISATIONS:
-        for run in sorted((out / "initialisations" / init).glob("seed_*")):
+        for run in sorted((out / "initialisations" / init).glob("seed_*/")):
             model = load_signal_model(run)
             assert isinstance(model, SignalRegressor)
-            clean = float(((model(x).prediction - y) ** 2).mean())
+            clean = _mse(model, x, y)
             rows.append({"init": init, "seed": run.name, "amplitude": 0.0, "mode": 0, "mse": clean})
             for amplitude in AMPLITUDES:
                 for mode in modes.tolist():
                     added = amplitude * torch.cos(2 * torch.pi * mode * time)[:, None]
-                    value = float(((model(x + added).prediction - y) ** 2).mean())
+                    value = _mse(model, x + added, y)
                     rows.append(
                         {"init": init, "seed": run.name, "amplitude": amplitude, "mode": mode, "mse": value}
                     )
@@ -253,16 +258,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command.add_argument("path", help="S06R02E0.csv.gz")
         if name == "run":
             command.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-            command.add_argument(
-                "--devices", nargs="+", default=["0"], help="numbers of the GPUs, or cpu (0)"
-            )
-            command.add_argument("--parallel", type=int, default=1, help="runs at a time on each (1)")
-            command.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings")
+            add_places(command)
     given = parser.parse_args(arguments)
     if given.command == "run":
         given.out.mkdir(parents=True, exist_ok=True)
         planned = jobs(given.out, given.path, given.seeds, given.set)
-        run_all(planned, devices=given.devices, parallel=given.parallel, done="results.json")
+        runs = [training(folder, settings, done="results.json") for folder, settings in planned.items()]
+        run_jobs(runs, devices=given.devices, parallel=given.parallel)
     if given.command == "noise":
         noise(given.out, given.path)
     else:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_run_and_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     monkeypatch.setenv("PYTHONPATH", ":".join(str(ROOT / part) for part in ("", "kernels", "tasks")))
-    for name in ("long_range", "forecasting", "parallel_runs"):
+    for name in ("long_range", "forecasting", "device_jobs"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     import long_range
 

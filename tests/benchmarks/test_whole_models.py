@@ -6,10 +6,8 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from subprocess import CompletedProcess
-from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -26,7 +24,6 @@ from genoseq.nn import hyena
 from genoseq.paths import configs_dir
 from genoseq.tokenizers import CharacterTokenizer
 
-ONE_AT_A_TIME = Lock()  # Hydra composes for one thread
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (
     "plain_hyenadna",
@@ -231,7 +228,7 @@ def test_decoding(script: Callable[[str], ModuleType], capsys: pytest.CaptureFix
 
 def leave_run(command: list[str]) -> DictConfig:
     """What a run of these settings leaves behind; gives its config."""
-    with ONE_AT_A_TIME, initialize_config_dir(str(configs_dir()), version_base="1.3"):
+    with initialize_config_dir(str(configs_dir()), version_base="1.3"):
         config = compose("train", overrides=command[4:])
     folder = Path(config.run_dir)
     folder.mkdir(parents=True)
@@ -247,23 +244,28 @@ def leave_run(command: list[str]) -> DictConfig:
     return config
 
 
+def leave_runs(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> list[DictConfig]:
+    """The configs of the runs that studies ask for, as they do; nothing is trained."""
+    asked: list[DictConfig] = []
+
+    def run_jobs(jobs: Iterable[Any], *, devices: Sequence[str], parallel: int) -> None:
+        asked.extend(leave_run(job.command) for job in jobs if not job.done.exists())
+
+    # The studies, imported after it, take this one.
+    monkeypatch.setattr(script("device_jobs"), "run_jobs", run_jobs)
+    return asked
+
+
 def test_compare_models(
     script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    runs = leave_runs(script, monkeypatch)
     module = script("compare_models")
-    devices: list[str] = []
-
-    def train(command: list[str], *, env: dict[str, str], **_: object) -> CompletedProcess[bytes]:
-        assert leave_run(command).trainer.max_time == "00:00:01:30"
-        devices.append(env["CUDA_VISIBLE_DEVICES"])
-        return CompletedProcess(command, 0)
-
-    monkeypatch.setattr(script("device_jobs").subprocess, "run", train)
     arguments = [str(tmp_path), "worm=worm.fa", "--minutes", "1.5", "--devices", "0", "1"]
     module.main(["run", *arguments])
-    assert set(devices) == {"0", "1"}
+    assert all(config.trainer.max_time == "00:00:01:30" for config in runs)
     module.main(["run", *arguments])
-    assert len(devices) == 4, "finished runs are not repeated"
+    assert len(runs) == 4, "finished runs are not repeated"
     floors = {"static Markov": {"validation": 1.92, "test": 1.91}, "adaptive counter": {"validation": 1.8}}
     (tmp_path / "worm" / "floors.json").write_text(json.dumps(floors))
     table = module.table(tmp_path)
@@ -282,20 +284,14 @@ def test_scaling(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    runs = leave_runs(script, monkeypatch)
     module = script("scaling")
-    widths: list[int] = []
-
-    def train(command: list[str], **_: object) -> CompletedProcess[bytes]:
-        config = leave_run(command)
-        widths.append(config.model.d_model)
-        assert config.optimizer.lr * config.model.d_model == pytest.approx(0.256)
-        return CompletedProcess(command, 0)
-
     with pytest.raises(SystemExit, match="no run of"):
         module.table(tmp_path)
-    monkeypatch.setattr(script("device_jobs").subprocess, "run", train)
     module.main(["run", str(tmp_path), "a.fa", "b.fa", "--steps", "100", "--devices", "cpu"])
+    widths = [config.model.d_model for config in runs]
     assert widths == [512, 256, 128, 64]
+    assert [config.optimizer.lr * width for config, width in zip(runs, widths, strict=True)] == [0.256] * 4
     for width in widths:
         results = json.loads((tmp_path / str(width) / "results.json").read_text())
         results["rows"][0]["metrics"]["bits_per_base"] = 2.0 * width**-0.05

@@ -45,7 +45,7 @@ def make(mixer="mamba", *, every=1, **options):
 
 @pytest.fixture(scope="module")
 def samples():
-    return np.random.default_rng(0).normal([1, 2], size=(101, 2)).round(5)
+    return np.random.default_rng(0).normal(loc=[1, 2], size=(101, 2)).round(5)
 
 
 def whole(model, samples):

@@ -131,9 +131,9 @@ def test_channels_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     check(inputs(18, channels=5, groups=1), delta_softplus=True)
 
 
-@pytest.mark.parametrize(("warps", "together"), [(2, 1), (4, 3), (1, 2)])
-def test_states_side_by_side(warps: int, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(2, 2, 4, warps, together))
+@pytest.mark.parametrize("warps", [2, 4])
+def test_states_side_by_side(warps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(2, 2, 4, warps))
     check(inputs(18, states=12), delta_softplus=True, seq_idx=sequences(18))
 
 
@@ -263,7 +263,6 @@ def main() -> None:
             "COLUMNS": -(-16 // configuration.lanes),
             "CHUNK": BACKWARD.tile,
             "WARPS": configuration.warps,
-            "TOGETHER": configuration.together,
         }
         constants = flags | sizes | {"BACK": back, "HAS_KEEP": odd}
         types = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from genoseq_kernels.ssd import triton_impl
+from genoseq_kernels.ssd.triton_impl import launches
 
 CASES = (("bfloat16", "64", "128"), ("float32", "64", "128"), ("bfloat16", "128", "128"))
 """Dtype, width of a head and states: a real model's, and the largest that there may be."""
@@ -73,16 +73,12 @@ def compiled(
     from genoseq_kernels.ssd.triton_impl import kernels, steps
 
     kernel = getattr(steps if "step" in name else kernels, name.removesuffix("_back"))
-    config = triton_impl.CONFIGS[dtype]
+    config = launches.CONFIGS[dtype]
     back = name.endswith(("_back", "_gradients"))
-    warps = {
-        "pair_gradients": config.tile_warps,
-        "value_gradients": config.gradient_warps,
-        "weight_gradients": config.gradient_warps,
-    }.get(name, config.warps)
+    launch = "weight_gradients_back" if name == "weight_gradients" and options["REVERSE"] else name
+    launched = getattr(config, launch).options(width, size) if hasattr(config, launch) else {}
     chunk = config.gradient_chunk if back else config.chunk
-    constants = triton_impl.constants(dtype, width, size, chunk, True) | options
-    stages = constants.pop("num_stages")
+    constants = launches.constants(dtype, width, size, chunk, True) | options
     constants |= {"SKIP": True, "SIZE": width * size, "BLOCK": 256, "TILE": config.tile, "HEADS": 16}
     constants |= {"BY_WIDTH": False, "HAS_BIAS": True, "SOFTPLUS": True, "LIMITED": True}
     constants = {key: value for key, value in constants.items() if key in kernel.arg_names}
@@ -92,9 +88,8 @@ def compiled(
         kernel,
         signature,
         constants,
-        num_warps=warps,
-        num_stages=stages,
         multiples=[*strides, "padded", "span"],
+        **launched,
     )
 
 

@@ -21,9 +21,8 @@ class Configuration:
     Attributes:
         channels: side by side.
         lanes: of a channel, each with its own positions.
-        run: positions of a lane, one after another; powers of two, all four.
+        run: positions of a lane, one after another; powers of two, all three.
         warps: at most, of which each has its part of the states (forward only).
-        together: states that a warp goes through in step, at most (forward only).
         registers: a thread may have, where the compiler would take more than so many warps can.
     """
 
@@ -31,7 +30,6 @@ class Configuration:
     lanes: int
     run: int
     warps: int = 1
-    together: int = 1
     registers: int | None = None
 
     @property
@@ -133,8 +131,7 @@ class _Call:
             "CHANNELS": configuration.channels,
             "LANES": configuration.lanes,
             "RUN": configuration.run,
-            "WARPS": (warps := math.gcd(states, configuration.warps)),
-            "TOGETHER": math.gcd(states // warps, configuration.together),
+            "WARPS": math.gcd(states, configuration.warps),
             "CHUNK": BACKWARD.tile,
             "HAS_D": x.D is not None,
             "HAS_Z": x.z is not None,

@@ -21,7 +21,6 @@ import triton.language as tl
 from genoseq_kernels.elementary import LN_2, power_of_two, sigmoid
 from genoseq_kernels.selective_scan.triton_impl.tiles import (
     across,
-    all_through_lanes,
     decays_of,
     elapse,
     filled,
@@ -129,19 +128,17 @@ def carry(
 
 
 @triton.jit
-def outputs(  # noqa: C901 - conditions are compile-time ones
+def outputs(
     u, delta, B, C, exponents, D, z, bias, keep, entering, y, starts, last_state,
     u_batch, u_channel, delta_batch, delta_channel, z_batch, z_channel,
     length, padded, segment, num_batch, channels, groups, blocks, N,
     COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, LANES: tl.constexpr, RUN: tl.constexpr,
-    WARPS: tl.constexpr, TOGETHER: tl.constexpr, CHUNK: tl.constexpr,
-    HAS_D: tl.constexpr, HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr,
-    SOFTPLUS: tl.constexpr,
+    WARPS: tl.constexpr, CHUNK: tl.constexpr, HAS_D: tl.constexpr, HAS_Z: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
 ):  # fmt: skip
     """y, the state before each chunk (B, D, chunks, N), and the last one, from that entering each segment.
 
     Each warp goes through an equal part of the states, and through all positions; y is the sum over warps.
-    `TOGETHER` states go in step, so that there is work while one of them waits for its lanes.
     """
     batch, group, channel, exists, thread, lane = place(
         tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES, WARPS
@@ -176,47 +173,33 @@ def outputs(  # noqa: C901 - conditions are compile-time ones
         is_chunk = (begin % CHUNK == 0) & (begin < length) & exists
         chunk_at = chunk_row + (begin // CHUNK).to(tl.int64) * N
         before = states
-        for step in range(of_warp // TOGETHER):
+        for n in range(of_warp):
+            holder = lane - lane + n % LANES
+            first = across(before[0], holder, LANES)
+            for j in tl.static_range(1, COLUMNS):
+                first = tl.where(n < j * LANES, first, across(before[j], holder, LANES))
             # What is read comes before anything is written: later, a read would wait for its whole way.
-            firsts, givens, reads = (), (), ()
-            for i in tl.static_range(TOGETHER):
-                n = step * TOGETHER + i
-                holder = lane - lane + n % LANES
-                first = across(before[0], holder, LANES)
-                for j in tl.static_range(1, COLUMNS):
-                    first = tl.where(n < j * LANES, first, across(before[j], holder, LANES))
-                firsts = firsts + (first,)
-                exponent = tl.load(exponents + n, mask=exists, other=0.0)
-                givens = givens + ((exponent, load_shared(B + row + n * padded, begin, RUN)),)
-                reads = reads + (load_shared(C + row + n * padded, begin, RUN),)
-            steps, halves, factors, values = (), (), (), ()
-            for i in tl.static_range(TOGETHER):
-                exponent, weight = givens[i]
-                decays = decays_of(dt, exponent, keeps, RUN, HAS_KEEP)
-                factor, factor_2 = half_decays(totals, exponent, keeps, RUN, HAS_KEEP)
-                added = products(x, weight, RUN)
-                value, value_2 = half_states(decays, added, RUN)
-                steps, halves = steps + ((decays, added),), halves + ((factor, value),)
-                factors, values = factors + (factor * factor_2,), values + (factor_2 * value + value_2,)
-            entered, left = all_through_lanes(factors, values, firsts, lane, LANES, False, TOGETHER)
-            for i in tl.static_range(TOGETHER):
-                n = step * TOGETHER + i
-                tl.store(chunk_at + n, entered[i], mask=is_chunk)
-                after = ()
-                for j in tl.static_range(COLUMNS):
-                    after = after + (tl.where(lane + j * LANES == n, left[i], states[j]),)
-                states = after
-            for i in tl.static_range(TOGETHER):
-                decays, added = steps[i]
-                factor, value = halves[i]
-                h, read, sums, sums_2 = entered[i], reads[i], (), ()
-                h_2 = factor * h + value
-                for k in tl.static_range(HALF):
-                    h = decays[k] * h + added[k]
-                    h_2 = decays[HALF + k] * h_2 + added[HALF + k]
-                    sums = sums + (results[k] + h * read[k],)
-                    sums_2 = sums_2 + (results[HALF + k] + h_2 * read[HALF + k],)
-                results = sums + sums_2
+            exponent = tl.load(exponents + n, mask=exists, other=0.0)
+            weight = load_shared(B + row + n * padded, begin, RUN)
+            read = load_shared(C + row + n * padded, begin, RUN)
+            decays = decays_of(dt, exponent, keeps, RUN, HAS_KEEP)
+            factor, factor_2 = half_decays(totals, exponent, keeps, RUN, HAS_KEEP)
+            added = products(x, weight, RUN)
+            value, value_2 = half_states(decays, added, RUN)
+            h, leaving = through_lanes(
+                factor * factor_2, factor_2 * value + value_2, first, lane, LANES, False
+            )
+            tl.store(chunk_at + n, h, mask=is_chunk)
+            after, sums, sums_2 = (), (), ()
+            for j in tl.static_range(COLUMNS):
+                after = after + (tl.where(lane + j * LANES == n, leaving, states[j]),)
+            h_2 = factor * h + value
+            for k in tl.static_range(HALF):
+                h = decays[k] * h + added[k]
+                h_2 = decays[HALF + k] * h_2 + added[HALF + k]
+                sums = sums + (results[k] + h * read[k],)
+                sums_2 = sums_2 + (results[HALF + k] + h_2 * read[HALF + k],)
+            states, results = after, sums + sums_2
         results = unpack(fold(results, thread, CHANNELS * LANES, WARPS, RUN))
         begin += warp * PART
         skipped = products(load_run(u_row, begin, length, exists, PART), filled(skip, PART), PART)

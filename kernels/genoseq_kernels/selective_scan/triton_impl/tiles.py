@@ -234,39 +234,20 @@ def through_lanes(factor, value, first, lane, LANES: tl.constexpr, BACK: tl.cons
     Returns the state that enters each lane and, in all lanes, the one that leaves the last; both are of a
     chain that begins with `first` in lane 0 or, `BACK`, in the last.
     """
-    entering, leaving = all_through_lanes((factor,), (value,), (first,), lane, LANES, BACK, 1)
-    return entering[0], leaving[0]
-
-
-@triton.jit
-def all_through_lanes(
-    factors, values, firsts, lane, LANES: tl.constexpr, BACK: tl.constexpr, K: tl.constexpr
-):  # fmt: skip
-    """`through_lanes` of K chains, in step."""
     if BACK:
         edge, sign, last, behind = lane == LANES - 1, 1, 0, LANES - 1 - lane
     else:
         edge, sign, last, behind = lane == 0, -1, LANES - 1, lane
-    begun, passing = (), ()
-    for k in tl.static_range(K):
-        begun = begun + (factors[k] * tl.where(edge, firsts[k], 0.0) + values[k],)
-        # Nothing enters the first lane any more: so products of factors that reach beyond it become zero.
-        passing = passing + (tl.where(edge, 0.0, factors[k]),)
-    values, factors = begun, passing
+    value = factor * tl.where(edge, first, 0.0) + value
+    # Nothing enters the first lane any more: so products of factors that reach beyond it become zero.
+    factor = tl.where(edge, 0.0, factor)
     for power in tl.static_range(5):
         if 2**power < LANES:
             other = lane + tl.where(behind >= 2**power, sign * 2**power, 0)
-            reached, passing = (), ()
-            for k in tl.static_range(K):
-                reached = reached + (factors[k] * across(values[k], other, LANES) + values[k],)
-                passing = passing + (factors[k] * across(factors[k], other, LANES),)
-            values, factors = reached, passing
-    entering, leaving = (), ()
-    for k in tl.static_range(K):
-        before = across(values[k], lane + tl.where(edge, 0, sign), LANES)
-        entering = entering + (tl.where(edge, firsts[k], before),)
-        leaving = leaving + (across(values[k], lane - lane + last, LANES),)
-    return entering, leaving
+            value = factor * across(value, other, LANES) + value
+            factor *= across(factor, other, LANES)
+    entering = across(value, lane + tl.where(edge, 0, sign), LANES)
+    return tl.where(edge, first, entering), across(value, lane - lane + last, LANES)
 
 
 @triton.jit

@@ -19,49 +19,23 @@ import triton.language as tl
 
 from genoseq_kernels.ssd.reference import Gradients, Inputs, limited, runs
 from genoseq_kernels.ssd.triton_impl import kernels, steps
+from genoseq_kernels.ssd.triton_impl.launches import (
+    CONFIGS,
+    OPERANDS,
+    Config,
+    Launch,
+    constants,
+    padded_side,
+)
 
-_OPERANDS = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 _LARGEST_STATE = 128 * 128
 _PROGRAMS = 1024
 """About so many programs walk: 8 for each processor of a large GPU."""
 _PART_BYTES = 2**31
 """At most so large are the states of chunks, and their gradients, that are in memory at once."""
-_PIPELINED_STATE = 64 * 128
 _PASS_BLOCK = 256
 _STEP_HEADS = 16
 """Heads of a program for time steps: of 16-bit dt at one position, what memory gives at a time."""
-
-
-class Config(NamedTuple):
-    """How the kernels are launched.
-
-    Attributes:
-        chunk: positions of a chunk of the forward pass.
-        warps: of a program that walks, in both passes.
-        gradient_chunk: positions of a chunk of the backward pass.
-        gradient_warps: of a program for the gradients of a chunk.
-        tile: positions of a tile of pairs: a gradient chunk's or half of it.
-        tile_warps: of a program for a tile.
-    """
-
-    chunk: int
-    warps: int
-    gradient_chunk: int
-    gradient_warps: int
-    tile: int
-    tile_warps: int
-
-
-_HALF = Config(64, 4, 128, 8, 64, 4)
-CONFIGS = {
-    # A warp has 16 rows: on 64 rows Triton gives eight warps of two products in a row the same rows twice.
-    torch.bfloat16: _HALF,
-    torch.float16: _HALF,
-    # Triton 3.6 gave wrong float32 results and illegal addresses on an H100 where warp-group instructions
-    # (wgmma) had 64 rows, eight warps and eight columns. With chunks of 32 they are only made for states, of
-    # N rows, and then by four warps.
-    torch.float32: Config(32, 4, 32, 8, 32, 8),
-}
 
 
 def chosen(inputs: Inputs) -> Config:
@@ -71,8 +45,8 @@ def chosen(inputs: Inputs) -> Config:
 
 def supports(x: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> bool:
     """Whether the kernels take these dtypes and sizes."""
-    padded = _padded(x.shape[-1]) * _padded(B.shape[-1])
-    return x.dtype in _OPERANDS and B.dtype == C.dtype == x.dtype and padded <= _LARGEST_STATE
+    padded = padded_side(x.shape[-1]) * padded_side(B.shape[-1])
+    return x.dtype in OPERANDS and B.dtype == C.dtype == x.dtype and padded <= _LARGEST_STATE
 
 
 def saved_like(inputs: Inputs) -> torch.Tensor:
@@ -123,7 +97,8 @@ class _Call:
     """The tensors of a call, ready for kernels with chunks of `chunk` positions."""
 
     def __init__(self, inputs: Inputs, chunk: int) -> None:
-        self.inputs, self.chunk, self.warps = inputs, chunk, chosen(inputs).warps
+        self.inputs, self.chunk, self.config = inputs, chunk, chosen(inputs)
+        self.walks = self.config.walk
         self.x, self.B, self.C = (_dense_rows(tensor) for tensor in (inputs.x, inputs.B, inputs.C))
         self.batch, self.length, self.heads, self.width = inputs.x.shape
         self.groups, self.size = inputs.B.shape[2:]
@@ -168,7 +143,7 @@ class _Call:
             values, keys, self.steps, self.logs, self.run, edges, overs, edges if states is None else states,
             first, pieces, self.segments.span, self.length, self.padded, self.segments.number, self.heads,
             self.groups, *strides(values, keys), REVERSE=reverse, STORE=states is not None,
-            num_warps=self.warps, **self.constants(),
+            **self.options(self.walks), **self.constants(),
         )  # fmt: skip
 
     def scan(
@@ -181,12 +156,15 @@ class _Call:
             self.x, self.B, self.C, gate, self.skip(), self.steps, self.logs, self.run, edges, y,
             self.segments.span, self.length, self.padded, self.segments.number, self.heads, self.groups,
             *strides(self.x, self.B, self.C, gate), SKIP=self.D is not None, GATE=z is not None,
-            num_warps=self.warps, **self.constants(),
+            **self.options(self.config.scan), **self.constants(),
         )  # fmt: skip
         return y
 
     def skip(self) -> torch.Tensor:
         return self.logs if self.D is None else self.D
+
+    def options(self, launch: Launch) -> dict[str, Any]:
+        return launch.options(self.width, self.size)
 
     def constants(self) -> dict[str, Any]:
         given = constants(self.x.dtype, self.width, self.size, self.chunk, self.inputs.seq_idx is not None)
@@ -223,7 +201,7 @@ class _Backward(_Call):
 
     def __init__(self, inputs: Inputs, config: Config, grad: torch.Tensor, edges: torch.Tensor) -> None:
         super().__init__(inputs, config.gradient_chunk)
-        self.grad, self.edges, self.config = grad, edges, config
+        self.grad, self.edges, self.walks = grad, edges, config.walk_back
         self.dx, self.dB, self.dC = (
             torch.empty(of.shape, dtype=of.dtype, device=of.device) for of in (self.x, self.B, self.C)
         )
@@ -295,38 +273,23 @@ class _Backward(_Call):
             self.x, self.grad, self.B, self.C, self.steps, self.logs, self.run, self.given, self.taken,
             self.met, self.alike, self.dD, pairs, self.steps.numel(), *counts,
             *strides(self.x, self.B, self.C), TILE=self.config.tile, BY_WIDTH=self.by_width,
-            num_warps=self.config.tile_warps, **constants,
+            **self.options(self.config.pair_gradients), **constants,
         )  # fmt: skip
         kernels.value_gradients[(programs,)](
             self.grad, self.B, self.C, self.skip(), self.steps, self.logs, self.run, state_gradients,
             self.dx, *counts, *strides(self.B, self.C), SKIP=self.D is not None,
-            num_warps=self.config.gradient_warps, **constants,
+            **self.options(self.config.value_gradients), **constants,
         )  # fmt: skip
+        forth, back = self.config.weight_gradients, self.config.weight_gradients_back
         for u, own, k, held, result, edge, reverse in (
             (self.grad, self.C, self.B, states, self.dC, self.seen, False),
             (self.x, self.B, self.C, state_gradients, self.dB, self.gone, True),
         ):
             kernels.weight_gradients[(programs,)](
                 u, own, k, self.steps, self.logs, self.run, held, states, pairs, result, edge, self.through,
-                *counts, *strides(u, own, k), REVERSE=reverse, num_warps=self.config.gradient_warps,
+                *counts, *strides(u, own, k), REVERSE=reverse, **self.options(back if reverse else forth),
                 **constants,
             )  # fmt: skip
-
-
-def constants(dtype: torch.dtype, width: int, size: int, chunk: int, packed: bool) -> dict[str, Any]:
-    """What the kernels that walk or make gradients are compiled for."""
-    return {
-        "P": width,
-        "N": size,
-        "BLOCK_P": _padded(width),
-        "BLOCK_N": _padded(size),
-        "Q": chunk,
-        "PACKED": packed,
-        "OPERAND": _OPERANDS[dtype],
-        "DOT": "tf32x3" if dtype == torch.float32 else "tf32",
-        # Loads made ahead: two tiles of each are what shared memory holds, and one of the largest states.
-        "num_stages": 2 if _padded(width) * _padded(size) <= _PIPELINED_STATE else 1,
-    }
 
 
 def strides(*tensors: torch.Tensor) -> list[int]:
@@ -336,11 +299,6 @@ def strides(*tensors: torch.Tensor) -> list[int]:
 def _outer(state: torch.Tensor) -> torch.Tensor:
     """A state (..., N, P) as (..., P, N), or the other way round, in memory of its own."""
     return state.transpose(-1, -2).contiguous()
-
-
-def _padded(size: int) -> int:
-    """The smallest side of a tile that holds it."""
-    return max(16, triton.next_power_of_2(size))
 
 
 def _dense_rows(tensor: torch.Tensor) -> torch.Tensor:

@@ -93,8 +93,11 @@ def step_gradients(
         read += tl.load(given + whole + at, late, other=0.0)
         reached += tl.load(taken + whole + at, early, other=0.0)
     beyond = tl.load(gone + at, exists, other=0.0)
-    left = beyond * step
-    logs = tl.cumsum(read - reached * step, 1, reverse=True) + tl.cumsum(left, 1) - left
+    # Of the positions before it alone, read one further on: a share of its own that was added and taken away
+    # would leave its rounding where nothing else is, since the compiler makes one instruction of the two.
+    preceded = exists & (tl.arange(0, Q) > 0)[None, :]
+    left = tl.load(gone + at - 1, preceded, other=0.0) * tl.load(steps + at - 1, preceded, other=0.0)
+    logs = tl.cumsum(read - reached * step, 1, reverse=True) + tl.cumsum(left, 1)
     logs += tl.load(through + plane * (padded // Q) + chunk, known, other=0.0)[:, None]
     itself = tl.load(met + at, exists, other=0.0)
     share = (batch * (padded // Q) + chunk) * heads + head
