@@ -11,6 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from genoseq.baselines.classes import ClassBaseline, Labelled
 from genoseq.errors import ConfigError
 from genoseq.models.base import SequenceModel
+from genoseq.models.chunks import batches
 from genoseq.models.heads import PlainPooling
 from genoseq.models.hub import load_sequence_model
 from genoseq.paths import locate
@@ -26,7 +27,7 @@ class EmbeddingNeighbours(ClassBaseline):
         batch_size: sequences at a time.
 
     Raises:
-        ConfigError: no number of neighbours. CheckpointError: the model cannot be read.
+        ConfigError: no number of neighbours, or no batch. CheckpointError: the model cannot be read.
     """
 
     def __init__(
@@ -70,6 +71,5 @@ class EmbeddingNeighbours(ClassBaseline):
 
     def _vectors(self, model: SequenceModel, sequences: Sequence[str]) -> Iterator[np.ndarray]:
         """(B, D) float32 of some sequences at a time."""
-        for start in range(0, len(sequences), self.batch_size):
-            part = sequences[start : start + self.batch_size]
-            yield model.embed(part, layer=self.layer, pooling=self.pooling).cpu().numpy()
+        for batch in batches(sequences, self.batch_size):
+            yield model.embed(batch, layer=self.layer, pooling=self.pooling).cpu().numpy()

@@ -13,6 +13,7 @@ from genoseq.errors import ConfigError, require_choice
 from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.records import Record, naming, require_tokenizer, tokenize
 from genoseq.inference.regions import Region
+from genoseq.inference.targets import chosen_output
 from genoseq.inference.variant_scores import score_policy
 from genoseq.models.base import SequenceModel
 from genoseq.models.heads import SequenceHead
@@ -161,14 +162,7 @@ class _Prediction:
 def _explained(model: SequenceModel, target: str | None) -> _Prediction:
     head = model.head
     if isinstance(head, SequenceHead):
-        names = [str(name) for name in model.preprocessing.get("classes") or range(head.num_outputs)]
-        if target is None and len(names) == 2 and head.problem == "single_label":
-            target = names[1]
-        if target is None and len(names) > 1:
-            raise ConfigError(f"target= has to be given: one of {', '.join(names)}.")
-        if target is not None:
-            require_choice("target", str(target), names)
-        return _Prediction(model, 0 if target is None else names.index(str(target)))
+        return _Prediction(model, chosen_output(model, head, target))
     if head.head_type != "language_model":
         raise ConfigError(
             f"gradients explain a prediction or the likelihood of a causal language model, and this is a "

@@ -11,6 +11,7 @@ import torch
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.records import Record, tokenize
+from genoseq.inference.targets import output_names
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import batches
 from genoseq.models.heads import SequenceHead, TokenHead
@@ -50,7 +51,7 @@ def predict(
             "checkpoint first, or use `genoseq embed` or `genoseq evaluate`."
         )
     policy = model.strand_policy(strands)
-    names = [str(name) for name in model.preprocessing.get("classes") or range(model.head.num_outputs)]
+    names = output_names(model.preprocessing, model.head.num_outputs)
     for batch in batches(records, batch_size):
         outputs = _outputs(model, batch, policy)
         if policy.averages:

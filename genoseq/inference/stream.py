@@ -11,6 +11,7 @@ import torch
 
 from genoseq.data.channel_scaler import ChannelScaler
 from genoseq.errors import ConfigError
+from genoseq.inference.targets import output_names
 from genoseq.models.signal import SignalRegressor
 
 
@@ -46,7 +47,7 @@ def stream(
             "or use recurrent layers."
         )
     into, out_of = _scales(model)
-    names = [str(name) for name in model.preprocessing.get("classes") or range(model.num_outputs)]
+    names = output_names(model.preprocessing, model.num_outputs)
     columns = ["prediction"] if len(names) == 1 else [f"prediction_{name}" for name in names]
     state = model.init_state(1, max_length=max_length or 2**40)
     known = 0

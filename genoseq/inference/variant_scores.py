@@ -15,6 +15,7 @@ from genoseq.inference.changes import hidden_tokens
 from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.predict import predict
 from genoseq.inference.records import Record, require_tokenizer, tokenize
+from genoseq.inference.targets import output_names
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import batches
 from genoseq.models.embedding import embed_tokens, require_embedding
@@ -261,10 +262,9 @@ class PredictionDelta(AlleleScore):
         if not isinstance(model.head, SequenceHead):
             raise ConfigError(
                 "scores=[delta] is for a head of one prediction a sequence, and this is a "
-                f"{type(model.head).__name__}. "
-                "Give scores=[distance], or scores=[llr] for a language model."
+                f"{type(model.head).__name__}. Give scores=[distance], or scores=[llr] for a language model."
             )
-        names = [str(name) for name in model.preprocessing.get("classes") or range(model.head.num_outputs)]
+        names = output_names(model.preprocessing, model.head.num_outputs)
         kind = "prediction" if model.head.problem == "regression" else "probability"
         if model.head.problem == "regression" and len(names) == 1:
             self._read = ["prediction"]

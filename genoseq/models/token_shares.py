@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch.nn import functional as F
@@ -102,7 +102,7 @@ class _Mixtures(TorchFunctionMode):
 
     def __init__(self, model: SequenceModel, shares: torch.Tensor, ids: torch.Tensor) -> None:
         super().__init__()
-        members = model.members if isinstance(model, Ensemble) else [model]
+        members = cast(Sequence[SequenceModel], model.members) if isinstance(model, Ensemble) else [model]
         self._backbones = [_readable(member.backbone, shares.shape[-1]) for member in members]
         self._left = [_lookups(backbone, ids, shares) for backbone in self._backbones]
 

@@ -148,7 +148,7 @@ def test_both_strands_are_averaged(regressor):
         ({"method": "shap"}, "choose one of saliency"),
         ({"steps": 0}, "1 or more"),
         ({"strands": "repeat"}, "gives a sequence twice"),
-        ({"target": "x"}, "choose one of 0"),
+        ({"target": "x"}, "predicts 0. Give one"),
     ],
 )
 def test_settings_that_cannot_be(regressor, settings, says):
@@ -157,7 +157,7 @@ def test_settings_that_cannot_be(regressor, settings, says):
 
 
 def test_what_has_no_gradient_is_told(language_model):
-    with pytest.raises(ConfigError, match="one of 0, 1, 2"):
+    with pytest.raises(ConfigError, match="predicts 0, 1, 2: say which"):
         attributed(two_strands())
     with pytest.raises(ConfigError, match="one likelihood"):
         attributed(language_model, target="yes")

@@ -11,6 +11,7 @@ import torch
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.records import Record, Tokens, require_tokenizer, tokenize
+from genoseq.inference.targets import chosen_output
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import batches
 from genoseq.models.generation import require_language_model
@@ -59,7 +60,7 @@ class ModelScorer:
         self._batch_size = batch_size
         self._policy = model.strand_policy()
         if isinstance(model.head, SequenceHead):
-            self._target = _target(model, model.head, target)
+            self._target = chosen_output(model, model.head, target)
             names = model.preprocessing.get("classes")
             what = "log-odds" if model.head.problem != "regression" else "value"
             self.name = f"{what} of {names[self._target]}" if names else what
@@ -144,15 +145,3 @@ class ModelScorer:
         shares = soft.to(logits.device)[:, soft.shape[1] - int(counted[0].sum()) :]
         letters = expected[counted].reshape(*shares.shape[:2], -1)
         return (letters[..., bases] * shares).sum(-1).mean(1)
-
-
-def _target(model: SequenceModel, head: SequenceHead, target: str | None) -> int:
-    """Number of the output that a target names."""
-    names = [str(name) for name in model.preprocessing.get("classes") or range(head.num_outputs)]
-    if target is not None:
-        if target not in names:
-            raise ConfigError(f"target={target}: this model predicts {', '.join(names)}.")
-        return names.index(target)
-    if head.num_outputs == 1 or (head.problem == "single_label" and head.num_outputs == 2):
-        return head.num_outputs - 1
-    raise ConfigError(f"this model predicts {', '.join(names)}: say which as target=.")
