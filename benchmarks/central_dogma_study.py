@@ -22,7 +22,6 @@ means over seeds with 95 % intervals, the difference of the first two arms, pair
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from pathlib import Path
 import finetuning_study
 import torch
 from central_dogma_table import table
-from device_jobs import Job, add_places, on_the_clock, run_jobs, training
+from device_jobs import Job, on_the_clock, run_and_table, run_jobs, training
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
@@ -152,12 +151,7 @@ def _measured(out: Path, name: str, command: Sequence[str]) -> Job:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run")
-    running.add_argument("out", type=Path)
+    parser, running = run_and_table(__doc__)
     running.add_argument("--pairs", type=Path, required=True)
     running.add_argument("--minutes", type=float, default=5.0, help="of each pretraining (5)")
     running.add_argument("--seeds", type=int, default=3)
@@ -165,8 +159,6 @@ def main() -> None:
     running.add_argument("--steps", type=int, default=600, help="of each fine-tuning (600)")
     running.add_argument("--probed", type=int, default=200, help="genes that probes are fitted on (200)")
     running.add_argument("--batch-size", type=int, default=32, help="sequences at a time, measuring (32)")
-    add_places(running)
-    commands.add_parser("table").add_argument("out", type=Path)
     given = vars(parser.parse_args())
     command, extra = given.pop("command"), given.pop("set", [])
     try:

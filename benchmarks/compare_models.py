@@ -17,7 +17,6 @@ and OUT/compare_models.png from what there is, also while the runs go on, beside
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from typing import Any
 import matplotlib
 import pandas as pd
 from curves import Curve
-from device_jobs import add_places, on_the_clock, run_jobs, training
+from device_jobs import on_the_clock, run_and_table, run_jobs, training
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
@@ -186,16 +185,9 @@ def draw(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run")
-    running.add_argument("out", type=Path)
+    parser, running = run_and_table(__doc__)
     running.add_argument("genomes", nargs="*", metavar="NAME=FASTA")
     running.add_argument("--minutes", type=float, default=10.0, help="of each run (10)")
-    add_places(running)
-    commands.add_parser("table").add_argument("out", type=Path)
     given = parser.parse_args(arguments)
     if given.command == "table":
         table(given.out)

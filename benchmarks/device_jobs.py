@@ -84,3 +84,20 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings of every run"
     )
+
+
+def run_and_table(description: str | None) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The parser of a study with the commands `run OUT` and `table OUT`, and that of `run`, to add to.
+
+    Args:
+        description: of the study, printed as it is.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run")
+    for command in (running, commands.add_parser("table")):
+        command.add_argument("out", type=Path)
+    add_places(running)
+    return parser, running

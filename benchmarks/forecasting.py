@@ -13,7 +13,6 @@ and OUT/forecasting.png from what there is, with persistence and the last season
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 from itertools import product
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import pandas as pd
-from device_jobs import add_places, run_jobs, training
+from device_jobs import run_and_table, run_jobs, training
 from matplotlib.figure import Figure
 
 from genoseq.report.folder import RunFolder
@@ -183,18 +182,11 @@ def draw(frame: pd.DataFrame) -> Plot:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run")
-    running.add_argument("out", type=Path)
+    parser, running = run_and_table(__doc__)
     running.add_argument("--data", nargs="+", default=list(DATA), choices=DATA)
     running.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     running.add_argument("--horizons", nargs="+", type=int, default=list(HORIZONS))
     running.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    add_places(running)
-    commands.add_parser("table").add_argument("out", type=Path)
     given = parser.parse_args(arguments)
     if given.command == "table":
         table(given.out)

@@ -11,13 +11,12 @@ finished ones are not repeated.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
-from device_jobs import add_places, run_jobs, training
+from device_jobs import run_and_table, run_jobs, training
 from forecasting import PUBLISHED
 
 from genoseq.report.folder import RunFolder
@@ -84,17 +83,10 @@ def table(out: Path) -> pd.DataFrame:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run")
-    running.add_argument("out", type=Path)
+    parser, running = run_and_table(__doc__)
     running.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
     running.add_argument("--mixers", nargs="+", default=list(MIXERS), choices=MIXERS)
     running.add_argument("--seeds", nargs="+", type=int, default=[0])
-    add_places(running)
-    commands.add_parser("table").add_argument("out", type=Path)
     given = parser.parse_args(arguments)
     if given.command == "table":
         table(given.out)

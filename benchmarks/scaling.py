@@ -16,7 +16,6 @@ line fitted to the logarithms, with what its slope says. Operations are three fo
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 from curves import Curve
-from device_jobs import add_places, run_jobs, training
+from device_jobs import run_and_table, run_jobs, training
 from hybrid_steps import forward_operations
 from hydra.utils import instantiate
 from matplotlib.axes import Axes
@@ -166,16 +165,9 @@ def draw_panel(axes: Axes, frame: pd.DataFrame, axis: str, line: Line) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run")
-    running.add_argument("out", type=Path)
+    parser, running = run_and_table(__doc__)
     running.add_argument("fasta", nargs="*", metavar="FASTA")
     running.add_argument("--steps", type=int, default=800, help="optimiser steps of each run (800)")
-    add_places(running)
-    commands.add_parser("table").add_argument("out", type=Path)
     given = parser.parse_args(arguments)
     if given.command == "table":
         table(given.out)

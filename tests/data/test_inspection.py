@@ -72,6 +72,20 @@ def test_a_vcf(tiny_fasta, tmp_path):
     assert "somebody" not in str(findings)
 
 
+def test_a_vcf_may_call_the_contigs_otherwise(tiny_fasta, tmp_path):
+    """As in scoring, which reads 1 as chr1."""
+    first = tiny_fasta.read_text().splitlines()[1][0]
+    path = tmp_path / "x.vcf"
+    records = [f"1\t{place}\t.\t{first}\t<DEL>\t.\tPASS\t.\tGT\t0|1" for place in (1, 900_000)]
+    path.write_text(HEADER + "\n".join(records) + "\n")
+    findings = inspect(path, Options(fasta=tiny_fasta))
+    assert findings.sections["variants"]["REF agrees with the genome"] == "1 of 2"
+    assert findings.remarks == (
+        "The header has no ##contig line for 1.",
+        f"REF is not what the genome has at 1:900000 {first}.",
+    )
+
+
 def test_the_sites_of_1000_genomes(shared):
     folder = shared / "data" / "bench"
     (path,) = (folder / "variants").glob("*.vcf.gz")
