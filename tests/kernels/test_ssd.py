@@ -395,6 +395,15 @@ def test_backend_that_is_not_there() -> None:
         ssd(**tensors, backend="cuda")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("width", "states"), [(3, 257), (257, 5), (129, 128)])
+def test_states_that_shared_memory_does_not_hold(width: int, states: int) -> None:
+    tensors = only(inputs(5))
+    shapes = {"x": (2, 5, 4, width), "B": (2, 5, 2, states), "C": (2, 5, 2, states)}
+    large = tensors | {name: random_normal(*shape) for name, shape in shapes.items()}
+    with pytest.raises(BackendUnavailable, match="'triton'"):
+        ssd(**large, backend="triton")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -12,10 +12,16 @@ import torch
 
 from genoseq_kernels.ssd.triton_impl import launches
 
-CASES = (("bfloat16", "64", "128"), ("float32", "64", "128"), ("bfloat16", "128", "128"))
-"""Dtype, width of a head and states: a real model's, and the largest that there may be."""
+CASES = (
+    ("bfloat16", "64", "128"),
+    ("float32", "64", "128"),
+    ("bfloat16", "128", "128"),
+    ("bfloat16", "32", "256"),
+    ("bfloat16", "256", "32"),
+)
+"""Dtype, width of a head and states: a real model's, the largest that there may be, and the longest."""
 SHARED_BYTES = 232_448
-STACK_BYTES = {"scan": 256, "value_gradients": 96, "pair_gradients": 64}
+STACK_BYTES = {"walk": 16, "scan": 256, "value_gradients": 96, "pair_gradients": 64}
 """Spills a thread that are taken, of packed sequences with D: about 1 instruction in 30. No others."""
 KERNELS = {
     "walk": ({"REVERSE": False, "STORE": False},),

@@ -29,6 +29,7 @@ from genoseq_kernels.ssd.triton_impl.launches import (
 )
 
 _LARGEST_STATE = 128 * 128
+_LARGEST_SIDE = 256
 _PROGRAMS = 1024
 """About so many programs walk: 8 for each processor of a large GPU."""
 _PART_BYTES = 2**31
@@ -45,8 +46,9 @@ def chosen(inputs: Inputs) -> Config:
 
 def supports(x: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> bool:
     """Whether the kernels take these dtypes and sizes."""
-    padded = padded_side(x.shape[-1]) * padded_side(B.shape[-1])
-    return x.dtype in OPERANDS and B.dtype == C.dtype == x.dtype and padded <= _LARGEST_STATE
+    width, size = padded_side(x.shape[-1]), padded_side(B.shape[-1])
+    fits = max(width, size) <= _LARGEST_SIDE and width * size <= _LARGEST_STATE
+    return fits and x.dtype in OPERANDS and B.dtype == C.dtype == x.dtype
 
 
 def saved_like(inputs: Inputs) -> torch.Tensor:

@@ -10,6 +10,7 @@ import triton.language as tl
 
 OPERANDS = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 _PIPELINED_STATE = 64 * 128
+_USUAL_SIDE = 128
 
 
 class Launch(NamedTuple):
@@ -26,10 +27,14 @@ class Launch(NamedTuple):
     registers: int | None = None
 
     def options(self, width: int, size: int) -> dict[str, Any]:
-        """For states (size, width): of the largest, shared memory holds one tile, and registers no less."""
-        small = padded_side(width) * padded_side(size) <= _PIPELINED_STATE
-        registers = {} if self.registers is None or not small else {"maxnreg": self.registers}
-        return {"num_warps": self.warps, "num_stages": self.stages if small else 1, **registers}
+        """For states (size, width): one tile where they are large, and two where they are long, as shared
+        memory does not hold more; and no fewer registers there than the compiler takes."""
+        width, size = padded_side(width), padded_side(size)
+        if width > _USUAL_SIDE or width * size > _PIPELINED_STATE:
+            return {"num_warps": self.warps, "num_stages": 1}
+        stages = self.stages if size <= _USUAL_SIDE else min(self.stages, 2)
+        registers = {} if self.registers is None else {"maxnreg": self.registers}
+        return {"num_warps": self.warps, "num_stages": stages, **registers}
 
 
 class Config(NamedTuple):
