@@ -33,8 +33,8 @@ class OwnSequencesDataModule(SequenceDataModule):
     def __init__(self, *, labelled: LabelledDataModule) -> None:
         if not isinstance(labelled, LabelledDataModule):
             raise ConfigError(
-                f"self_pretraining reads the sequences of labelled data, and these are a "
-                f"{type(labelled).__name__}. Give self_pretraining=0."
+                "language modelling first reads the sequences of labelled data, and these are a "
+                f"{type(labelled).__name__}: give pretrain=none."
             )
         super().__init__(
             tokenizer=labelled.tokenizer,

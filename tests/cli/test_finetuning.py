@@ -85,10 +85,10 @@ def test_class_weights_that_cannot_be(finetune, mistake):
 
 def test_the_tasks_own_sequences_first(finetune):
     small = ["model.d_model=8", "model.num_layers=1", "model.l_max=400", "model.filter_order=8"]
-    folder = finetune(*small, "self_pretraining=4", "seed=3")
-    first = load(folder / "self_pretraining")
+    folder = finetune(*small, "pretrain=causal_lm", "pretrain.trainer.max_steps=4", "seed=3")
+    first = load(folder / "pretraining")
     assert isinstance(first.head, LanguageModelHead)
-    logged = pd.read_csv(folder / "self_pretraining/metrics.csv")
+    logged = pd.read_csv(folder / "pretraining/metrics.csv")
     assert logged["step"].max() >= 3
     # What was learnt there is where this one began: after so few steps they are near, unlike another start.
     begun, done = weights(first), weights(load(folder))
