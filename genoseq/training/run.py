@@ -21,13 +21,7 @@ from genoseq.data.datamodule import ExampleDataModule
 from genoseq.errors import DeviceError
 from genoseq.models import SequenceModel
 from genoseq.models.signal import SignalModel
-from genoseq.training.assembly import (
-    build_model,
-    build_task,
-    finetuning_of,
-    load_weights,
-    require_whole,
-)
+from genoseq.training.assembly import build_model, build_task, finetuning_of, load_weights, require_whole
 from genoseq.training.callbacks import Throughput
 from genoseq.training.checkpoint import BEST
 from genoseq.training.environment import describe_environment

@@ -24,8 +24,8 @@ _FREE = {
     # Data that are made of labelled ones.
     "data.labelled": _LOADING,
     "model": {"activation_checkpointing"},
-    # What the first run reads is the run's own.
-    "pretrain": {"data"},
+    # What the first run reads is the run's own; how it is watched is as free as there.
+    "pretrain": {"data", "callbacks", "logger"},
 }
 
 PRETRAINING = "pretraining"

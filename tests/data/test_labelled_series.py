@@ -139,7 +139,8 @@ def test_digits_are_cut_once_and_for_all() -> None:
         {example.values.tobytes() for example in source.read(split).examples}
         for split in ("train", "validation", "test")
     ]
-    assert not (parts[0] & parts[2] or parts[1] & parts[2])
+    assert not parts[0] & parts[2]
+    assert not parts[1] & parts[2]
     assert not parts[0] & parts[1]
     assert sum(map(len, parts)) == 1797
 
