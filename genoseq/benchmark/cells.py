@@ -16,7 +16,7 @@ from genoseq.benchmark.job_queue import Job
 from genoseq.benchmark.suites import Task
 from genoseq.errors import ConfigError
 from genoseq.paths import configs_dir
-from genoseq.training.run_folder import SELF_PRETRAINING
+from genoseq.training.run_folder import PRETRAINING
 
 Kind = Literal["model", "baseline"]
 Keep = Literal["results", "models"]
@@ -69,7 +69,7 @@ class Cell:
 
     def tidy(self, keep: Keep) -> None:
         """Remove what nobody reads once the cell is finished: checkpoints, and by `keep` the model."""
-        models = ["model", SELF_PRETRAINING] if keep == "results" else []
+        models = ["model", PRETRAINING] if keep == "results" else []
         for name in ("checkpoints", *models):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 

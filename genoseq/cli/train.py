@@ -9,7 +9,6 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from genoseq.cli.self_pretraining import pretrain_on_own_sequences
 from genoseq.errors import DeviceError
 from genoseq.report import write_report
 from genoseq.training.plan import Plan, plan
@@ -28,8 +27,6 @@ def run(config: DictConfig) -> None:
     if config.get("plan", False):
         _plan(config)
         return
-    if config.get("self_pretraining"):
-        config = pretrain_on_own_sequences(config)
     result = train(config)
     if config.report and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         log.info("report in %s", write_report(result.folder))

@@ -17,9 +17,11 @@ from genoseq.sequence import StrandKind, Strands
 
 
 class OwnSequencesDataModule(SequenceDataModule):
-    """Examples for a language model: the sequences of a task, split as the task is.
+    """Examples for a language model: the sequences of a task, split as the task is, without their labels.
 
-    Sequences whose labels hold for both strands are turned at random in training.
+    Those of validation choose its best checkpoint, as in any run; those of test are opened only to see that
+    none leaks, where `leaks=error`. Sequences whose labels hold for both strands are turned at random in
+    training.
 
     Args:
         labelled: the task's data.
@@ -33,8 +35,8 @@ class OwnSequencesDataModule(SequenceDataModule):
     def __init__(self, *, labelled: LabelledDataModule) -> None:
         if not isinstance(labelled, LabelledDataModule):
             raise ConfigError(
-                f"self_pretraining reads the sequences of labelled data, and these are a "
-                f"{type(labelled).__name__}. Give self_pretraining=0."
+                "language modelling first reads the sequences of labelled data, and these are a "
+                f"{type(labelled).__name__}: give pretrain=none."
             )
         super().__init__(
             tokenizer=labelled.tokenizer,

@@ -21,13 +21,7 @@ from genoseq.data.datamodule import ExampleDataModule
 from genoseq.errors import DeviceError
 from genoseq.models import SequenceModel
 from genoseq.models.signal import SignalModel
-from genoseq.training.assembly import (
-    build_model,
-    build_task,
-    finetuning_of,
-    load_weights,
-    require_whole,
-)
+from genoseq.training.assembly import build_model, build_task, finetuning_of, load_weights, require_whole
 from genoseq.training.callbacks import Throughput
 from genoseq.training.checkpoint import BEST
 from genoseq.training.environment import describe_environment
@@ -66,9 +60,10 @@ class RunResult(NamedTuple):
 def train(config: DictConfig) -> RunResult:
     """Run, or go on with, the training that a config describes.
 
-    The best checkpoint by validation becomes `model/`; with `test: true` the test split is then opened, once,
-    and the baselines are fitted and compared. In a distributed run every process calls this, and the first
-    one writes.
+    With `pretrain`, the model learns from the training split without labels first, in a run of its own in
+    `pretraining/`. The best checkpoint by validation becomes `model/`; with `test: true` the test split is
+    then opened, once, and the baselines are fitted and compared. In a distributed run every process calls
+    this, and the first one writes.
 
     Raises:
         GenoseqError: something that the user can mend; its message says how. What was written stays good.
@@ -84,13 +79,12 @@ def train(config: DictConfig) -> RunResult:
 
 
 def _train(config: DictConfig, folder: RunFolder) -> RunResult:
-    # The saved settings of an older run have no such key.
-    if config.get("pretrain"):
-        train(pretraining_config(config))
-        config = from_pretrained(config, folder)
     datamodule: ExampleDataModule = instantiate(config.data)
     if config.test:
         require_baselines(config.baselines, datamodule)
+    # The saved settings of an older run have no such key.
+    if config.get("pretrain"):
+        config = _pretrain(config, datamodule, folder)
     trainer = build_trainer(config, datamodule, run_dir=str(folder.path))
     seed_everything(config.seed, verbose=False)
     task = build_task(config, _new_model(config, trainer, datamodule))
@@ -99,17 +93,24 @@ def _train(config: DictConfig, folder: RunFolder) -> RunResult:
         folder.write_json(folder.environment, environment)
         _write_split(datamodule, folder)
     _fit(trainer, task, datamodule, folder.checkpoint(config))
-    best = _new_model(config, trainer, datamodule)
-    # What the task says of the predictions goes with the model.
-    best.preprocessing |= cast(Any, task).model.preprocessing
-    load_weights(best, folder.checkpoints / BEST)
-    if isinstance(best, SequenceModel):
-        finetuning_of(config).finish(best)
+    best = _best_model(config, trainer, task, datamodule, folder)
     if trainer.is_global_zero:
         _write_model(best, folder)
         _write_performance(trainer, folder)
+    trainer.strategy.barrier("model written")
     results = _test(config, trainer, best, datamodule, folder) if config.test else None
     return RunResult(folder.path, results)
+
+
+def _pretrain(config: DictConfig, datamodule: ExampleDataModule, folder: RunFolder) -> DictConfig:
+    """Make the run that comes first, or what is left of it, and give the config of what follows."""
+    first = pretraining_config(config, folder)
+    if not RunFolder(folder.pretraining).finished:
+        # What is wrong with the task itself is said now, and not when the pretraining is done.
+        datamodule.setup("fit")
+        build_task(config, build_model(config, datamodule))
+        train(first)
+    return from_pretrained(config, folder)
 
 
 def _new_model(
@@ -117,6 +118,23 @@ def _new_model(
 ) -> SequenceModel | SignalModel:
     with first_device(trainer):
         return build_model(config, datamodule)
+
+
+def _best_model(
+    config: DictConfig,
+    trainer: Trainer,
+    task: LightningModule,
+    datamodule: ExampleDataModule,
+    folder: RunFolder,
+) -> SequenceModel | SignalModel:
+    """The model of the best checkpoint, as it is written: plain, with all that its user has to know."""
+    best = _new_model(config, trainer, datamodule)
+    # What the task says of the predictions goes with the model.
+    best.preprocessing |= cast(Any, task).model.preprocessing
+    load_weights(best, folder.checkpoints / BEST)
+    if isinstance(best, SequenceModel):
+        finetuning_of(config).finish(best)
+    return best
 
 
 def _fit(

@@ -17,11 +17,19 @@ from genoseq.training.checkpoint import last_checkpoint
 from genoseq.training.environment import data_hashes
 
 # What makes another run of it. Of the data, how it is prepared does not: only what it is.
-_AGREEING = ("model", "head", "data", "seed")
-_FREE = {"data": {"num_workers", "pin_memory", "micro_batch_size"}, "model": {"activation_checkpointing"}}
+_AGREEING = ("model", "head", "data", "seed", "pretrain")
+_LOADING = {"num_workers", "pin_memory", "micro_batch_size"}
+_FREE = {
+    "data": _LOADING,
+    # Data that are made of labelled ones.
+    "data.labelled": _LOADING,
+    "model": {"activation_checkpointing"},
+    # What the first run reads is the run's own; how it is watched is as free as there.
+    "pretrain": {"data", "callbacks", "logger"},
+}
 
-SELF_PRETRAINING = "self_pretraining"
-"""The folder in a run's own of the language model that it begins with, where it makes one."""
+PRETRAINING = "pretraining"
+"""The folder in a run's own of the run that comes first, where there is one (`pretrain=`)."""
 
 
 class RunFolder:
@@ -38,6 +46,7 @@ class RunFolder:
         self.split = self.path / "split.tsv"
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model"
+        self.pretraining = self.path / PRETRAINING
 
     @classmethod
     def open(cls, config: DictConfig) -> RunFolder:
@@ -75,6 +84,11 @@ class RunFolder:
         """The checkpoint to go on from."""
         return None if config.resume == "never" else last_checkpoint(self.checkpoints)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the best model was written, which is done once training has ended."""
+        return (self.model / "config.json").is_file()
+
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
         """Write one of the folder's JSON files, whole or not at all.
 
@@ -107,8 +121,9 @@ class RunFolder:
         # first step leaves what describes it. Neither is in the way of the corrected command.
         if entry == self.checkpoints:
             return any(entry.iterdir())
-        described = entry in (self.config, self.environment) or entry.suffix == ".log"
-        described |= entry.name == SELF_PRETRAINING
+        if entry == self.pretraining:
+            return RunFolder(entry)._is_used()
+        described = entry in (self.config, self.environment, self.split) or entry.suffix == ".log"
         return not (described or entry.name.startswith("."))
 
     def _require_agreement(self, config: DictConfig) -> None:
@@ -119,7 +134,7 @@ class RunFolder:
         differences = [
             line
             for section in _AGREEING
-            for line in _differences(section, saved.get(section), asked.get(section))
+            for line in _differences(section, saved.get(section, {}), asked.get(section, {}))
         ]
         if differences:
             raise ConfigError(

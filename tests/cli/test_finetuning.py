@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pandas as pd
 import pytest
 import torch
 
 from genoseq.cli import main
 from genoseq.data.tables import read_table
-from genoseq.models import HyenaDNA, LanguageModelHead, SequenceModel, load
+from genoseq.models import HyenaDNA, LanguageModelHead, MaskedLanguageModelHead, SequenceModel, load
 from genoseq.paths import data_dir
 from genoseq.tokenizers import CharacterTokenizer
+
+SMALL = ("model.d_model=8", "model.num_layers=1", "model.l_max=400", "model.filter_order=8")
+FIRST = ("pretrain.trainer.max_steps=4", "seed=3")
 
 
 @pytest.fixture
@@ -69,9 +74,8 @@ def test_lora_gives_a_plain_model_that_predicts_as_it_was_measured(base, finetun
 
 
 def test_class_weights_change_what_is_learnt(finetune):
-    small = ["model.d_model=8", "model.num_layers=1", "model.l_max=400", "model.filter_order=8"]
     plain, balanced, heavy = (
-        weights(load(finetune(*small, *given)))
+        weights(load(finetune(*SMALL, *given)))
         for given in ([], ["task.class_weights=balanced"], ["task.class_weights=[1.0,9.0]"])
     )
     name = "layers.0.mixer.in_proj.weight"
@@ -83,16 +87,38 @@ def test_class_weights_that_cannot_be(finetune, mistake):
     assert "one a class" in mistake(finetune, "task.class_weights=[1.0]")
 
 
-def test_the_tasks_own_sequences_first(finetune):
-    small = ["model.d_model=8", "model.num_layers=1", "model.l_max=400", "model.filter_order=8"]
-    folder = finetune(*small, "self_pretraining=4", "seed=3")
-    first = load(folder / "self_pretraining")
-    assert isinstance(first.head, LanguageModelHead)
-    logged = pd.read_csv(folder / "self_pretraining/metrics.csv")
+@pytest.mark.parametrize(
+    ("switch", "head"), [("causal_lm", LanguageModelHead), ("masked_lm", MaskedLanguageModelHead)]
+)
+def test_the_tasks_own_sequences_first(finetune, switch, head):
+    folder = finetune(*SMALL, f"pretrain={switch}", *FIRST)
+    first = load(folder / "pretraining")
+    assert isinstance(first.head, head)
+    logged = pd.read_csv(folder / "pretraining/metrics.csv")
     assert logged["step"].max() >= 3
     # What was learnt there is where this one began: after so few steps they are near, unlike another start.
     begun, done = weights(first), weights(load(folder))
-    name = "embeddings.word_embeddings.weight"
-    name = name if name in begun else next(n for n in begun if "embed" in n)
-    other = weights(load(finetune(*small, "seed=3")))
+    name = next(name for name in begun if "embed" in name)
+    other = weights(load(finetune(*SMALL, "seed=3")))
     assert (done[name] - begun[name]).abs().max() < (other[name] - begun[name]).abs().max()
+
+
+def test_a_resumed_run_pretrains_in_its_own_folder(finetune):
+    folder = finetune(*SMALL, "pretrain=causal_lm", *FIRST)
+    whole = weights(load(folder))
+    for name in ("pretraining", "checkpoints", "model"):
+        shutil.rmtree(folder / name)
+    main(["train", f"resume={folder}"])
+    assert (folder / "pretraining/checkpoints/best.ckpt").is_file()
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
+    again = weights(load(folder))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_pretraining_that_cannot_be(base, finetune, mistake, tmp_path):
+    given = ["model=pretrained", f"model.checkpoint={base}", "pretrain=causal_lm"]
+    assert "give pretrain=none" in mistake(finetune, *given)
+    assert "sets model.head, which" in mistake(finetune, *SMALL, "pretrain=masked_recording")
+    # What is wrong with the task is said before anything is learnt.
+    assert "head.num_outputs" in mistake(finetune, *SMALL, "pretrain=causal_lm", "head.num_outputs=3")
+    assert not list(tmp_path.glob("run*/pretraining"))

@@ -96,6 +96,44 @@ def test_killed_in_mid_accumulation_then_stopped_by_a_signal(tmp_path: Path, log
     assert_same_runs(tmp_path / "unbroken", resumed, logged)
 
 
+PRETRAINED = (
+    "pretrain.task._target_=genoseq_tasks.CausalLM",
+    "pretrain.task._partial_=true",
+    "pretrain.task.seed=5",
+    "pretrain.trainer.max_steps=5",
+    "trainer.max_steps=4",
+)
+
+
+def test_killed_while_it_pretrains(tmp_path: Path, logged: Logged) -> None:
+    unbroken, resumed = tmp_path / "unbroken", tmp_path / "resumed"
+    assert run(unbroken, *PRETRAINED) == 0
+    assert run(resumed, *PRETRAINED, "kill_at=13") == -signal.SIGKILL
+    assert (resumed / "pretraining" / "checkpoints" / "last.ckpt").exists()
+    assert not list((resumed / "checkpoints").iterdir())
+    # Pretrained to its end, and killed in what follows.
+    assert (
+        run(resumed, *PRETRAINED, "callbacks.killer.at=9", "pretrain.callbacks.killer.at=-1")
+        == -signal.SIGKILL
+    )
+    written = (resumed / "pretraining" / "model" / "model.safetensors").stat().st_mtime_ns
+    assert run(resumed, *PRETRAINED) == 0
+    assert (resumed / "pretraining" / "model" / "model.safetensors").stat().st_mtime_ns == written
+    assert_same_runs(unbroken, resumed, logged)
+    metrics = [logged(path / "pretraining") for path in (unbroken, resumed)]
+    pd.testing.assert_frame_equal(*metrics, check_exact=True)
+
+
+@pytest.mark.slow
+def test_two_processes_pretrain_as_one_does(tmp_path: Path, logged: Logged) -> None:
+    settings = (*PRETRAINED, "model.resid_dropout=0", "model.embed_dropout=0")
+    assert run(tmp_path / "one", *settings) == 0
+    assert run(tmp_path / "two", *settings, *TWO_PROCESSES) == 0
+    for place in (".", "pretraining"):
+        metrics = [logged(tmp_path / name / place) for name in ("one", "two")]
+        pd.testing.assert_frame_equal(*metrics, rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_a_student_goes_on_with_its_teacher(tmp_path: Path, logged: Logged) -> None:
     words = KmerTokenizer(k=3)

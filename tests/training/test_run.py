@@ -121,6 +121,20 @@ def test_a_start_that_failed_is_not_in_the_way(tiny_config: Config) -> None:
     assert step_of(folder) == 1
 
 
+def test_a_pretraining_that_failed_at_its_start_is_not_in_the_way(tiny_config: Config) -> None:
+    task = ("_target_=genoseq_tasks.CausalLM", "_partial_=true", "seed=0")
+    first = (*(f"pretrain.task.{setting}" for setting in task), "resume=never", "trainer.max_steps=1")
+    with pytest.raises(ConfigError, match="max_steps=0"):
+        train(tiny_config(*first, "pretrain.trainer.max_steps=0"))
+    folder, _ = train(tiny_config(*first, "pretrain.trainer.max_steps=2"))
+    assert step_of(folder / "pretraining") == 2
+    assert step_of(folder) == 1
+    with pytest.raises(ConfigError, match="resume=auto"):
+        train(tiny_config(*first, "pretrain.trainer.max_steps=2"))
+    with pytest.raises(ConfigError, match=r"pretrain\.trainer\.max_steps: 2 then, 3 now"):
+        train(tiny_config(*first, "pretrain.trainer.max_steps=3", "resume=auto"))
+
+
 def test_a_folder_without_a_run_cannot_be_resumed(tiny_config: Config, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.yaml"):
         train(tiny_config(f"resume={tmp_path}"))
