@@ -45,13 +45,12 @@ def test_a_run_and_what_follows(trained, tmp_path):
     assert load(folder).backbone.d_model == 16
 
 
-@pytest.mark.parametrize("kind", ["kmer", "kmer_dnabert", "codon", "bpe"])
+@pytest.mark.parametrize("kind", ["kmer", "kmer_dnabert", "bpe"])
 def test_a_run_of_other_tokens(trained, tmp_path, kind):
     tokenizer = BpeTokenizer.train(["ACGTTTGACAACGTTTACGA" * 20], vocab_size=16, special_tokens="none")
     settings = {
         "kmer": ["tokenizer@data.tokenizer=kmer", "model.vocab_size=4128", "data.length=126"],
         "kmer_dnabert": ["tokenizer@data.tokenizer=kmer_dnabert", "model.vocab_size=4101"],
-        "codon": ["tokenizer@data.tokenizer=codon", "model.vocab_size=76"],
         "bpe": [
             "tokenizer@data.tokenizer=file",
             f"data.tokenizer.file={tokenizer.save(tmp_path)}",

@@ -142,7 +142,7 @@ def test_number_of_outputs() -> None:
         ({"label": ["1", "inf"]}, {"problem": "regression"}, r"row 1 .*not finite"),
         ({"label": ["a", None]}, {}, r"row 1 .*has no label"),
         ({"a": ["2"], "b": ["0"]}, {"problem": "multi_label", "columns": ["a", "b"]}, "neither 0 nor 1"),
-        ({"label": ["EE"]}, {"level": "token"}, "2 labels for 1 bases"),
+        ({"label": ["EI"]}, {"level": "token"}, "2 labels for 1 bases"),
         ({"other": ["a"]}, {}, "no column 'label'; it has other"),
     ],
 )
