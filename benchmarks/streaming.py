@@ -187,10 +187,12 @@ def draw(memory: dict[int, pd.DataFrame], peak: int) -> Plot:
     """Memory against samples read, and the peak of the one pass."""
     figure = Figure(figsize=(7.0, 3.2), layout="constrained")
     panel = figure.subplots()
-    styles = series_of([f"stream, {samples:,} at once" for samples in memory] + ["one pass, peak"])
-    for (name, style), table in zip(styles.items(), memory.values(), strict=False):
+    streams = {f"stream, {samples:,} at once": table for samples, table in memory.items()}
+    styles = series_of([*streams, "one pass, peak"])
+    for name, table in streams.items():
+        style = styles[name]
         panel.plot(table["sample"], table["bytes"] / 2**20, color=style.colour, ls=style.line, label=name)
-    last = list(styles.values())[-1]
+    last = styles["one pass, peak"]
     panel.axhline(peak / 2**20, color=last.colour, ls=last.line, label="one pass, peak")
     panel.set_xlabel("samples read")
     panel.set_ylabel("MiB resident")

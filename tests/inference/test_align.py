@@ -174,7 +174,7 @@ def test_sam_and_paf(encoder, index, fasta):
     assert "@SQ\tSN:chr2\tLN:3000" in header
     assert len(lines) == 13
     assert lines[-1][:6] == ["foreign", "4", "*", "0", "0", "*"]
-    for read, fields in zip(reads, lines[:-1], strict=False):
+    for read, fields in zip(reads[:-1], lines[:-1], strict=True):
         turned = read.name.endswith("-")
         assert int(fields[1]) == (16 if turned else 0)
         assert fields[9] == (reverse_complement(read.sequence) if turned else read.sequence)
@@ -183,7 +183,7 @@ def test_sam_and_paf(encoder, index, fasta):
         assert walked(fields[5], fields[9], genome[:span]) == int(fields[11].removeprefix("NM:i:"))
     rows = [line.split("\t") for line in paf.getvalue().splitlines()]
     assert len(rows) == 12
-    for row, fields in zip(rows, lines, strict=False):
+    for row, fields in zip(rows, lines[:-1], strict=True):
         assert (row[5], int(row[7]) + 1, row[13]) == (fields[2], int(fields[3]), f"cg:Z:{fields[5]}")
         assert int(row[9]) <= int(row[10])
         assert row[6] == str(fasta.lengths[row[5]])

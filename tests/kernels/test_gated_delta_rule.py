@@ -365,7 +365,7 @@ def test_gradients_of_fla_on_cuda(length: int) -> None:
     try:
         actual = run(by_fla, tensors)
     except BackendUnavailable:
-        pytest.skip("this Triton miscompiles them on this GPU")
+        pytest.skip("fla refuses gated gradients on Hopper with Triton 3.4 to 3.7.0, which miscompile them")
     precise = {name: x.double() if x.is_floating_point() else x for name, x in tensors.items()}
     expected = run(loop, precise, use_qk_l2norm_in_kernel=True)
     for what, result in actual.items():

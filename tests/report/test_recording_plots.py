@@ -66,3 +66,9 @@ def test_attributions_add_up_to_the_logit():
     torch.testing.assert_close(found.sum((1, 2)), wanted, rtol=1e-2, atol=1e-3)
     with pytest.raises(ConfigError, match="2 classes"):
         integrated_gradients(model, x, 2)
+
+
+def test_every_class_has_its_line():
+    signals = {f"class {number}": np.random.default_rng(number).normal(size=(2, 256)) for number in range(9)}
+    (axes,) = spectrum_plot(signals, 128.0).figure.axes
+    assert [line.get_label() for line in axes.lines] == list(signals)

@@ -28,7 +28,8 @@ def score_histogram(groups: Mapping[str, np.ndarray], name: str, what: str, capt
     seen = np.concatenate(list(finite.values()))
     edges = np.linspace(seen.min(), seen.max() if seen.max() > seen.min() else seen.min() + 1, 61)
     figure, axes = new_axes(WIDE)
-    for (label, values), colour in zip(finite.items(), _COLOURS, strict=False):
+    for place, (label, values) in enumerate(finite.items()):
+        colour = _COLOURS[place % len(_COLOURS)]
         share = 100 * np.histogram(values, edges)[0] / max(len(values), 1)
         text = f"{label}: median {np.median(values):.3g}, {len(values):,} sequences"
         axes.stairs(share, edges, color=colour, linewidth=2 if label == DESIGNED else 1.3, label=text)
@@ -40,9 +41,8 @@ def score_histogram(groups: Mapping[str, np.ndarray], name: str, what: str, capt
 def judge_scatter(groups: Mapping[str, pd.DataFrame], what: str, judge: str) -> Plot:
     """Score against that of the judge, a mark a sequence, at most 2,000 of each group."""
     figure, axes = new_axes(SQUARE)
-    for (label, table), colour, marker in reversed(
-        list(zip(groups.items(), _COLOURS, _MARKERS, strict=False))
-    ):
+    for place, (label, table) in reversed(list(enumerate(groups.items()))):
+        colour, marker = _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)]
         part = table.head(_MOST_MARKS)
         axes.scatter(
             part["score"],

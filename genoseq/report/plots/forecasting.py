@@ -73,7 +73,7 @@ def _spectra(shown: pd.DataFrame) -> Plot:
     rows = -(-len(channels) // columns)
     figure = Figure(figsize=(WIDE[0], 0.6 + 1.7 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
-    for axes, channel in zip(grid.flat, channels, strict=False):
+    for axes, channel in zip(grid.flat[: len(channels)], channels, strict=True):
         for name, colour, words in (
             ("target", INK.light, "what came"),
             ("forecast", MODEL.colour, "forecast"),

@@ -12,7 +12,7 @@ from scipy.signal import welch
 from genoseq.data.recordings.channels import positions
 from genoseq.data.recordings.extra import mne
 from genoseq.errors import DataError
-from genoseq.report.style import INK, MODEL, MUTED, OTHERS, WIDE, Plot, new_axes
+from genoseq.report.style import INK, MODEL, MUTED, WIDE, Plot, new_axes, series_of
 
 _SHOWN_WINDOWS, _SHOWN_CHANNELS = 2, 3
 
@@ -26,7 +26,10 @@ def spectrum_plot(signals: Mapping[str, np.ndarray], rate: float, *, units: str 
         units: of the samples.
     """
     figure, axes = new_axes()
-    for (name, values), style in zip(signals.items(), (MODEL, *OTHERS), strict=False):
+    names = list(signals)
+    styles = {names[0]: MODEL, **series_of(names[1:])}
+    for name, values in signals.items():
+        style = styles[name]
         hertz, power = welch(values, rate, nperseg=min(values.shape[-1], round(2 * rate)))
         low, middle, high = np.quantile(10 * np.log10(power + 1e-12), [0.25, 0.5, 0.75], axis=0)
         axes.plot(hertz, middle, color=style.colour, linestyle=style.line, label=name)
@@ -88,7 +91,7 @@ def reconstruction_plot(table: pd.DataFrame) -> Plot:
             np.array(row[name].tolist()) for name in ("signal", "reconstruction", "hidden")
         )
         order = np.argsort(-hidden.sum(axis=1), kind="stable")[:_SHOWN_CHANNELS]
-        for panel, channel in zip(panels[:, column], order, strict=False):
+        for panel, channel in zip(panels[: len(order), column], order, strict=True):
             time = np.arange(signal.shape[1])
             mask = hidden[channel].astype(bool)
             panel.plot(time, signal[channel], color=MUTED.light, linewidth=0.9, label="recorded")
