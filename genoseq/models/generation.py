@@ -95,29 +95,17 @@ def generate(
         SequenceError: the prompt is no sequence, is longer than `length`, either is no whole number of words,
             tokens are words of several lengths, or `length` is beyond the model's l_max.
     """
-    tokenizer = require_language_model(model, "generation")
-    backbone = model.backbone
-    if not isinstance(backbone, StreamingBackbone):
-        raise ConfigError(f"generation needs a backbone with a state; {type(backbone).__name__} has none.")
+    tokenizer, backbone = _readers(model)
     if length < 1 or num_sequences < 1:
         raise ConfigError(f"length={length}, num_sequences={num_sequences}: both are 1 or more.")
-    word = _word_length(tokenizer)
     if feasible is not None:
         _require_for(feasible, tokenizer, length)
-    for what, count in (("length=", length), ("a prompt of ", len(prompt or ""))):
-        if count % word:
-            raise SequenceError(
-                f"{what}{count:,} bases: this model writes words of {word}; give whole words."
-            )
+    word = _require_whole_words(tokenizer, prompt or "", length)
     lead = tokenizer.prefix_ids
     if control is not None:
         lead = np.concatenate([[tokenizer.control_id(control)], lead])
     given = np.concatenate([lead, tokenizer.encode(prompt or "", add_special_tokens=False)])
     wanted = length // word + len(lead)
-    if len(given) > wanted:
-        raise SequenceError(
-            f"the prompt has {len(prompt or ''):,} bases, more than length={length:,}: raise it."
-        )
     numbers = [
         np.random.default_rng([seed, first_index + i]).random(length // word) for i in range(num_sequences)
     ]
@@ -223,6 +211,29 @@ class _Drawing:
         for rule in (self.control, self.restriction):
             if rule is not None:
                 rule.append(drawn)
+
+
+def _readers(model: SequenceModel) -> tuple[Tokenizer, StreamingBackbone]:
+    """What reads letters and what reads tokens, of a model that can generate."""
+    tokenizer = require_language_model(model, "generation")
+    if not isinstance(model.backbone, StreamingBackbone):
+        raise ConfigError(
+            f"generation needs a backbone with a state; {type(model.backbone).__name__} has none."
+        )
+    return tokenizer, model.backbone
+
+
+def _require_whole_words(tokenizer: Tokenizer, prompt: str, length: int) -> int:
+    """Bases of a word, of which the prompt and all that is wanted are whole numbers, the prompt no longer."""
+    word = _word_length(tokenizer)
+    for what, count in (("length=", length), ("a prompt of ", len(prompt))):
+        if count % word:
+            raise SequenceError(
+                f"{what}{count:,} bases: this model writes words of {word}; give whole words."
+            )
+    if len(prompt) > length:
+        raise SequenceError(f"the prompt has {len(prompt):,} bases, more than length={length:,}: raise it.")
+    return word
 
 
 def _require_for(feasible: Feasible, tokenizer: Tokenizer, length: int) -> None:
