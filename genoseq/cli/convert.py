@@ -7,7 +7,8 @@ import logging
 from omegaconf import DictConfig
 
 from genoseq.inference.outputs import atomic_folder
-from genoseq.models.hub import export, load
+from genoseq.models.hub import load
+from genoseq.models.writing import export
 from genoseq.paths import locate
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from genoseq.models.generation import GeneratedSequence
 from genoseq.models.had import HAD
 from genoseq.models.heads import Head, LanguageModelHead, SequenceHead, TokenHead
 from genoseq.models.hiss import FlatRegressor, HiSS
-from genoseq.models.hub import export, load, load_backbone, load_sequence_model, save
+from genoseq.models.hub import load, load_backbone, load_sequence_model
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
 from genoseq.models.karma import Karma
@@ -27,6 +27,7 @@ from genoseq.models.signal import Forecaster, RecordingModel, SignalModel, Signa
 from genoseq.models.signal_loading import load_encoder, load_signal_model
 from genoseq.models.strand_heads import MaskedLanguageModelHead, StrandSequenceHead
 from genoseq.models.teachers import ESM2Teacher, ProteinTeacher, ResidueProperties
+from genoseq.models.writing import export, save
 
 __all__ = [
     "Backbone",

@@ -257,7 +257,7 @@ class SequenceModel(nn.Module):
         )
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the model as a folder that `genoseq.load` reads; see `genoseq.models.hub.save`."""
-        from genoseq.models import hub
+        """Write the model as a folder that `genoseq.load` reads; see `genoseq.models.writing.save`."""
+        from genoseq.models.writing import save
 
-        return hub.save(self, folder)
+        return save(self, folder)

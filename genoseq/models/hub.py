@@ -12,17 +12,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 
-from genoseq.errors import CheckpointError, ConfigError, require_choice
+from genoseq.errors import CheckpointError, ConfigError
 from genoseq.models import hybridna_layouts, hyenadna_layouts
 from genoseq.models.backbone import Backbone
 from genoseq.models.base import SequenceModel
 from genoseq.models.caduceus import Caduceus
 from genoseq.models.caduceus_layouts import CADUCEUS_LAYOUTS
-from genoseq.models.card import model_card
 from genoseq.models.construct import changed, construct
 from genoseq.models.dnabert2 import DNABERT2
 from genoseq.models.dnabert2_layouts import DNABERT2_LAYOUTS
@@ -33,28 +32,23 @@ from genoseq.models.had import HAD
 from genoseq.models.heads import HEADS
 from genoseq.models.hybridna import HybriDNA
 from genoseq.models.hyenadna import HyenaDNA
-from genoseq.models.layouts import HeadChoice, OfficialFiles, OfficialLayout
+from genoseq.models.layouts import HeadChoice, OfficialLayout
 from genoseq.models.lifecode import LifeCode, LifeCodeHead
 from genoseq.models.llama import Llama
 from genoseq.models.llama_layouts import LLAMA_LAYOUTS
 from genoseq.models.mamba import Mamba, Mamba2
 from genoseq.models.mamba_layouts import MAMBA2_LAYOUTS, MAMBA_LAYOUTS
 from genoseq.models.signal import SignalModel
-from genoseq.models.signal_hub import SIGNAL_FAMILIES, read_signals, recognised, write_official
+from genoseq.models.signal_hub import SIGNAL_FAMILIES, read_signals, recognised
 from genoseq.models.strand_heads import STRAND_HEADS
-from genoseq.models.strict import load_strictly, unique_state
+from genoseq.models.strict import load_strictly
 from genoseq.models.tensor_files import (
     find_weights,
     read_json,
     read_tensors,
-    write_json,
-    write_safetensors,
-    write_state_dict,
-    write_text,
 )
 from genoseq.nn.materialize import Values
 from genoseq.tokenizers import (
-    BpeTokenizer,
     CharacterTokenizer,
     FrameTokenizer,
     KmerTokenizer,
@@ -66,7 +60,6 @@ from genoseq.tokenizers.base import FILE_NAME as TOKENIZER_FILE
 _log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
-Layout = Literal["genoseq", "original", "hf"]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _HUB_FILES = ("*.json", "*.safetensors", "*.bin", "*.ckpt")
@@ -206,73 +199,6 @@ def load_backbone(*, checkpoint: str | os.PathLike[str]) -> Backbone:
     return model.backbone.train()
 
 
-def save(model: SequenceModel | SignalModel, folder: str | os.PathLike[str]) -> Path:
-    """Write a model as genoseq's own folder: all that `load` and prediction need.
-
-    config.json (type and arguments), model.safetensors, tokenizer.json, preprocessing.json, and README.md,
-    the model card. Each file is written whole or not at all, config.json last.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_safetensors(folder / "model.safetensors", unique_state(model))
-    if model.tokenizer is not None:
-        model.tokenizer.save(folder)
-    write_json(folder / "preprocessing.json", model.preprocessing)
-    write_text(folder / "README.md", model_card(model))
-    main = model if isinstance(model, SignalModel) else model.backbone
-    config = {
-        "model_type": main.model_type,
-        "format_version": FORMAT_VERSION,
-        "arguments": main.arguments,
-    }
-    if isinstance(model, SequenceModel):
-        config["head"] = {"type": model.head.head_type, "arguments": model.head.arguments}
-    write_json(folder / "config.json", config)
-    return folder
-
-
-def export(
-    model: SequenceModel | SignalModel, folder: str | os.PathLike[str], *, layout: Layout = "genoseq"
-) -> Path:
-    """Write a model in genoseq's or an official layout; its tensors are the same bit for bit.
-
-    Args:
-        model: what to write.
-        folder: where to; made if it is not there.
-        layout: `genoseq`, `original` (config.json and weights as the authors released them) or `hf`
-            (config.json and model.safetensors for transformers).
-
-    Raises:
-        ConfigError: there is no such layout.
-        CheckpointError: the layout has no place for the model.
-    """
-    require_choice("layout", layout, get_args(Layout))
-    if layout == "genoseq":
-        return save(model, folder)
-    if isinstance(model, SignalModel):
-        return _write(write_official(model, layout), Path(folder))
-    if model.tokenizer is not None and model.tokenizer.controls:
-        raise CheckpointError(f"the {layout} layout has no place for control tokens: give layout=genoseq.")
-    family = _family(model.backbone.model_type)
-    chosen = [known for known in family.layouts if known.name == layout]
-    if not chosen:
-        raise CheckpointError(f"{type(model.backbone).__name__} was never released in a layout {layout!r}.")
-    folder = _write(chosen[0].write(model), Path(folder), pickled=chosen[0].pickled)
-    if family.has_words and isinstance(model.tokenizer, BpeTokenizer):
-        write_text(folder / TOKENIZER_FILE, model.tokenizer.to_hugging_face())
-    return folder
-
-
-def _write(files: OfficialFiles, folder: Path, *, pickled: bool = False) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    if pickled:
-        write_state_dict(folder / "weights.ckpt", files.tensors)
-    else:
-        write_safetensors(folder / "model.safetensors", files.tensors)
-    write_json(folder / "config.json", files.config)
-    return folder
-
-
 def _find(path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
     """The folder of config.json, and the file of weights where it was named."""
     located = Path(path).expanduser()
@@ -338,7 +264,7 @@ def _from_genoseq(folder: Path, config: Mapping[str, Any], arguments: Mapping[st
     head = config.get("head") or {}
     preprocessing = read_json(folder / "preprocessing.json")
     tokenizer = load_tokenizer(folder) if (folder / TOKENIZER_FILE).is_file() else None
-    family = _family(config.get("model_type"))
+    family = family_of(config.get("model_type"))
     return _build(
         family,
         changed(family.backbone, config.get("arguments") or {}, arguments),
@@ -357,7 +283,7 @@ def _from_official(
     head: HeadChoice | None,
     arguments: Mapping[str, Any],
 ) -> tuple[SequenceModel, Values]:
-    families = FAMILIES if family is None else {str(family): _family(family)}
+    families = FAMILIES if family is None else {str(family): family_of(family)}
     found = [
         (known, layout)
         for known in families.values()
@@ -405,14 +331,14 @@ def _build(
 
 
 def _fill(model: SequenceModel, tensors: Values, *, source: str) -> None:
-    pattern = _family(model.backbone.model_type).derivable
+    pattern = family_of(model.backbone.model_type).derivable
     learned = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     buffers = [name for name in model.state_dict() if name not in learned]
     derivable = [name for name in buffers if pattern is not None and pattern.search(name)]
     load_strictly(model, tensors, source=source, derivable=derivable)
 
 
-def _family(name: str | None) -> Family:
+def family_of(name: str | None) -> Family:
     if name not in FAMILIES:
         known = ", ".join([*FAMILIES, *SIGNAL_FAMILIES])
         raise CheckpointError(f"model type {name!r} is unknown here; known are {known}.")

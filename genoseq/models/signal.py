@@ -120,10 +120,10 @@ class SignalModel(nn.Module, ABC):
         load_strictly(self, own | theirs, source=f"the encoder of a {other.model_type}")
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the model as a folder that `genoseq.load` reads; see `genoseq.models.hub.save`."""
-        from genoseq.models import hub
+        """Write the model as a folder that `genoseq.load` reads; see `genoseq.models.writing.save`."""
+        from genoseq.models.writing import save
 
-        return hub.save(self, folder)
+        return save(self, folder)
 
     def _is_head(self, name: str) -> bool:
         return any(name == head or name.startswith(f"{head}.") for head in self.head_names)

@@ -12,7 +12,7 @@ import torch
 import genoseq
 from genoseq.errors import CheckpointError, ConfigError, SequenceError
 from genoseq.models import HyenaDNA, LanguageModelHead, SequenceModel
-from genoseq.models.hub import export
+from genoseq.models.writing import export
 from genoseq.nn import HyenaMixer
 from genoseq.tokenizers import CharacterTokenizer
 from genoseq_kernels import FrequencyPattern, sparse_fft_conv
