@@ -197,6 +197,7 @@ def main() -> None:
             judge=judge.name,
             novelty=np.array([found.identity for found in nearest_known(designs, known)]),
             diversity=pairwise_identity(designs),
+            real="real test rows of 1",
         )
         page.write(given.out / f"designs_{method}.html")
 

@@ -174,9 +174,7 @@ def _report(
     judge: ModelScorer | None,
 ) -> DesignReport:
     designed = groups["designed"]
-    given = {name: value for name, value in config.constraints.items() if value not in (None, [])}
-    given = {name: value for name, value in config.constraints.items() if value not in (None, [])}
-    rules = {f"constraint: {name}": str(value) for name, value in given.items()}
+    rules = {f"constraint: {name.replace('_', ' ')}": text for name, text in _rules(config).items()}
     facts = {"method": config.method, "direction": config.direction, "seed": str(config.seed), **rules}
     facts["constraints held"] = f"by all {len(designed):,}, verified by other means"
     several = len(designed) > 1
@@ -189,5 +187,19 @@ def _report(
         judge=None if judge is None else judge.name,
         novelty=np.array(designed["identity_to_known"]) if "identity_to_known" in designed else None,
         diversity=pairwise_identity(list(designed["sequence"])) if several else None,
+        real="known" if "known" in groups else None,
         higher_is_better=config.direction == "maximise",
     )
+
+
+def _rules(config: DictConfig) -> dict[str, str]:
+    """The constraints that were asked for, in words; what says how one is read only where that is there."""
+    given: dict[str, Any] = OmegaConf.to_container(config.constraints, resolve=True)  # type: ignore[assignment]
+    reading = set() if given["protein"] else {"protein_start", "code"}
+    if not (given["forbidden"] or given["enzymes"]):
+        reading.add("both_strands")
+    return {
+        name: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in given.items()
+        if value not in (None, []) and name not in reading
+    }

@@ -42,6 +42,7 @@ class DesignReport:
         judge: what the judge measures; None without one.
         novelty: (N,) identity of each design to the nearest known sequence; None where none are known.
         diversity: (P,) identities of pairs of designs; None for one design.
+        real: the group of real sequences, which k-mers and GC are compared with; None where there is none.
         higher_is_better: in the score.
     """
 
@@ -53,6 +54,7 @@ class DesignReport:
     judge: str | None = None
     novelty: np.ndarray | None = None
     diversity: np.ndarray | None = None
+    real: str | None = None
     higher_is_better: bool = True
 
     def write(self, path: Path) -> None:
@@ -91,9 +93,10 @@ class DesignReport:
         plots.append(rounds_plot(self.rounds, self.scorer))
         if self.novelty is not None or self.diversity is not None:
             plots.append(identity_histogram(self.novelty, self.diversity))
-        reference = [label for label in self.groups if label != DESIGNED][-1]
-        texts = [list(self.groups[label]["sequence"]) for label in (DESIGNED, reference)]
-        return [*plots, *composition_plots(*texts)]
+        if self.real is not None:
+            texts = [list(self.groups[label]["sequence"]) for label in (DESIGNED, self.real)]
+            plots += composition_plots(*texts)
+        return plots
 
     def _html(self) -> str:
         columns, rows = self.summary()

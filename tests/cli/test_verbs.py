@@ -432,8 +432,13 @@ def test_design(classifier, language_model, tmp_path, mistake):
         "An independent judge",
         "Novelty",
         "constraint: gc",
+        "Distance to real sequence",
     ):
         assert words in text
+    assert "protein start" not in text, "no protein was asked for"
+    alone = tmp_path / "alone.html"
+    main(["design", *settings, "length=40", f"page={alone}"])
+    assert "real sequence" not in alone.read_text(), "none is known"
     markdown = tmp_path / "x.md"
     generation = ["method=generation", f"generator={language_model}", "length=50", "candidates=4"]
     main(["design", *settings, *generation, f"page={markdown}"])
