@@ -1,13 +1,16 @@
-"""A tiny verb and its config, so that the grammar is tested without a model."""
+"""A tiny verb and its config, to test the grammar without a model; and tiny models for the verbs there are."""
 
 import sys
 import types
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from genoseq.cli import main
 from genoseq.cli.verbs import VERBS, Verb
+from genoseq.models import HyenaDNA, LanguageModelHead, SequenceHead, SequenceModel
+from genoseq.tokenizers import CharacterTokenizer
 
 TINY = """\
 # A tiny verb for the tests.
@@ -90,3 +93,41 @@ def refused(capsys):
         return said.partition("genoseq: ")[2]
 
     return call
+
+
+def saved(folder, head, **preprocessing):
+    torch.manual_seed(0)
+    backbone = HyenaDNA(d_model=16, num_layers=2, l_max=256, filter_order=8, initializer_range=0.3)
+    model = SequenceModel(backbone, head(backbone), CharacterTokenizer(), preprocessing)
+    return model.save(folder)
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("run=3,a(b)"), LanguageModelHead)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    def head(backbone):
+        return SequenceHead(backbone, num_outputs=2)
+
+    described = {"problem": "single_label", "classes": ["no", "yes"], "strand": "unstranded"}
+    return saved(tmp_path_factory.mktemp("classifier"), head, **described)
+
+
+@pytest.fixture
+def sequences(tmp_path):
+    path = tmp_path / "a,b=1.fa"
+    path.write_text(">second half\nACGTNACGT\n>first\nggatta\n>third\nACG\n")
+    return path
+
+
+@pytest.fixture
+def in_an_empty_folder(tmp_path, monkeypatch):
+    """Where a verb runs that writes nothing but `out`."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield
+    assert list(folder.iterdir()) == []
