@@ -1,4 +1,4 @@
-"""A tiny verb and its config, to test the grammar without a model; and tiny models for the verbs there are."""
+"""A tiny verb and its config, to test the grammar without a model; tiny models for the verbs there are."""
 
 import sys
 import types
