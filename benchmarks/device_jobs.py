@@ -10,6 +10,9 @@ from pathlib import Path
 
 from genoseq.benchmark import job_queue
 
+FINISHED = "performance.json"
+"""What a run folder has when its training is over."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -28,7 +31,7 @@ class Job:
     log: Path
 
 
-def training(folder: Path, overrides: Sequence[str], *, done: str = "performance.json") -> Job:
+def training(folder: Path, overrides: Sequence[str], *, done: str = FINISHED) -> Job:
     """`genoseq train` into a folder, going on with what is in it.
 
     Args:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from device_jobs import Job, add_places, run_jobs, training
+from device_jobs import FINISHED, Job, add_places, run_jobs, training
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -67,16 +67,20 @@ def chosen(
     rates: Sequence[float] = RATES,
     extra: Sequence[str] = (),
 ) -> list[Job]:
-    """All seeds of each starting point at the rate that validation chose, which is written; with test."""
+    """All seeds of each starting point at the rate that validation chose, which is written; with test.
+
+    A starting point that has not finished at every rate is left out: the choice would not be a fair one.
+    """
     jobs = []
     best: dict[str, dict[str, float]] = {}
     for experiment in experiments:
         config = _config(experiment)
         for start in starts:
-            scores = {
-                rate: _criterion(_run_of(out, start, experiment, rate, seed=0)[0], config) for rate in rates
-            }
-            rate = max(rates, key=lambda rate, scores=scores: scores[rate])
+            folders = {rate: _run_of(out, start, experiment, rate, seed=0)[0] for rate in rates}
+            if not all((folder / FINISHED).exists() for folder in folders.values()):
+                continue
+            scores = {rate: _criterion(folder, config) for rate, folder in folders.items()}
+            rate = max(scores, key=scores.__getitem__)
             best.setdefault(experiment, {})[_name(start)] = rate
             for seed in range(seeds):
                 folder, overrides = _run_of(out, start, experiment, rate, seed=seed)

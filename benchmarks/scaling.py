@@ -49,7 +49,7 @@ RECIPE = (
     "report=false",
 )
 CHECKS = 16  # validations of a run
-AXES = {"parameters": "parameters", "PFLOP": "operations of training (PFLOP)"}
+AXES = {"parameters": ("parameters", ""), "operations": ("operations of training", "FLOP")}
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def table(out: Path) -> pd.DataFrame:
                 "width": width,
                 "parameters": curve.parameters,
                 "million tokens": tokens / 1e6,
-                "PFLOP": operations(out / str(width)) * tokens / 1e15,
+                "operations": operations(out / str(width)) * tokens,
                 "minutes": curve.points["minutes"].iloc[-1],
                 "best after million": curve.best["tokens"] / 1e6,
                 "validation": curve.best["bits"],
@@ -144,8 +144,9 @@ def table(out: Path) -> pd.DataFrame:
 def draw(frame: pd.DataFrame, lines: dict[str, Line]) -> Plot:
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     grid = figure.subplots(1, len(AXES), sharey=True)
-    for axes, (axis, words) in zip(grid, AXES.items(), strict=True):
+    for axes, (axis, (words, unit)) in zip(grid, AXES.items(), strict=True):
         draw_panel(axes, frame, axis, lines[axis])
+        axes.xaxis.set_major_formatter(EngFormatter(unit))
         axes.set_xlabel(words)
     grid[0].set_ylabel("bits per base")
     handles, texts = grid[0].get_legend_handles_labels()
@@ -160,7 +161,6 @@ def draw_panel(axes: Axes, frame: pd.DataFrame, axis: str, line: Line) -> None:
     reach = np.geomspace(frame[axis].min(), frame[axis].max())
     axes.plot(reach, line.at(reach), color=MUTED.light, lw=1.0, label="fitted to test")
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(EngFormatter())
     axes.set_title(f"x to the power of {line.slope:+.4f}", loc="left")
 
 

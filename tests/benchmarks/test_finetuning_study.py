@@ -35,6 +35,7 @@ def test_validation_chooses_the_rate_of_each_start(study: ModuleType, tmp_path: 
         monitor = "val/mcc" if "umaydis" in job.name else "val/spearman"
         better = ("rate_0.2" in job.name) == ("scratch" in job.name)
         (folder / "metrics.csv").write_text(f"step,{monitor}\n1,\n2,{0.9 if better else 0.8}\n3,0.1\n")
+        job.done.touch()
     tested = study.chosen(*what, seeds=3, rates=(0.1, 0.2))
     best = {"scratch": 0.2, "small": 0.1}
     assert json.loads((tmp_path / "chosen.json").read_text()) == dict.fromkeys(what[2], best)
@@ -44,6 +45,11 @@ def test_validation_chooses_the_rate_of_each_start(study: ModuleType, tmp_path: 
     small = next(job for job in tested if job.name.endswith("umaydis/small/rate_0.1/seed_2"))
     wanted = {"model=hybridna_small", "optimizer.lr=0.1", "seed=2", "test=true", "experiment=umaydis"}
     assert wanted <= set(small.command)
+
+    next(job for job in trying if "pombe_halflife/small" in job.name).done.unlink()
+    rest = study.chosen(*what, seeds=3, rates=(0.1, 0.2))
+    assert len(rest) == 9
+    assert not any("pombe_halflife/small" in job.name for job in rest), "one of its two rates did not finish"
 
 
 def test_a_checkpoint_of_each_seed_with_its_own_tokens(study: ModuleType, tmp_path: Path) -> None:
