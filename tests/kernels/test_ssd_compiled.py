@@ -25,6 +25,7 @@ STACK_BYTES = {"walk": 16, "scan": 256, "value_gradients": 96, "pair_gradients":
 """Spills a thread that are taken, of packed sequences with D: about 1 instruction in 30. No others."""
 KERNELS = {
     "walk": ({"REVERSE": False, "STORE": False},),
+    "similarities": ({},),
     "scan": ({"GATE": False},),
     "walk_back": (
         {"REVERSE": True, "STORE": False},
@@ -45,7 +46,7 @@ FLOATS = {
 }  # fmt: skip
 POINTERS = {
     "x", "dt", "dy", "B", "C", "z", "y", "dx", "u", "v", "k", "own", "states", "after", "before", "pairs",
-    "result",
+    "result", "similar",
 }  # fmt: skip
 
 

@@ -13,9 +13,13 @@ import triton.language as tl
 from genoseq_kernels.ssd.triton_impl.tiles import (
     decays_between,
     edge_decays,
+    from_fragments,
+    in_fragments,
+    in_two_buffers,
     load_rows,
     pair_decays,
     place,
+    similarity_decays,
     state_tile,
     store_rows,
 )
@@ -99,8 +103,30 @@ def pass_segments(
 
 
 @triton.jit
+def similarities(
+    B, C, run, similar, chunks, length, padded, groups, B_batch, B_row, C_batch, C_row,
+    N: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr, PACKED: tl.constexpr, OPERAND: tl.constexpr,
+    DOT: tl.constexpr,
+):  # fmt: skip
+    """C of a position times B of one that it sees, of a chunk and group: (B, chunks, G, Q * Q), each as
+    `in_fragments` says."""
+    batch, chunk, group = place(chunks, groups)
+    start = chunk * Q
+    index = tl.arange(0, Q)
+    into = load_rows(B + batch * B_batch + group * N, start, B_row, length, Q, N, BLOCK_N, OPERAND)
+    out = load_rows(C + batch * C_batch + group * N, start, C_row, length, Q, N, BLOCK_N, OPERAND)
+    seen = index[:, None] >= index[None, :]
+    if PACKED:
+        here = run + batch * padded + start + index
+        seen = seen & (tl.load(here)[:, None] == tl.load(here)[None, :])
+    products = tl.where(seen, tl.dot(out, tl.trans(into), input_precision=DOT), 0.0)
+    base = similar + ((batch * chunks + chunk) * groups + group) * Q * Q
+    tl.store(base + tl.arange(0, Q * Q), in_fragments(products.to(similar.dtype.element_ty), Q))
+
+
+@triton.jit
 def scan(
-    x, B, C, z, D, steps, logs, run, edges, y, span, length, padded, segments, heads, groups,
+    x, B, C, z, D, steps, logs, run, similar, edges, y, span, length, padded, segments, heads, groups,
     x_batch, x_row, B_batch, B_row, C_batch, C_row, z_batch, z_row,
     P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr,
     PACKED: tl.constexpr, SKIP: tl.constexpr, GATE: tl.constexpr, OPERAND: tl.constexpr, DOT: tl.constexpr,
@@ -120,17 +146,24 @@ def scan(
     B += batch * B_batch + group * N
     C += batch * C_batch + group * N
     y += (batch * length * heads + head) * P
+    similar += ((batch * (padded // Q) + begin // Q) * groups + group) * Q * Q + tl.arange(0, Q * Q)
     state = tl.load(
         edges + ((batch * (segments + 1) + segment) * heads + head) * P * N + offsets, mask, other=0.0
     )
+    pairs = tl.load(similar)
     for chunk in range(chunks):
         start = begin + chunk * Q
         step, from_before, to_end, over = edge_decays(steps, logs, run, start, Q, PACKED)
         values = load_rows(x, start, x_row, length, Q, P, BLOCK_P, OPERAND)
         into = load_rows(B, start, B_row, length, Q, N, BLOCK_N, OPERAND)
         out = load_rows(C, start, C_row, length, Q, N, BLOCK_N, OPERAND)
-        weights = tl.dot(out, tl.trans(into), input_precision=DOT)
-        weights *= pair_decays(logs, run, start, start, Q, PACKED, True) * step[None, :]
+        in_two_buffers(into, chunk, y)
+        in_two_buffers(out, chunk, y)
+        log = tl.load(logs + start + tl.arange(0, Q))
+        weights = from_fragments(pairs, Q).to(tl.float32) * similarity_decays(log, log) * step[None, :]
+        # Of the next chunk, a chunk ahead: in shared memory there is no room for them.
+        similar += tl.where(chunk + 1 < chunks, groups * Q * Q, 0)
+        pairs = tl.load(similar)
         result = tl.dot(out, state.to(OPERAND), input_precision=DOT) * from_before[:, None]
         result = tl.dot(weights.to(OPERAND), values, result, input_precision=DOT)
         weighted = (values.to(tl.float32) * (to_end * step)[:, None]).to(OPERAND)
@@ -290,6 +323,8 @@ def weight_gradients(
         total = tl.dot(weighted, tl.trans(state), total, input_precision=DOT)
         if REVERSE:
             met = tl.load(before + slot + offsets, mask, other=0.0).to(OPERAND)
+            in_two_buffers(state, member, edge)
+            in_two_buffers(met, member, edge)
             if state.dtype == tl.float32:
                 crossed = tl.sum(met * state)
             else:
