@@ -133,8 +133,8 @@ def scan(
     PACKED: tl.constexpr, WHOLE: tl.constexpr, SKIP: tl.constexpr, GATE: tl.constexpr, OPERAND: tl.constexpr,
     DOT: tl.constexpr,
 ):  # fmt: skip
-    """y along a segment and a head, D (H, P) and z included; pairs of positions come from `similarities`. Of a
-    length of WHOLE chunks, no position is masked."""
+    """y along a segment and a head, D (H, P) and z included; pairs of positions come from `similarities`.
+    Of a length of WHOLE chunks, no position is masked."""
     batch, segment, head = place(segments, heads)
     begin = segment * span
     chunks = tl.cdiv(tl.minimum(span, length - begin), Q).to(tl.int32)
