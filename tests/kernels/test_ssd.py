@@ -257,7 +257,7 @@ def by_triton(**given: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return ssd(**given, return_final_states=True, backend="triton")
 
 
-@pytest.mark.parametrize("length", [1, 63, 130])
+@pytest.mark.parametrize("length", [1, 63, 64, 130])
 def test_triton(length: int) -> None:
     compare(inputs(length, batch=1), function=by_triton, dt_softplus=True, dt_limit=(0.1, 2.0))
 

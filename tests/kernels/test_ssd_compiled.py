@@ -21,10 +21,11 @@ CASES = (
 )
 """Dtype, width of a head and states: a real model's, the largest that there may be, and the longest."""
 SHARED_BYTES = 232_448
-STACK_BYTES = {"walk": 16, "scan": 256, "value_gradients": 96, "pair_gradients": 64}
+STACK_BYTES = {"walk": 16, "scan": 32, "value_gradients": 96, "pair_gradients": 64}
 """Spills a thread that are taken, of packed sequences with D: about 1 instruction in 30. No others."""
 KERNELS = {
     "walk": ({"REVERSE": False, "STORE": False},),
+    "similarities": ({},),
     "scan": ({"GATE": False},),
     "walk_back": (
         {"REVERSE": True, "STORE": False},
@@ -45,7 +46,7 @@ FLOATS = {
 }  # fmt: skip
 POINTERS = {
     "x", "dt", "dy", "B", "C", "z", "y", "dx", "u", "v", "k", "own", "states", "after", "before", "pairs",
-    "result",
+    "result", "similar",
 }  # fmt: skip
 
 
@@ -86,7 +87,7 @@ def compiled(
     chunk = config.gradient_chunk if back else config.chunk
     constants = launches.constants(dtype, width, size, chunk, True) | options
     constants |= {"SKIP": True, "SIZE": width * size, "BLOCK": 256, "TILE": config.tile, "HEADS": 16}
-    constants |= {"BY_WIDTH": False, "HAS_BIAS": True, "SOFTPLUS": True, "LIMITED": True}
+    constants |= {"WHOLE": False, "BY_WIDTH": False, "HAS_BIAS": True, "SOFTPLUS": True, "LIMITED": True}
     constants = {key: value for key, value in constants.items() if key in kernel.arg_names}
     signature = {argument: signature_of(argument, dtype) for argument in kernel.arg_names}
     strides = [argument for argument in kernel.arg_names if argument.endswith(("_row", "_batch"))]

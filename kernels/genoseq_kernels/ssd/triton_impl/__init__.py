@@ -107,6 +107,7 @@ class _Call:
         self.segments = _segments(inputs)
         self.chunks = triton.cdiv(self.length, chunk)
         self.padded = self.chunks * chunk
+        self.whole = self.padded == self.length
         self.steps = self.new(self.batch, self.heads, self.padded)
         # Sums are float64 where results are float32.
         exact = torch.float64 if self.x.dtype == torch.float32 else torch.float32
@@ -144,8 +145,8 @@ class _Call:
         kernels.walk[(self.batch * pieces * self.heads,)](
             values, keys, self.steps, self.logs, self.run, edges, overs, edges if states is None else states,
             first, pieces, self.segments.span, self.length, self.padded, self.segments.number, self.heads,
-            self.groups, *strides(values, keys), REVERSE=reverse, STORE=states is not None,
-            **self.options(self.walks), **self.constants(),
+            self.groups, *strides(values, keys), WHOLE=self.whole, REVERSE=reverse,
+            STORE=states is not None, **self.options(self.walks), **self.constants(),
         )  # fmt: skip
 
     def scan(
@@ -155,12 +156,26 @@ class _Call:
         y = torch.empty(self.x.shape, dtype=dtype or self.x.dtype, device=self.x.device)
         gate = self.x if z is None else _dense_rows(z)
         kernels.scan[(self.batch * self.segments.number * self.heads,)](
-            self.x, self.B, self.C, gate, self.skip(), self.steps, self.logs, self.run, edges, y,
+            self.x, self.B, self.C, gate, self.skip(), self.steps, self.logs, self.run, self.similarities(),
+            edges, y,
             self.segments.span, self.length, self.padded, self.segments.number, self.heads, self.groups,
-            *strides(self.x, self.B, self.C, gate), SKIP=self.D is not None, GATE=z is not None,
-            **self.options(self.config.scan), **self.constants(),
+            *strides(self.x, self.B, self.C, gate), WHOLE=self.whole, SKIP=self.D is not None,
+            GATE=z is not None, **self.options(self.config.scan), **self.constants(),
         )  # fmt: skip
         return y
+
+    def similarities(self) -> torch.Tensor:
+        """What all heads of a group read, chunk by chunk."""
+        size = self.chunk**2
+        similar = torch.empty(
+            (self.batch, self.chunks, self.groups, size), dtype=self.x.dtype, device=self.x.device
+        )
+        constants = {name: given for name, given in self.constants().items() if name not in ("P", "BLOCK_P")}
+        kernels.similarities[(self.batch * self.chunks * self.groups,)](
+            self.B, self.C, self.run, similar, self.chunks, self.length, self.padded, self.groups,
+            *strides(self.B, self.C), **self.options(self.config.similarities), **constants,
+        )  # fmt: skip
+        return similar
 
     def skip(self) -> torch.Tensor:
         return self.logs if self.D is None else self.D

@@ -13,9 +13,13 @@ import triton.language as tl
 from genoseq_kernels.ssd.triton_impl.tiles import (
     decays_between,
     edge_decays,
+    from_fragments,
+    in_fragments,
+    in_two_buffers,
     load_rows,
     pair_decays,
     place,
+    similarity_decays,
     state_tile,
     store_rows,
 )
@@ -26,15 +30,15 @@ def walk(
     v, k, steps, logs, run, edges, overs, states, first, pieces, span, length, padded, segments, heads,
     groups, v_batch, v_row, k_batch, k_row,
     P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr,
-    PACKED: tl.constexpr, REVERSE: tl.constexpr, STORE: tl.constexpr, OPERAND: tl.constexpr,
-    DOT: tl.constexpr,
+    PACKED: tl.constexpr, WHOLE: tl.constexpr, REVERSE: tl.constexpr, STORE: tl.constexpr,
+    OPERAND: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
     """Along a segment, of `pieces` from `first` on, with the state of a head in registers.
 
     Forward, v is x and k is B; in reverse, which gives the gradients of states, dy and C. From zero, it
     leaves what the segment adds in the slot of `edges` behind it, for `pass_segments`. With STORE it begins
     with the slot before it instead, and writes what it has before each chunk, in its direction, to `states`
-    (B, chunks of the pieces, H, N, P).
+    (B, chunks of the pieces, H, N, P). Of a length of WHOLE chunks, no position is masked.
     """
     batch, piece, head = place(pieces, heads)
     segment = first + piece
@@ -57,13 +61,14 @@ def walk(
     for index in range(chunks):
         chunk = chunks - 1 - index if REVERSE else index
         start = begin + chunk * Q
+        end = start + Q if WHOLE else length
         if STORE:
             row = (batch * held + piece * (span // Q) + chunk) * heads + head
             tl.store(states + row * P * N + offsets, state.to(states.dtype.element_ty), mask)
         step, from_before, to_end, over = edge_decays(steps, logs, run, start, Q, PACKED)
         weight = from_before if REVERSE else to_end * step
-        values = load_rows(v, start, v_row, length, Q, P, BLOCK_P, OPERAND)
-        keys = load_rows(k, start, k_row, length, Q, N, BLOCK_N, OPERAND)
+        values = load_rows(v, start, v_row, end, Q, P, BLOCK_P, OPERAND)
+        keys = load_rows(k, start, k_row, end, Q, N, BLOCK_N, OPERAND)
         weighted = (values.to(tl.float32) * weight[:, None]).to(OPERAND)
         state = tl.dot(tl.trans(keys), weighted, state * over, input_precision=DOT)
         left *= over
@@ -99,13 +104,37 @@ def pass_segments(
 
 
 @triton.jit
+def similarities(
+    B, C, run, similar, chunks, length, padded, groups, B_batch, B_row, C_batch, C_row,
+    N: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr, PACKED: tl.constexpr, OPERAND: tl.constexpr,
+    DOT: tl.constexpr,
+):  # fmt: skip
+    """C of a position times B of one that it sees, of a chunk and group: (B, chunks, G, Q * Q), each as
+    `in_fragments` says."""
+    batch, chunk, group = place(chunks, groups)
+    start = chunk * Q
+    index = tl.arange(0, Q)
+    into = load_rows(B + batch * B_batch + group * N, start, B_row, length, Q, N, BLOCK_N, OPERAND)
+    out = load_rows(C + batch * C_batch + group * N, start, C_row, length, Q, N, BLOCK_N, OPERAND)
+    seen = index[:, None] >= index[None, :]
+    if PACKED:
+        here = run + batch * padded + start + index
+        seen = seen & (tl.load(here)[:, None] == tl.load(here)[None, :])
+    products = tl.where(seen, tl.dot(out, tl.trans(into), input_precision=DOT), 0.0)
+    base = similar + ((batch * chunks + chunk) * groups + group) * Q * Q
+    tl.store(base + tl.arange(0, Q * Q), in_fragments(products.to(similar.dtype.element_ty), Q))
+
+
+@triton.jit
 def scan(
-    x, B, C, z, D, steps, logs, run, edges, y, span, length, padded, segments, heads, groups,
+    x, B, C, z, D, steps, logs, run, similar, edges, y, span, length, padded, segments, heads, groups,
     x_batch, x_row, B_batch, B_row, C_batch, C_row, z_batch, z_row,
     P: tl.constexpr, N: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, Q: tl.constexpr,
-    PACKED: tl.constexpr, SKIP: tl.constexpr, GATE: tl.constexpr, OPERAND: tl.constexpr, DOT: tl.constexpr,
+    PACKED: tl.constexpr, WHOLE: tl.constexpr, SKIP: tl.constexpr, GATE: tl.constexpr, OPERAND: tl.constexpr,
+    DOT: tl.constexpr,
 ):  # fmt: skip
-    """y along a segment and a head, D (H, P) and z included."""
+    """y along a segment and a head, D (H, P) and z included; pairs of positions come from `similarities`.
+    Of a length of WHOLE chunks, no position is masked."""
     batch, segment, head = place(segments, heads)
     begin = segment * span
     chunks = tl.cdiv(tl.minimum(span, length - begin), Q).to(tl.int32)
@@ -120,28 +149,36 @@ def scan(
     B += batch * B_batch + group * N
     C += batch * C_batch + group * N
     y += (batch * length * heads + head) * P
+    similar += ((batch * (padded // Q) + begin // Q) * groups + group) * Q * Q + tl.arange(0, Q * Q)
     state = tl.load(
         edges + ((batch * (segments + 1) + segment) * heads + head) * P * N + offsets, mask, other=0.0
     )
+    pairs = tl.load(similar)
     for chunk in range(chunks):
         start = begin + chunk * Q
+        end = start + Q if WHOLE else length
         step, from_before, to_end, over = edge_decays(steps, logs, run, start, Q, PACKED)
-        values = load_rows(x, start, x_row, length, Q, P, BLOCK_P, OPERAND)
-        into = load_rows(B, start, B_row, length, Q, N, BLOCK_N, OPERAND)
-        out = load_rows(C, start, C_row, length, Q, N, BLOCK_N, OPERAND)
-        weights = tl.dot(out, tl.trans(into), input_precision=DOT)
-        weights *= pair_decays(logs, run, start, start, Q, PACKED, True) * step[None, :]
+        values = load_rows(x, start, x_row, end, Q, P, BLOCK_P, OPERAND)
+        into = load_rows(B, start, B_row, end, Q, N, BLOCK_N, OPERAND)
+        out = load_rows(C, start, C_row, end, Q, N, BLOCK_N, OPERAND)
+        in_two_buffers(into, chunk, y)
+        in_two_buffers(out, chunk, y)
+        log = tl.load(logs + start + tl.arange(0, Q))
+        weights = from_fragments(pairs, Q).to(tl.float32) * similarity_decays(log, log) * step[None, :]
+        # Of the next chunk, a chunk ahead: in shared memory there is no room for them.
+        similar += tl.where(chunk + 1 < chunks, groups * Q * Q, 0)
+        pairs = tl.load(similar)
+        weighted = (values.to(tl.float32) * (to_end * step)[:, None]).to(OPERAND)
         result = tl.dot(out, state.to(OPERAND), input_precision=DOT) * from_before[:, None]
         result = tl.dot(weights.to(OPERAND), values, result, input_precision=DOT)
-        weighted = (values.to(tl.float32) * (to_end * step)[:, None]).to(OPERAND)
         state = tl.dot(tl.trans(into), weighted, state * over, input_precision=DOT)
         if SKIP:
             skip = tl.load(D + head * P + columns, columns < P, other=0.0)
             result += values.to(tl.float32) * skip[None, :]
         if GATE:
-            gate = load_rows(z, start, z_row, length, Q, P, BLOCK_P, tl.float32)
+            gate = load_rows(z, start, z_row, end, Q, P, BLOCK_P, tl.float32)
             result *= gate * tl.sigmoid(gate)
-        store_rows(y, start, heads * P, length, result, Q, P, BLOCK_P)
+        store_rows(y, start, heads * P, end, result, Q, P, BLOCK_P)
 
 
 @triton.jit
@@ -290,6 +327,9 @@ def weight_gradients(
         total = tl.dot(weighted, tl.trans(state), total, input_precision=DOT)
         if REVERSE:
             met = tl.load(before + slot + offsets, mask, other=0.0).to(OPERAND)
+            # No product reads them any more at the end of a round: `crossed` is waited for, and comes last.
+            in_two_buffers(state, member, edge)
+            in_two_buffers(met, member, edge)
             if state.dtype == tl.float32:
                 crossed = tl.sum(met * state)
             else:

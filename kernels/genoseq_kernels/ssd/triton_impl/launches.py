@@ -46,7 +46,7 @@ class Config(NamedTuple):
         tile: positions of a tile of pairs: a gradient chunk's or half of it.
         walk: over chunks of the forward pass.
         walk_back: over those of the backward pass, in either direction.
-        scan, pair_gradients, value_gradients, weight_gradients: the kernels of these names.
+        similarities, scan, pair_gradients, value_gradients, weight_gradients: the kernels of these names.
         weight_gradients_back: in reverse, which reads the states of both directions.
     """
 
@@ -55,6 +55,7 @@ class Config(NamedTuple):
     tile: int
     walk: Launch
     walk_back: Launch
+    similarities: Launch
     scan: Launch
     pair_gradients: Launch
     value_gradients: Launch
@@ -64,9 +65,9 @@ class Config(NamedTuple):
 
 _HALF = Config(
     # A warp has 16 rows: on 64 rows Triton gives eight warps of two products in a row the same rows twice.
-    chunk=64, gradient_chunk=128, tile=64, walk=Launch(4, 3, 128), walk_back=Launch(4), scan=Launch(4),
-    pair_gradients=Launch(4, 3), value_gradients=Launch(8, 3), weight_gradients=Launch(8, 3),
-    weight_gradients_back=Launch(8),
+    chunk=64, gradient_chunk=128, tile=64, walk=Launch(4, 3, 128), walk_back=Launch(4),
+    similarities=Launch(4), scan=Launch(4, 3), pair_gradients=Launch(4, 3), value_gradients=Launch(8, 3),
+    weight_gradients=Launch(8, 3), weight_gradients_back=Launch(8, 3),
 )  # fmt: skip
 CONFIGS = {
     torch.bfloat16: _HALF,
@@ -75,8 +76,8 @@ CONFIGS = {
     # (wgmma) had 64 rows, eight warps and eight columns. With chunks of 32 they are only made for states, of
     # N rows, and then by four warps.
     torch.float32: Config(
-        chunk=32, gradient_chunk=32, tile=32, walk=Launch(4), walk_back=Launch(4), scan=Launch(4),
-        pair_gradients=Launch(8), value_gradients=Launch(8), weight_gradients=Launch(8),
+        chunk=32, gradient_chunk=32, tile=32, walk=Launch(4), walk_back=Launch(4), similarities=Launch(4),
+        scan=Launch(4), pair_gradients=Launch(8), value_gradients=Launch(8), weight_gradients=Launch(8),
         weight_gradients_back=Launch(8),
     ),
 }  # fmt: skip

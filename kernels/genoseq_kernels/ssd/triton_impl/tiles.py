@@ -10,6 +10,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+_LARGEST_LOG = tl.constexpr(127.0)
+"""Of what float32 has a power of two."""
+
 
 @triton.jit
 def place(pieces, heads):
@@ -47,6 +50,16 @@ def store_rows(base, start, stride, length, tile, Q: tl.constexpr, WIDTH: tl.con
     mask = tile_mask(start, length, Q, WIDTH, BLOCK)
     offsets = index[:, None] * stride + columns[None, :]
     tl.store(base + start * stride + offsets, tile.to(base.dtype.element_ty), mask)
+
+
+@triton.jit
+def in_two_buffers(tile, index, address):
+    """Have a loop of three stages keep `tile`, which it loads for products alone, in two buffers of shared
+    memory: Triton gives such a tile a third one, for products that still read it two rounds later, of which
+    these loops have none. A tile with any other use has two; the one here never comes, which LLVM knows and
+    Triton does not."""
+    if (index & 1) > 1:
+        tl.store(address, tl.sum(tile.to(tl.float32)).to(address.dtype.element_ty))
 
 
 @triton.jit
@@ -99,3 +112,25 @@ def decays_between(
     if PACKED:
         seen = seen & (tl.load(run + rows + index)[:, None] == tl.load(run + columns + index)[None, :])
     return tl.exp2(tl.where(seen, between, float("-inf")))
+
+
+@triton.jit
+def similarity_decays(row_logs, column_logs):
+    """As `decays_between`, for pairs that `similarities` has masked: finite for the others, whose zeros it
+    multiplies."""
+    return tl.exp2(tl.minimum((row_logs[:, None] - column_logs[None, :]).to(tl.float32), _LARGEST_LOG))
+
+
+@triton.jit
+def in_fragments(tile, Q: tl.constexpr):
+    """A (Q, Q) tile as Q * Q numbers in the order in which the threads of a warp group hold a product: eight
+    of a thread side by side, then its neighbours'. Read back by `from_fragments` without shared memory."""
+    shape: tl.constexpr = (Q // 16, 2, 8, Q // 16, 2, 4, 2)
+    return tl.reshape(tl.permute(tl.reshape(tile, shape), (3, 0, 2, 5, 4, 1, 6)), (Q * Q,))
+
+
+@triton.jit
+def from_fragments(numbers, Q: tl.constexpr):
+    """The way back of `in_fragments`."""
+    shape: tl.constexpr = (Q // 16, Q // 16, 8, 4, 2, 2, 2)
+    return tl.reshape(tl.permute(tl.reshape(numbers, shape), (1, 5, 2, 0, 4, 3, 6)), (Q, Q))
