@@ -70,7 +70,7 @@ FORWARD, BACKWARD = triton_impl.FORWARD, triton_impl.BACKWARD
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few positions are several tiles and segments, and states more than lanes."""
     monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(1, 4, 4))
-    monkeypatch.setattr(triton_impl, "BACKWARD", triton_impl.Configuration(2, 2, 4))
+    monkeypatch.setattr(triton_impl, "BACKWARD", triton_impl.Configuration(4, 2, 4))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from genoseq_kernels.selective_scan.reference import Gradients, Inputs, num_chunks
 from genoseq_kernels.selective_scan.triton_impl import kernels
+from genoseq_kernels.selective_scan.triton_impl.tiles import load_width
 
 
 @dataclass(frozen=True)
@@ -110,18 +111,17 @@ class _Call:
         self.tile, self.registers = configuration.tile, configuration.registers
         batch, channels, length = x.u.shape
         groups, states = x.B.shape[1:3]
-        # So that no lane of either configuration reads beyond the end.
-        padded = num_chunks(length, max(FORWARD.tile, BACKWARD.tile)) * max(FORWARD.tile, BACKWARD.tile)
+        tiles = num_chunks(length, configuration.tile)
         unused = x.u
         self.arguments: dict[str, Any] = {
-            "B": _padded(x.B, padded),
-            "C": _padded(x.C, padded),
+            "B": _in_tiles(x.B, tiles, configuration),
+            "C": _in_tiles(x.C, tiles, configuration),
             "exponents": (x.A.float() * math.log2(math.e)).contiguous(),
             "D": unused if x.D is None else x.D.contiguous(),
             "bias": unused if x.delta_bias is None else x.delta_bias.contiguous(),
-            "keep": unused if x.seq_idx is None else _padded(_keep(x.seq_idx), padded),
+            "keep": unused if x.seq_idx is None else _in_tiles(_keep(x.seq_idx), tiles, configuration),
             "length": length,
-            "padded": padded,
+            "padded": tiles * configuration.tile,
             "num_batch": batch,
             "channels": channels,
             "groups": groups,
@@ -203,9 +203,15 @@ class _Call:
         return self.zeros(*shape) if state is None else self.new(*shape).copy_(state)
 
 
-def _padded(x: torch.Tensor, length: int) -> torch.Tensor:
-    """With ones behind the last position: what is finite has no effect there, and `_keep` keeps."""
-    return F.pad(x, (0, length - x.shape[-1]), value=1.0).contiguous()
+def _in_tiles(x: torch.Tensor, tiles: int, configuration: Configuration) -> torch.Tensor:
+    """In whole tiles, each in the order in which its lanes load their runs, piece by piece.
+
+    With ones behind the last position: what is finite has no effect there, and `_keep` keeps.
+    """
+    piece = load_width(x.element_size(), configuration.run)
+    x = F.pad(x, (0, tiles * configuration.tile - x.shape[-1]), value=1.0)
+    pieces = x.unflatten(-1, (tiles, configuration.lanes, -1, piece)).transpose(-3, -2)
+    return pieces.reshape(x.shape).contiguous()
 
 
 def _keep(seq_idx: torch.Tensor) -> torch.Tensor:
