@@ -131,9 +131,16 @@ def test_channels_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     check(inputs(18, channels=5, groups=1), delta_softplus=True)
 
 
+@pytest.mark.parametrize("programs", [1, 100])
+def test_channels_abreast(programs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(2, 2, 4, abreast=2, warps=2))
+    monkeypatch.setattr(triton_impl, "_PROGRAMS", programs)
+    check(inputs(18, channels=10, states=6), delta_softplus=True, seq_idx=sequences(18))
+
+
 @pytest.mark.parametrize("warps", [2, 4])
 def test_states_side_by_side(warps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(2, 2, 4, warps))
+    monkeypatch.setattr(triton_impl, "FORWARD", triton_impl.Configuration(2, 2, 4, warps=warps))
     check(inputs(18, states=12), delta_softplus=True, seq_idx=sequences(18))
 
 
@@ -261,6 +268,7 @@ def main() -> None:
         sizes = {"CHANNELS": configuration.channels, "LANES": configuration.lanes, "RUN": configuration.run}
         sizes |= {
             "COLUMNS": -(-16 // configuration.lanes),
+            "ABREAST": configuration.abreast,
             "CHUNK": BACKWARD.tile,
             "WARPS": configuration.warps,
         }

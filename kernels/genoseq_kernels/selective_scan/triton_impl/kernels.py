@@ -61,7 +61,7 @@ def summarise(  # noqa: C901 - conditions are compile-time ones
     segment, the exponential of a sum of time steps: no recurrence, and nothing crosses lanes but sums.
     """
     batch, group, channel, exists, _thread, lane = place(
-        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES, 1
+        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES, 1, 1
     )
     NEAR: tl.constexpr = near_channels(CHANNELS)
     index = tl.program_id(1)
@@ -133,91 +133,115 @@ def carry(
 
 
 @triton.jit
-def outputs(
+def outputs(  # noqa: C901 - conditions are compile-time ones
     u, delta, B, C, exponents, D, z, bias, keep, entering, y, starts, last_state,
     u_batch, u_channel, delta_batch, delta_channel, z_batch, z_channel,
     length, padded, segment, num_batch, channels, groups, blocks, N,
     COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, LANES: tl.constexpr, RUN: tl.constexpr,
-    WARPS: tl.constexpr, CHUNK: tl.constexpr, HAS_D: tl.constexpr, HAS_Z: tl.constexpr,
-    HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
+    ABREAST: tl.constexpr, WARPS: tl.constexpr, CHUNK: tl.constexpr, HAS_D: tl.constexpr,
+    HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
 ):  # fmt: skip
     """y, the state before each chunk (B, D, chunks, N), and the last one, from that entering each segment.
 
     Each warp goes through an equal part of the states, and through all positions; y is the sum over warps.
+    A thread has `ABREAST` channels: what they share is read once, and none waits for the chain of another.
     """
+    per_group = channels // groups
     batch, group, channel, exists, thread, lane = place(
-        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES, WARPS
+        tl.program_id(0), blocks, groups, per_group, CHANNELS, LANES, WARPS, ABREAST
     )
     index = tl.program_id(1)
-    shift = load_vector(bias, channel, exists, HAS_BIAS)
-    skip = load_vector(D, channel, exists, HAS_D)
-    own = batch * channels + channel
     warp, of_warp = thread // (CHANNELS * LANES), N // WARPS
     own_state = warp * of_warp
-    exponents += channel * N + own_state
     row = ((batch * groups + group) * N + own_state) * padded
-    chunk_row = starts + own * tl.cdiv(length, CHUNK) * N + own_state
-    entering += (index.to(tl.int64) * num_batch * channels + own) * N + own_state + lane
-    states = ()
-    for j in tl.static_range(COLUMNS):
-        mask = exists & (lane + j * LANES < of_warp)
-        states = states + (tl.load(entering + j * LANES, mask=mask, other=0.0),)
     HALF: tl.constexpr = RUN // 2
     NEAR: tl.constexpr = near_channels(CHANNELS)
     PART: tl.constexpr = RUN // WARPS
-    u_row = u + batch * u_batch + channel * u_channel
     zero = tl.zeros((WARPS * CHANNELS * LANES,), tl.float32)
+    there, states = (), ()
+    for i in tl.static_range(ABREAST):
+        there = there + (exists & (channel + i * CHANNELS < (group + 1) * per_group),)
+        at = entering + (
+            ((index.to(tl.int64) * num_batch + batch) * channels + channel + i * CHANNELS) * N
+            + own_state + lane
+        )  # fmt: skip
+        columns = ()
+        for j in tl.static_range(COLUMNS):
+            mask = there[i] & (lane + j * LANES < of_warp)
+            columns = columns + (tl.load(at + j * LANES, mask=mask, other=0.0),)
+        states = states + (columns,)
     end = tl.minimum(index * segment + segment, length)
     for start in range(index * segment, end, LANES * RUN):
         begin = start + lane * RUN
-        raw = load_run(delta + batch * delta_batch + channel * delta_channel, begin, length, exists, RUN)
-        dt = time_steps(raw, shift, begin, length, RUN, SOFTPLUS)
-        x = products(load_run(u_row, begin, length, exists, RUN), dt, RUN)
-        totals = half_sums(dt, RUN)
-        keeps = load_shared(keep + batch * padded, start, lane, LANES, RUN) if HAS_KEEP else dt
-        results = filled(zero, RUN)
-        is_chunk = (begin % CHUNK == 0) & (begin < length) & exists
-        chunk_at = chunk_row + (begin // CHUNK).to(tl.int64) * N
-        before = states
+        keeps = load_shared(keep + batch * padded, start, lane, LANES, RUN) if HAS_KEEP else filled(zero, RUN)
+        chunk = (begin // CHUNK).to(tl.int64)
+        dts, xs, totals, results = (), (), (), ()
+        for i in tl.static_range(ABREAST):
+            each = channel + i * CHANNELS
+            shift = load_vector(bias, each, there[i], HAS_BIAS)
+            delta_row = delta + batch * delta_batch + each * delta_channel
+            raw = load_run(delta_row, begin, length, there[i], RUN)
+            dt = time_steps(raw, shift, begin, length, RUN, SOFTPLUS)
+            amount = load_run(u + batch * u_batch + each * u_channel, begin, length, there[i], RUN)
+            dts, xs = dts + (dt,), xs + (products(amount, dt, RUN),)
+            totals, results = totals + (half_sums(dt, RUN),), results + (filled(zero, RUN),)
+        before, coming = states, ()
+        for i in tl.static_range(ABREAST):
+            at = exponents + (channel + i * CHANNELS) * N + own_state
+            coming = coming + (tl.load(at, mask=there[i], other=0.0),)
         for n in range(of_warp):
             holder = lane - lane + n % LANES
-            first = across(before[0], holder, LANES, NEAR)
-            for j in tl.static_range(1, COLUMNS):
-                first = tl.where(n < j * LANES, first, across(before[j], holder, LANES, NEAR))
             # What is read comes before anything is written: later, a read would wait for its whole way.
-            exponent = tl.load(exponents + n, mask=exists, other=0.0)
             weight = load_shared(B + row + n * padded, start, lane, LANES, RUN)
             read = load_shared(C + row + n * padded, start, lane, LANES, RUN)
-            decays = decays_of(dt, exponent, keeps, RUN, HAS_KEEP)
-            factor, factor_2 = half_decays(totals, exponent, keeps, RUN, HAS_KEEP)
-            added = products(x, weight, RUN)
-            value, value_2 = half_states(decays, added, RUN)
-            h, leaving = through_lanes(
-                factor * factor_2, factor_2 * value + value_2, first, lane, LANES, NEAR, False
-            )
-            tl.store(chunk_at + n, h, mask=is_chunk)
-            after, sums, sums_2 = (), (), ()
-            for j in tl.static_range(COLUMNS):
-                after = after + (tl.where(lane + j * LANES == n, leaving, states[j]),)
-            h_2 = factor * h + value
-            for k in tl.static_range(HALF):
-                h = decays[k] * h + added[k]
-                h_2 = decays[HALF + k] * h_2 + added[HALF + k]
-                sums = sums + (results[k] + h * read[k],)
-                sums_2 = sums_2 + (results[HALF + k] + h_2 * read[HALF + k],)
-            states, results = after, sums + sums_2
-        results = fold(results, thread, CHANNELS * LANES, WARPS, RUN)
-        begin += warp * PART
-        skipped = products(load_run(u_row, begin, length, exists, PART), filled(skip, PART), PART)
-        results = sums_of(results, skipped, PART)
-        if HAS_Z:
-            gate = load_run(z + batch * z_batch + channel * z_channel, begin, length, exists, PART)
-            results = products(results, silu(gate, PART), PART)
-        store_run(y + own * length, begin, length, exists, results, PART)
+            given, coming = coming, ()
+            for i in tl.static_range(ABREAST):
+                at = exponents + (channel + i * CHANNELS) * N + own_state + tl.minimum(n + 1, of_warp - 1)
+                coming = coming + (tl.load(at, mask=there[i], other=0.0),)
+            after, sums = (), ()
+            for i in tl.static_range(ABREAST):
+                first = across(before[i][0], holder, LANES, NEAR)
+                for j in tl.static_range(1, COLUMNS):
+                    first = tl.where(n < j * LANES, first, across(before[i][j], holder, LANES, NEAR))
+                decays = decays_of(dts[i], given[i], keeps, RUN, HAS_KEEP)
+                factor, factor_2 = half_decays(totals[i], given[i], keeps, RUN, HAS_KEEP)
+                added = products(xs[i], weight, RUN)
+                value, value_2 = half_states(decays, added, RUN)
+                h, leaving = through_lanes(
+                    factor * factor_2, factor_2 * value + value_2, first, lane, LANES, NEAR, False
+                )
+                own = batch * channels + channel + i * CHANNELS
+                chunk_at = starts + (own * tl.cdiv(length, CHUNK) + chunk) * N + own_state + n
+                tl.store(chunk_at, h, mask=(begin % CHUNK == 0) & (begin < length) & there[i])
+                columns = ()
+                for j in tl.static_range(COLUMNS):
+                    columns = columns + (tl.where(lane + j * LANES == n, leaving, states[i][j]),)
+                h_2 = factor * h + value
+                upper, lower = (), ()
+                for k in tl.static_range(HALF):
+                    h = decays[k] * h + added[k]
+                    h_2 = decays[HALF + k] * h_2 + added[HALF + k]
+                    upper = upper + (results[i][k] + h * read[k],)
+                    lower = lower + (results[i][HALF + k] + h_2 * read[HALF + k],)
+                after, sums = after + (columns,), sums + (upper + lower,)
+            states, results = after, sums
+        part = begin + warp * PART
+        for i in tl.static_range(ABREAST):
+            each = channel + i * CHANNELS
+            amount = load_run(u + batch * u_batch + each * u_channel, part, length, there[i], PART)
+            skip = load_vector(D, each, there[i], HAS_D)
+            result = fold(results[i], thread, CHANNELS * LANES, WARPS, RUN)
+            result = sums_of(result, products(amount, filled(skip, PART), PART), PART)
+            if HAS_Z:
+                gate = load_run(z + batch * z_batch + each * z_channel, part, length, there[i], PART)
+                result = products(result, silu(gate, PART), PART)
+            store_run(y + (batch * channels + each) * length, part, length, there[i], result, PART)
     if end == length:
-        for j in tl.static_range(COLUMNS):
-            mask = exists & (lane + j * LANES < of_warp)
-            tl.store(last_state + own * N + own_state + lane + j * LANES, states[j], mask=mask)
+        for i in tl.static_range(ABREAST):
+            at = last_state + (batch * channels + channel + i * CHANNELS) * N + own_state + lane
+            for j in tl.static_range(COLUMNS):
+                mask = there[i] & (lane + j * LANES < of_warp)
+                tl.store(at + j * LANES, states[i][j], mask=mask)
 
 
 @triton.jit
@@ -251,7 +275,7 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
         chunk = (last - 1) // CHUNK - step
         for block in range(part, blocks, parts):
             batch, group, channel, exists, thread, lane = place(
-                pair * blocks + block, blocks, groups, channels // groups, CHANNELS, LANES, 1
+                pair * blocks + block, blocks, groups, channels // groups, CHANNELS, LANES, 1, 1
             )
             start = chunk * CHUNK
             begin = start + lane * RUN

@@ -42,18 +42,19 @@ def near_channels(channels):
 
 @triton.jit
 def place(
-    program, blocks, groups, per_group, CHANNELS: tl.constexpr, LANES: tl.constexpr, WARPS: tl.constexpr
-):
+    program, blocks, groups, per_group,
+    CHANNELS: tl.constexpr, LANES: tl.constexpr, WARPS: tl.constexpr, ABREAST: tl.constexpr,
+):  # fmt: skip
     """Batch row, group; of each thread its channel (int64), whether that exists, its number and lane.
 
-    All warps have the same channels.
+    All warps have the same channels; the channel is the first of `ABREAST`, each `CHANNELS` from the next.
     """
     NEAR: tl.constexpr = near_channels(CHANNELS)
     program = program.to(tl.int64)
     thread = tl.arange(0, WARPS * CHANNELS * LANES)
     group = (program // blocks) % groups
     own = thread // (LANES * NEAR) * NEAR % CHANNELS + thread % NEAR
-    inner = (program % blocks) * CHANNELS + own
+    inner = (program % blocks) * (CHANNELS * ABREAST) + own
     channel = group * per_group + inner
     return program // (blocks * groups), group, channel, inner < per_group, thread, thread // NEAR % LANES
 
@@ -306,6 +307,7 @@ def over_channels(
         HALF: tl.constexpr = RUN // 2
         run = fold(run[:HALF], thread, 1, NEAR, HALF) + fold(run[HALF:], thread, 1, NEAR, HALF)
     else:
+        tl.static_assert(NEAR == 4 and RUN == 16)
         run = over_quads(run, thread, EXACT)
     folded = fold(run, thread, NEAR * LANES, 2, RUN // NEAR)
     return pack(folded, 0, 1, RUN // CHANNELS)
