@@ -299,8 +299,10 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
             state_row = (index.to(tl.int64) * num_batch * channels + own) * N
             start_row = (own * tl.cdiv(length, CHUNK) + chunk) * N
             folded_at = begin + (channel - group * (channels // groups)) % CHANNELS * POSITIONS
+            coming = tl.load(exponents + channel * N, mask=exists, other=0.0)
             for n in range(N):
-                exponent = tl.load(exponents + channel * N + n, mask=exists, other=0.0)
+                exponent = coming
+                coming = tl.load(exponents + channel * N + tl.minimum(n + 1, N - 1), mask=exists, other=0.0)
                 state = tl.load(starts + start_row + n, mask=exists, other=0.0)
                 carried = tl.load(entering + state_row + n, mask=exists, other=0.0)
                 row = (batch * groups + group) * N + n
