@@ -100,6 +100,13 @@ def test_several_segments_of_two_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     check(inputs(50), delta_softplus=True, seq_idx=sequences(50))
 
 
+def test_states_that_fade_within_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_impl, "_PROGRAMS", 2 * 2)
+    tensors = inputs(50, channels=2, groups=1)
+    tensors["A"] *= torch.tensor([1.0, 3.0, 10.0, 30.0, 100.0])
+    check(tensors, delta_softplus=True)
+
+
 def test_nothing_optional() -> None:
     tensors = inputs(9, groups=1)
     for name in OPTIONAL:

@@ -45,6 +45,9 @@ from genoseq_kernels.selective_scan.triton_impl.tiles import (
     time_steps,
 )
 
+FADED = tl.constexpr(-128.0)
+"""Of powers of two: the smallest float32, as exponentials give it, is 2^-126."""
+
 
 @triton.jit
 def summarise(  # noqa: C901 - conditions are compile-time ones
@@ -58,7 +61,8 @@ def summarise(  # noqa: C901 - conditions are compile-time ones
     """Per segment alone: the state after it from u and B, or, `BACK`, the gradient before it from dy and C.
 
     Also the product of its decays. A position counts by the decay between it and the end (beginning) of the
-    segment, the exponential of a sum of time steps: no recurrence, and nothing crosses lanes but sums.
+    segment, the exponential of a sum of time steps: no recurrence, and nothing crosses lanes but sums. Tiles
+    come by their distance, and a state is left out where the decay is zero in float32 for all channels.
     """
     batch, group, channel, exists, _thread, lane = place(
         tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES, 1, 1
@@ -83,6 +87,7 @@ def summarise(  # noqa: C901 - conditions are compile-time ones
         elif HAS_Z:
             gate = load_run(z + batch * z_batch + channel * z_channel, begin, length, exists, RUN)
             amount = products(amount, silu(gate, RUN), RUN)
+        nearest = total
         elapsed, total = elapse(dt, total, lane, LANES, NEAR, RUN, BACK)
         if HAS_KEEP:
             keeps = load_shared(keep + batch * padded, start, lane, LANES, RUN)
@@ -96,17 +101,19 @@ def summarise(  # noqa: C901 - conditions are compile-time ones
             amount = reaching
         for n in range(N):
             exponent = tl.load(exponents + channel * N + n, mask=exists, other=0.0)
-            weight = load_shared(
-                weights + ((batch * groups + group) * N + n) * padded, start, lane, LANES, RUN
-            )
-            part = zero
-            for k in tl.static_range(RUN):
-                part += power_of_two(elapsed[k] * exponent) * (amount[k] * weight[k])
-            part = over_lanes(part, lane, LANES, NEAR)
-            added = ()
-            for j in tl.static_range(COLUMNS):
-                added = added + (tl.where(lane + j * LANES == n, summaries[j] + part, summaries[j]),)
-            summaries = added
+            # Where steps are not negative, all that is farther away has faded, too.
+            if not SOFTPLUS or tl.max(nearest * exponent, 0) > FADED:
+                weight = load_shared(
+                    weights + ((batch * groups + group) * N + n) * padded, start, lane, LANES, RUN
+                )
+                part = zero
+                for k in tl.static_range(RUN):
+                    part += power_of_two(elapsed[k] * exponent) * (amount[k] * weight[k])
+                part = over_lanes(part, lane, LANES, NEAR)
+                added = ()
+                for j in tl.static_range(COLUMNS):
+                    added = added + (tl.where(lane + j * LANES == n, summaries[j] + part, summaries[j]),)
+                summaries = added
     at = ((index.to(tl.int64) * num_batch + batch) * channels + channel) * N + lane
     for j in tl.static_range(COLUMNS):
         mask = exists & (lane + j * LANES < N)
