@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from genoseq_kernels.selective_scan.reference import Gradients, Inputs, num_chunks
 from genoseq_kernels.selective_scan.triton_impl import kernels
-from genoseq_kernels.selective_scan.triton_impl.tiles import load_width
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,6 @@ class Configuration:
         channels: side by side.
         lanes: of a channel, each with its own positions.
         run: positions of a lane, one after another; powers of two, all three.
-        abreast: channels of a thread, each `channels` from the next (forward only).
         warps: at most, of which each has its part of the states (forward only).
         registers: a thread may have, where the compiler would take more than so many warps can.
     """
@@ -31,7 +29,6 @@ class Configuration:
     channels: int
     lanes: int
     run: int
-    abreast: int = 1
     warps: int = 1
     registers: int | None = None
 
@@ -41,19 +38,16 @@ class Configuration:
         return self.lanes * self.run
 
 
-FORWARD = Configuration(1, 32, 16, abreast=2, warps=2)
-"""Half as many programs as channels: most often enough to go through all positions in one piece.
+FORWARD = Configuration(1, 32, 16, warps=2, registers=128)
+"""As many programs as channels: most often enough to go through all positions in one piece.
 
-Two channels share what is read of B and C, and each fills the time in which the other waits for exponentials
-and shuffles; two warps of each because 8 of 255 registers fit an SM.
+One warp of each is too few to hide how long exponentials and shuffles take: 16 of 128 registers fit an SM.
 """
 
 BACKWARD = Configuration(8, 4, 16)
 """Fewer lanes, because dB and dC are sums over channels; its tile is the distance of states kept for it."""
 
 _PROGRAMS = 1056
-"""That fill a GPU with one channel a thread; with more, each takes as many times the registers."""
-
 _PARTS = 8
 _CARRY_BLOCK = 128
 
@@ -116,27 +110,27 @@ class _Call:
         self.tile, self.registers = configuration.tile, configuration.registers
         batch, channels, length = x.u.shape
         groups, states = x.B.shape[1:3]
-        tiles = num_chunks(length, configuration.tile)
+        # So that no lane of either configuration reads beyond the end.
+        padded = num_chunks(length, max(FORWARD.tile, BACKWARD.tile)) * max(FORWARD.tile, BACKWARD.tile)
         unused = x.u
         self.arguments: dict[str, Any] = {
-            "B": _in_tiles(x.B, tiles, configuration),
-            "C": _in_tiles(x.C, tiles, configuration),
+            "B": _padded(x.B, padded),
+            "C": _padded(x.C, padded),
             "exponents": (x.A.float() * math.log2(math.e)).contiguous(),
             "D": unused if x.D is None else x.D.contiguous(),
             "bias": unused if x.delta_bias is None else x.delta_bias.contiguous(),
-            "keep": unused if x.seq_idx is None else _in_tiles(_keep(x.seq_idx), tiles, configuration),
+            "keep": unused if x.seq_idx is None else _padded(_keep(x.seq_idx), padded),
             "length": length,
-            "padded": tiles * configuration.tile,
+            "padded": padded,
             "num_batch": batch,
             "channels": channels,
             "groups": groups,
-            "blocks": triton.cdiv(channels // groups, configuration.channels * configuration.abreast),
+            "blocks": triton.cdiv(channels // groups, configuration.channels),
             "N": states,
             "COLUMNS": triton.cdiv(states, configuration.lanes),
             "CHANNELS": configuration.channels,
             "LANES": configuration.lanes,
             "RUN": configuration.run,
-            "ABREAST": configuration.abreast,
             "WARPS": math.gcd(states, configuration.warps),
             "CHUNK": BACKWARD.tile,
             "HAS_D": x.D is not None,
@@ -168,7 +162,7 @@ class _Call:
     def cut(self, programs: int) -> None:
         """Cut L into as many segments of whole tiles as fill a GPU, with so many programs to each."""
         tiles = num_chunks(self["length"], self.tile)
-        of_segment = triton.cdiv(tiles, max(1, min(tiles, _PROGRAMS // (programs * self["ABREAST"]))))
+        of_segment = triton.cdiv(tiles, max(1, min(tiles, _PROGRAMS // programs)))
         self["segment"] = of_segment * self.tile
         self["segments"] = triton.cdiv(tiles, of_segment)
 
@@ -181,13 +175,10 @@ class _Call:
     def enter(self, source: str, weights: str, *, back: bool) -> None:
         """From the state (or its gradient) that enters all segments to those that enter each."""
         first, size = self["entering"], self["entering"].numel()
-        blocks = triton.cdiv(self["channels"] // self["groups"], self["CHANNELS"])
         entering = self["entering"] = self.new(self["segments"], *first.shape[1:])
         factors, values = torch.empty_like(entering), torch.empty_like(entering)
         self.launch(
             kernels.summarise,
-            programs=self["num_batch"] * self["groups"] * blocks,
-            blocks=blocks,
             source=self[source],
             source_batch=self[f"{source}_batch"],
             source_channel=self[f"{source}_channel"],
@@ -212,15 +203,9 @@ class _Call:
         return self.zeros(*shape) if state is None else self.new(*shape).copy_(state)
 
 
-def _in_tiles(x: torch.Tensor, tiles: int, configuration: Configuration) -> torch.Tensor:
-    """In whole tiles, each in the order in which its lanes load their runs, piece by piece.
-
-    With ones behind the last position: what is finite has no effect there, and `_keep` keeps.
-    """
-    piece = load_width(x.element_size(), configuration.run)
-    x = F.pad(x, (0, tiles * configuration.tile - x.shape[-1]), value=1.0)
-    pieces = x.unflatten(-1, (tiles, configuration.lanes, -1, piece)).transpose(-3, -2)
-    return pieces.reshape(x.shape).contiguous()
+def _padded(x: torch.Tensor, length: int) -> torch.Tensor:
+    """With ones behind the last position: what is finite has no effect there, and `_keep` keeps."""
+    return F.pad(x, (0, length - x.shape[-1]), value=1.0).contiguous()
 
 
 def _keep(seq_idx: torch.Tensor) -> torch.Tensor:

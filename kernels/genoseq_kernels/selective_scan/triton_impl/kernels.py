@@ -32,8 +32,6 @@ from genoseq_kernels.selective_scan.triton_impl.tiles import (
     load_run,
     load_shared,
     load_vector,
-    near_channels,
-    over_channels,
     over_lanes,
     place,
     products,
@@ -43,10 +41,8 @@ from genoseq_kernels.selective_scan.triton_impl.tiles import (
     sums_of,
     through_lanes,
     time_steps,
+    unpack,
 )
-
-FADED = tl.constexpr(-128.0)
-"""Of powers of two: the smallest float32, as exponentials give it, is 2^-126."""
 
 
 @triton.jit
@@ -61,13 +57,11 @@ def summarise(  # noqa: C901 - conditions are compile-time ones
     """Per segment alone: the state after it from u and B, or, `BACK`, the gradient before it from dy and C.
 
     Also the product of its decays. A position counts by the decay between it and the end (beginning) of the
-    segment, the exponential of a sum of time steps: no recurrence, and nothing crosses lanes but sums. Tiles
-    come by their distance, and a state is left out where the decay is zero in float32 for all channels.
+    segment, the exponential of a sum of time steps: no recurrence, and nothing crosses lanes but sums.
     """
     batch, group, channel, exists, _thread, lane = place(
-        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES, 1, 1
+        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES, 1
     )
-    NEAR: tl.constexpr = near_channels(CHANNELS)
     index = tl.program_id(1)
     shift = load_vector(bias, channel, exists, HAS_BIAS)
     first, last = index * segment, tl.minimum(index * segment + segment, length)
@@ -75,8 +69,7 @@ def summarise(  # noqa: C901 - conditions are compile-time ones
     zero = tl.zeros((CHANNELS * LANES,), tl.float32)
     total, resets, summaries = zero, zero, filled(zero, COLUMNS)
     for tile in range(tiles):
-        start = first + (tile if BACK else tiles - 1 - tile) * (LANES * RUN)
-        begin = start + lane * RUN
+        begin = first + (tile if BACK else tiles - 1 - tile) * (LANES * RUN) + lane * RUN
         raw = load_run(delta + batch * delta_batch + channel * delta_channel, begin, length, exists, RUN)
         dt = time_steps(raw, shift, begin, length, RUN, SOFTPLUS)
         amount = load_run(
@@ -87,33 +80,28 @@ def summarise(  # noqa: C901 - conditions are compile-time ones
         elif HAS_Z:
             gate = load_run(z + batch * z_batch + channel * z_channel, begin, length, exists, RUN)
             amount = products(amount, silu(gate, RUN), RUN)
-        nearest = total
-        elapsed, total = elapse(dt, total, lane, LANES, NEAR, RUN, BACK)
+        elapsed, total = elapse(dt, total, lane, LANES, RUN, BACK)
         if HAS_KEEP:
-            keeps = load_shared(keep + batch * padded, start, lane, LANES, RUN)
+            keeps = load_shared(keep + batch * padded, begin, RUN)
             broken = ()
             for k in tl.static_range(RUN):
                 broken = broken + (1.0 - keeps[k],)
-            passed, resets = elapse(broken, resets, lane, LANES, NEAR, RUN, BACK)
+            passed, resets = elapse(broken, resets, lane, LANES, RUN, BACK)
             reaching = ()
             for k in tl.static_range(RUN):
                 reaching = reaching + (tl.where(passed[k] == 0.0, amount[k], 0.0),)
             amount = reaching
         for n in range(N):
             exponent = tl.load(exponents + channel * N + n, mask=exists, other=0.0)
-            # Where steps are not negative, all that is farther away has faded, too.
-            if not SOFTPLUS or tl.max(nearest * exponent, 0) > FADED:
-                weight = load_shared(
-                    weights + ((batch * groups + group) * N + n) * padded, start, lane, LANES, RUN
-                )
-                part = zero
-                for k in tl.static_range(RUN):
-                    part += power_of_two(elapsed[k] * exponent) * (amount[k] * weight[k])
-                part = over_lanes(part, lane, LANES, NEAR)
-                added = ()
-                for j in tl.static_range(COLUMNS):
-                    added = added + (tl.where(lane + j * LANES == n, summaries[j] + part, summaries[j]),)
-                summaries = added
+            weight = load_shared(weights + ((batch * groups + group) * N + n) * padded, begin, RUN)
+            part = zero
+            for k in tl.static_range(RUN):
+                part += power_of_two(elapsed[k] * exponent) * (amount[k] * weight[k])
+            part = over_lanes(part, lane, LANES)
+            added = ()
+            for j in tl.static_range(COLUMNS):
+                added = added + (tl.where(lane + j * LANES == n, summaries[j] + part, summaries[j]),)
+            summaries = added
     at = ((index.to(tl.int64) * num_batch + batch) * channels + channel) * N + lane
     for j in tl.static_range(COLUMNS):
         mask = exists & (lane + j * LANES < N)
@@ -140,115 +128,90 @@ def carry(
 
 
 @triton.jit
-def outputs(  # noqa: C901 - conditions are compile-time ones
+def outputs(
     u, delta, B, C, exponents, D, z, bias, keep, entering, y, starts, last_state,
     u_batch, u_channel, delta_batch, delta_channel, z_batch, z_channel,
     length, padded, segment, num_batch, channels, groups, blocks, N,
     COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, LANES: tl.constexpr, RUN: tl.constexpr,
-    ABREAST: tl.constexpr, WARPS: tl.constexpr, CHUNK: tl.constexpr, HAS_D: tl.constexpr,
-    HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
+    WARPS: tl.constexpr, CHUNK: tl.constexpr, HAS_D: tl.constexpr, HAS_Z: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_KEEP: tl.constexpr, SOFTPLUS: tl.constexpr,
 ):  # fmt: skip
     """y, the state before each chunk (B, D, chunks, N), and the last one, from that entering each segment.
 
     Each warp goes through an equal part of the states, and through all positions; y is the sum over warps.
-    A thread has `ABREAST` channels: what they share is read once, and none waits for the chain of another.
     """
-    per_group = channels // groups
     batch, group, channel, exists, thread, lane = place(
-        tl.program_id(0), blocks, groups, per_group, CHANNELS, LANES, WARPS, ABREAST
+        tl.program_id(0), blocks, groups, channels // groups, CHANNELS, LANES, WARPS
     )
     index = tl.program_id(1)
+    shift = load_vector(bias, channel, exists, HAS_BIAS)
+    skip = load_vector(D, channel, exists, HAS_D)
+    own = batch * channels + channel
     warp, of_warp = thread // (CHANNELS * LANES), N // WARPS
     own_state = warp * of_warp
+    exponents += channel * N + own_state
     row = ((batch * groups + group) * N + own_state) * padded
+    chunk_row = starts + own * tl.cdiv(length, CHUNK) * N + own_state
+    entering += (index.to(tl.int64) * num_batch * channels + own) * N + own_state + lane
+    states = ()
+    for j in tl.static_range(COLUMNS):
+        mask = exists & (lane + j * LANES < of_warp)
+        states = states + (tl.load(entering + j * LANES, mask=mask, other=0.0),)
     HALF: tl.constexpr = RUN // 2
-    NEAR: tl.constexpr = near_channels(CHANNELS)
     PART: tl.constexpr = RUN // WARPS
+    u_row = u + batch * u_batch + channel * u_channel
     zero = tl.zeros((WARPS * CHANNELS * LANES,), tl.float32)
-    there, states = (), ()
-    for i in tl.static_range(ABREAST):
-        there = there + (exists & (channel + i * CHANNELS < (group + 1) * per_group),)
-        at = entering + (
-            ((index.to(tl.int64) * num_batch + batch) * channels + channel + i * CHANNELS) * N
-            + own_state + lane
-        )  # fmt: skip
-        columns = ()
-        for j in tl.static_range(COLUMNS):
-            mask = there[i] & (lane + j * LANES < of_warp)
-            columns = columns + (tl.load(at + j * LANES, mask=mask, other=0.0),)
-        states = states + (columns,)
     end = tl.minimum(index * segment + segment, length)
     for start in range(index * segment, end, LANES * RUN):
         begin = start + lane * RUN
-        keeps = load_shared(keep + batch * padded, start, lane, LANES, RUN) if HAS_KEEP else filled(zero, RUN)
-        chunk = (begin // CHUNK).to(tl.int64)
-        dts, xs, totals, results = (), (), (), ()
-        for i in tl.static_range(ABREAST):
-            each = channel + i * CHANNELS
-            shift = load_vector(bias, each, there[i], HAS_BIAS)
-            delta_row = delta + batch * delta_batch + each * delta_channel
-            raw = load_run(delta_row, begin, length, there[i], RUN)
-            dt = time_steps(raw, shift, begin, length, RUN, SOFTPLUS)
-            amount = load_run(u + batch * u_batch + each * u_channel, begin, length, there[i], RUN)
-            dts, xs = dts + (dt,), xs + (products(amount, dt, RUN),)
-            totals, results = totals + (half_sums(dt, RUN),), results + (filled(zero, RUN),)
-        before, coming = states, ()
-        for i in tl.static_range(ABREAST):
-            at = exponents + (channel + i * CHANNELS) * N + own_state
-            coming = coming + (tl.load(at, mask=there[i], other=0.0),)
+        raw = load_run(delta + batch * delta_batch + channel * delta_channel, begin, length, exists, RUN)
+        dt = time_steps(raw, shift, begin, length, RUN, SOFTPLUS)
+        x = products(load_run(u_row, begin, length, exists, RUN), dt, RUN)
+        totals = half_sums(dt, RUN)
+        keeps = load_shared(keep + batch * padded, begin, RUN) if HAS_KEEP else dt
+        results = filled(zero, RUN)
+        is_chunk = (begin % CHUNK == 0) & (begin < length) & exists
+        chunk_at = chunk_row + (begin // CHUNK).to(tl.int64) * N
+        before = states
         for n in range(of_warp):
             holder = lane - lane + n % LANES
+            first = across(before[0], holder, LANES)
+            for j in tl.static_range(1, COLUMNS):
+                first = tl.where(n < j * LANES, first, across(before[j], holder, LANES))
             # What is read comes before anything is written: later, a read would wait for its whole way.
-            weight = load_shared(B + row + n * padded, start, lane, LANES, RUN)
-            read = load_shared(C + row + n * padded, start, lane, LANES, RUN)
-            given, coming = coming, ()
-            for i in tl.static_range(ABREAST):
-                at = exponents + (channel + i * CHANNELS) * N + own_state + tl.minimum(n + 1, of_warp - 1)
-                coming = coming + (tl.load(at, mask=there[i], other=0.0),)
-            after, sums = (), ()
-            for i in tl.static_range(ABREAST):
-                first = across(before[i][0], holder, LANES, NEAR)
-                for j in tl.static_range(1, COLUMNS):
-                    first = tl.where(n < j * LANES, first, across(before[i][j], holder, LANES, NEAR))
-                decays = decays_of(dts[i], given[i], keeps, RUN, HAS_KEEP)
-                factor, factor_2 = half_decays(totals[i], given[i], keeps, RUN, HAS_KEEP)
-                added = products(xs[i], weight, RUN)
-                value, value_2 = half_states(decays, added, RUN)
-                h, leaving = through_lanes(
-                    factor * factor_2, factor_2 * value + value_2, first, lane, LANES, NEAR, False
-                )
-                own = batch * channels + channel + i * CHANNELS
-                chunk_at = starts + (own * tl.cdiv(length, CHUNK) + chunk) * N + own_state + n
-                tl.store(chunk_at, h, mask=(begin % CHUNK == 0) & (begin < length) & there[i])
-                columns = ()
-                for j in tl.static_range(COLUMNS):
-                    columns = columns + (tl.where(lane + j * LANES == n, leaving, states[i][j]),)
-                h_2 = factor * h + value
-                upper, lower = (), ()
-                for k in tl.static_range(HALF):
-                    h = decays[k] * h + added[k]
-                    h_2 = decays[HALF + k] * h_2 + added[HALF + k]
-                    upper = upper + (results[i][k] + h * read[k],)
-                    lower = lower + (results[i][HALF + k] + h_2 * read[HALF + k],)
-                after, sums = after + (columns,), sums + (upper + lower,)
-            states, results = after, sums
-        part = begin + warp * PART
-        for i in tl.static_range(ABREAST):
-            each = channel + i * CHANNELS
-            amount = load_run(u + batch * u_batch + each * u_channel, part, length, there[i], PART)
-            skip = load_vector(D, each, there[i], HAS_D)
-            result = fold(results[i], thread, CHANNELS * LANES, WARPS, RUN)
-            result = sums_of(result, products(amount, filled(skip, PART), PART), PART)
-            if HAS_Z:
-                gate = load_run(z + batch * z_batch + each * z_channel, part, length, there[i], PART)
-                result = products(result, silu(gate, PART), PART)
-            store_run(y + (batch * channels + each) * length, part, length, there[i], result, PART)
-    if end == length:
-        for i in tl.static_range(ABREAST):
-            at = last_state + (batch * channels + channel + i * CHANNELS) * N + own_state + lane
+            exponent = tl.load(exponents + n, mask=exists, other=0.0)
+            weight = load_shared(B + row + n * padded, begin, RUN)
+            read = load_shared(C + row + n * padded, begin, RUN)
+            decays = decays_of(dt, exponent, keeps, RUN, HAS_KEEP)
+            factor, factor_2 = half_decays(totals, exponent, keeps, RUN, HAS_KEEP)
+            added = products(x, weight, RUN)
+            value, value_2 = half_states(decays, added, RUN)
+            h, leaving = through_lanes(
+                factor * factor_2, factor_2 * value + value_2, first, lane, LANES, False
+            )
+            tl.store(chunk_at + n, h, mask=is_chunk)
+            after, sums, sums_2 = (), (), ()
             for j in tl.static_range(COLUMNS):
-                mask = there[i] & (lane + j * LANES < of_warp)
-                tl.store(at + j * LANES, states[i][j], mask=mask)
+                after = after + (tl.where(lane + j * LANES == n, leaving, states[j]),)
+            h_2 = factor * h + value
+            for k in tl.static_range(HALF):
+                h = decays[k] * h + added[k]
+                h_2 = decays[HALF + k] * h_2 + added[HALF + k]
+                sums = sums + (results[k] + h * read[k],)
+                sums_2 = sums_2 + (results[HALF + k] + h_2 * read[HALF + k],)
+            states, results = after, sums + sums_2
+        results = unpack(fold(results, thread, CHANNELS * LANES, WARPS, RUN))
+        begin += warp * PART
+        skipped = products(load_run(u_row, begin, length, exists, PART), filled(skip, PART), PART)
+        results = sums_of(results, skipped, PART)
+        if HAS_Z:
+            gate = load_run(z + batch * z_batch + channel * z_channel, begin, length, exists, PART)
+            results = products(results, silu(gate, PART), PART)
+        store_run(y + own * length, begin, length, exists, results, PART)
+    if end == length:
+        for j in tl.static_range(COLUMNS):
+            mask = exists & (lane + j * LANES < of_warp)
+            tl.store(last_state + own * N + own_state + lane + j * LANES, states[j], mask=mask)
 
 
 @triton.jit
@@ -273,19 +236,16 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
     part, pair = program % parts, program // parts
     CHUNK: tl.constexpr = LANES * RUN
     HALF: tl.constexpr = RUN // 2
-    NEAR: tl.constexpr = near_channels(CHANNELS)
     POSITIONS: tl.constexpr = RUN // CHANNELS
-    EXACT: tl.constexpr = B.dtype.element_ty != tl.bfloat16 or C.dtype.element_ty != tl.bfloat16
     zero = tl.zeros((CHANNELS * LANES,), tl.float32)
     first, last = index * segment, tl.minimum(index * segment + segment, length)
     for step in range(tl.cdiv(last - first, CHUNK)):
         chunk = (last - 1) // CHUNK - step
         for block in range(part, blocks, parts):
             batch, group, channel, exists, thread, lane = place(
-                pair * blocks + block, blocks, groups, channels // groups, CHANNELS, LANES, 1, 1
+                pair * blocks + block, blocks, groups, channels // groups, CHANNELS, LANES, 1
             )
-            start = chunk * CHUNK
-            begin = start + lane * RUN
+            begin = chunk * CHUNK + lane * RUN
             own = batch * channels + channel
             one = exists & (lane == 0)
             shift = load_vector(bias, channel, exists, HAS_BIAS)
@@ -301,22 +261,19 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
             if HAS_Z:
                 outer = products(outer, silu(load_run(z_row, begin, length, exists, RUN), RUN), RUN)
             totals = half_sums(dt, RUN)
-            keeps = load_shared(keep + batch * padded, start, lane, LANES, RUN) if HAS_KEEP else dt
+            keeps = load_shared(keep + batch * padded, begin, RUN) if HAS_KEEP else dt
             results, d_value, d_dt = filled(zero, RUN), filled(zero, RUN), filled(zero, RUN)
             state_row = (index.to(tl.int64) * num_batch * channels + own) * N
             start_row = (own * tl.cdiv(length, CHUNK) + chunk) * N
-            folded_at = begin + (channel - group * (channels // groups)) % CHANNELS * POSITIONS
-            coming = tl.load(exponents + channel * N, mask=exists, other=0.0)
+            folded_at = begin + thread // LANES * POSITIONS
             for n in range(N):
-                exponent = coming
-                coming = tl.load(exponents + channel * N + tl.minimum(n + 1, N - 1), mask=exists, other=0.0)
+                exponent = tl.load(exponents + channel * N + n, mask=exists, other=0.0)
                 state = tl.load(starts + start_row + n, mask=exists, other=0.0)
                 carried = tl.load(entering + state_row + n, mask=exists, other=0.0)
                 row = (batch * groups + group) * N + n
                 weight, read = (
-                    load_shared(B + row * padded, start, lane, LANES, RUN),
-                    load_shared(C + row * padded, start, lane, LANES, RUN),
-                )
+                    load_shared(B + row * padded, begin, RUN), load_shared(C + row * padded, begin, RUN)
+                )  # fmt: skip
                 # All that is read before anything is written: later, a read would wait for its whole way.
                 folded = (part * num_batch * groups * N + row) * padded + folded_at
                 more_B, more_C = (
@@ -329,7 +286,7 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
                 values = products(x, weight, RUN)
                 value, value_2 = half_states(decays, values, RUN)
                 h, _last = through_lanes(
-                    factor * factor_2, factor_2 * value + value_2, state, lane, LANES, NEAR, False
+                    factor * factor_2, factor_2 * value + value_2, state, lane, LANES, False
                 )
                 h_2 = factor * h + value
                 before, terms, sums = (), (), ()
@@ -342,7 +299,7 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
                     sums = sums + (results[k] + h * read[k],)
                     sums_2 = sums_2 + (results[HALF + k] + h_2 * read[HALF + k],)
                 before, results = before + before_2, sums + sums_2
-                terms = over_channels(terms + terms_2, thread, LANES, CHANNELS, RUN, EXACT)
+                terms = fold(terms + terms_2, thread, LANES, CHANNELS, RUN)
                 store_part(dC + folded, more_C + terms, POSITIONS)
                 c, c_2 = zero, zero
                 for k in tl.static_range(HALF - 1, -1, -1):
@@ -350,7 +307,7 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
                     c_2 = decays[HALF + k] * (outer[HALF + k] * read[HALF + k] + c_2)
                 value, value_2 = c, c_2
                 c_2, leaving = through_lanes(
-                    factor * factor_2, factor * value_2 + value, carried, lane, LANES, NEAR, True
+                    factor * factor_2, factor * value_2 + value, carried, lane, LANES, True
                 )
                 tl.store(entering + state_row + n, leaving, mask=one)
                 c = factor_2 * c_2 + value_2
@@ -368,9 +325,9 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
                     steps = (d_dt[k] + d_exponent * exponent,) + steps
                     steps_2 = (d_dt[HALF + k] + d_exponent_2 * exponent,) + steps_2
                 d_value, d_dt = values + values_2, steps + steps_2
-                terms = over_channels(terms + terms_2, thread, LANES, CHANNELS, RUN, EXACT)
+                terms = fold(terms + terms_2, thread, LANES, CHANNELS, RUN)
                 store_part(dB + folded, more_B + terms, POSITIONS)
-                tl.store(dA + state_row + n, more_A + over_lanes(d_A + d_A_2, lane, LANES, NEAR), mask=one)
+                tl.store(dA + state_row + n, more_A + over_lanes(d_A + d_A_2, lane, LANES), mask=one)
             values = load_run(u_row, begin, length, exists, RUN)
             raw = load_run(delta_row, begin, length, exists, RUN)
             d_u, d_delta = (), ()
@@ -395,8 +352,8 @@ def gradients(  # noqa: C901 - conditions are compile-time ones
                     d_gate = d_gate + (upstream[k] * (results[k] + values[k] * skip) * slope,)
                 store_run(dz + out, begin, length, exists, d_gate, RUN)
             vector = index.to(tl.int64) * num_batch * channels + own
-            sum_D = over_lanes(sum_D, lane, LANES, NEAR) + tl.load(dD + vector, mask=one, other=0.0)
-            sum_bias = over_lanes(sum_bias, lane, LANES, NEAR) + tl.load(dbias + vector, mask=one, other=0.0)
+            sum_D = over_lanes(sum_D, lane, LANES) + tl.load(dD + vector, mask=one, other=0.0)
+            sum_bias = over_lanes(sum_bias, lane, LANES) + tl.load(dbias + vector, mask=one, other=0.0)
             tl.store(dD + vector, sum_D, mask=one)
             tl.store(dbias + vector, sum_bias, mask=one)
             # What one lane has written is read by all at the next chunk.

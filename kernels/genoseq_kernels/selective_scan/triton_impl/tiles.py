@@ -1,12 +1,9 @@
 """What the kernels share: runs of positions, the few functions of one number, what crosses threads.
 
-A tile has one number for each thread, (threads,), and a thread a channel and, one after another, `RUN`
-positions: a *run*, a tuple of as many tiles. What is done along a run is plain code on registers, what
-crosses threads is written out, and no layout is left to chance: loads of 16 bytes a thread keep the positions
-of a thread together.
-
-Thread `(far * LANES + lane) * NEAR + near` has channel `far * NEAR + near`: half of the channels are side by
-side, as tensor cores want what they add up, and the other half follows behind all lanes of the first.
+A tile has one number for each thread of a warp, (threads,). Thread `row * LANES + lane` has a channel and,
+one after another, `RUN` positions: a *run*, a tuple of as many tiles. What is done along a run is plain code
+on registers, what crosses threads is written out, and no layout is left to chance: loads of 16 bytes a thread
+keep the positions of a thread together.
 """
 
 # Kernels have Triton's types, and its tuples no starred form.
@@ -34,29 +31,20 @@ def widen(x):
     return wide
 
 
-@triton.constexpr_function
-def near_channels(channels):
-    """Those whose threads of one lane are side by side."""
-    return max(1, channels // 2)
-
-
 @triton.jit
 def place(
-    program, blocks, groups, per_group,
-    CHANNELS: tl.constexpr, LANES: tl.constexpr, WARPS: tl.constexpr, ABREAST: tl.constexpr,
-):  # fmt: skip
+    program, blocks, groups, per_group, CHANNELS: tl.constexpr, LANES: tl.constexpr, WARPS: tl.constexpr
+):
     """Batch row, group; of each thread its channel (int64), whether that exists, its number and lane.
 
-    All warps have the same channels; the channel is the first of `ABREAST`, each `CHANNELS` from the next.
+    All warps have the same channels.
     """
-    NEAR: tl.constexpr = near_channels(CHANNELS)
     program = program.to(tl.int64)
     thread = tl.arange(0, WARPS * CHANNELS * LANES)
     group = (program // blocks) % groups
-    own = thread // (LANES * NEAR) * NEAR % CHANNELS + thread % NEAR
-    inner = (program % blocks) * (CHANNELS * ABREAST) + own
+    inner = (program % blocks) * CHANNELS + thread // LANES % CHANNELS
     channel = group * per_group + inner
-    return program // (blocks * groups), group, channel, inner < per_group, thread, thread // NEAR % LANES
+    return program // (blocks * groups), group, channel, inner < per_group, thread, thread % LANES
 
 
 @triton.jit
@@ -84,29 +72,32 @@ def pack(run, FIRST: tl.constexpr, STEP: tl.constexpr, K: tl.constexpr):
     return tile
 
 
-@triton.constexpr_function
-def load_width(itemsize, run):
-    """Positions of a run that a thread loads, or stores, at once."""
-    return min(16 // itemsize, run)
-
-
 @triton.jit
 def load_run(row, begin, length, exists, RUN: tl.constexpr):
-    """Positions from `begin` of rows, all (threads,), in float32, zero where there are none."""
-    PIECE: tl.constexpr = load_width(row.dtype.element_ty.primitive_bitwidth // 8, RUN)
+    """Positions from `begin` of rows, all (threads,), in float32, zero where there are none.
+
+    With `exists` None all are there: a row that is padded.
+    """
+    WIDE: tl.constexpr = 128 // row.dtype.element_ty.primitive_bitwidth
+    PIECE: tl.constexpr = WIDE if WIDE < RUN else RUN
     first = row + begin
     run = ()
     for piece in tl.static_range(RUN // PIECE):
         within = piece * PIECE + tl.arange(0, PIECE)[None, :]
-        mask = (begin[:, None] + within < length) & exists[:, None]
-        run = run + unpack(widen(tl.load(first[:, None] + within, mask=mask, other=0.0)))
+        if exists is None:
+            tile = tl.load(first[:, None] + within)
+        else:
+            mask = (begin[:, None] + within < length) & exists[:, None]
+            tile = tl.load(first[:, None] + within, mask=mask, other=0.0)
+        run = run + unpack(widen(tile))
     return run
 
 
 @triton.jit
 def store_run(row, begin, length, exists, run, RUN: tl.constexpr):
     """The opposite of `load_run`."""
-    PIECE: tl.constexpr = load_width(row.dtype.element_ty.primitive_bitwidth // 8, RUN)
+    WIDE: tl.constexpr = 128 // row.dtype.element_ty.primitive_bitwidth
+    PIECE: tl.constexpr = WIDE if WIDE < RUN else RUN
     first = row + begin
     for piece in tl.static_range(RUN // PIECE):
         within = piece * PIECE + tl.arange(0, PIECE)[None, :]
@@ -116,20 +107,9 @@ def store_run(row, begin, length, exists, run, RUN: tl.constexpr):
 
 
 @triton.jit
-def load_shared(row, start, lane, LANES: tl.constexpr, RUN: tl.constexpr):
-    """Of one row that all channels share, the tile from `start`, in float32.
-
-    The row is padded, so that no position is missing, and in the order of these loads: with its positions one
-    after another, the lanes of a warp would be `RUN` numbers apart, and half of the cache's width lost.
-    """
-    PIECE: tl.constexpr = load_width(row.dtype.element_ty.primitive_bitwidth // 8, RUN)
-    first = row + start + lane * PIECE
-    run = ()
-    for piece in tl.static_range(RUN // PIECE):
-        run = run + unpack(
-            widen(tl.load(first[:, None] + piece * LANES * PIECE + tl.arange(0, PIECE)[None, :]))
-        )
-    return run
+def load_shared(row, begin, RUN: tl.constexpr):
+    """Of one row that all channels share, in float32; padded, so that no position is missing."""
+    return load_run(row, begin, 0, None, RUN)
 
 
 @triton.jit
@@ -232,27 +212,23 @@ def half_states(decays, values, RUN: tl.constexpr):
 
 
 @triton.jit
-def across(tile, lane, LANES: tl.constexpr, NEAR: tl.constexpr):
-    """What the lane of this number has, of the same channel: warps exchange nothing."""
-    ROW: tl.constexpr = LANES * NEAR
-    rows: tl.constexpr = tile.shape[0] // ROW
-    at = lane * NEAR + tl.arange(0, tile.shape[0]) % NEAR
-    return tl.gather(tile.reshape(rows, ROW), at.reshape(rows, ROW), 1).reshape(tile.shape[0])
+def across(tile, lane, LANES: tl.constexpr):
+    """What the lane of this number has, of the same row of lanes: warps exchange nothing."""
+    rows: tl.constexpr = tile.shape[0] // LANES
+    return tl.gather(tile.reshape(rows, LANES), lane.reshape(rows, LANES), 1).reshape(tile.shape[0])
 
 
 @triton.jit
-def over_lanes(tile, lane, LANES: tl.constexpr, NEAR: tl.constexpr):
+def over_lanes(tile, lane, LANES: tl.constexpr):
     """Sums over the lanes of a channel, in each of them."""
     for power in tl.static_range(5):
         if 2**power < LANES:
-            tile += across(tile, lane ^ (2**power), LANES, NEAR)
+            tile += across(tile, lane ^ (2**power), LANES)
     return tile
 
 
 @triton.jit
-def through_lanes(
-    factor, value, first, lane, LANES: tl.constexpr, NEAR: tl.constexpr, BACK: tl.constexpr
-):  # fmt: skip
+def through_lanes(factor, value, first, lane, LANES: tl.constexpr, BACK: tl.constexpr):
     """The recurrence state -> factor * state + value from lane to lane.
 
     Returns the state that enters each lane and, in all lanes, the one that leaves the last; both are of a
@@ -268,101 +244,41 @@ def through_lanes(
     for power in tl.static_range(5):
         if 2**power < LANES:
             other = lane + tl.where(behind >= 2**power, sign * 2**power, 0)
-            value = factor * across(value, other, LANES, NEAR) + value
-            factor *= across(factor, other, LANES, NEAR)
-    entering = across(value, lane + tl.where(edge, 0, sign), LANES, NEAR)
-    return tl.where(edge, first, entering), across(value, lane - lane + last, LANES, NEAR)
+            value = factor * across(value, other, LANES) + value
+            factor *= across(factor, other, LANES)
+    entering = across(value, lane + tl.where(edge, 0, sign), LANES)
+    return tl.where(edge, first, entering), across(value, lane - lane + last, LANES)
 
 
 @triton.jit
-def fold(run, thread, DISTANCE: tl.constexpr, WIDTH: tl.constexpr, K: tl.constexpr):
-    """Sums of a run of K over `WIDTH` threads, `DISTANCE` from each other: K / WIDTH of them in each.
+def fold(run, thread, LANES: tl.constexpr, WIDTH: tl.constexpr, K: tl.constexpr):
+    """Sums of a run of K over `WIDTH` channels, (threads, K / WIDTH).
 
-    Thread w of them ends with those from `w * K / WIDTH`: at each step half of the threads sends half of its
-    numbers to the other half, and gets the rest of theirs.
+    Channel c of the program ends with the positions of the run from `c * K / WIDTH`: at each step half of the
+    channels sends half of its positions to the other half, and gets the rest of theirs.
     """
     if WIDTH == 1:
-        folded = run
+        folded = pack(run, 0, 1, K)
     else:
-        partner = thread ^ (WIDTH // 2 * DISTANCE)
+        partner = thread ^ (WIDTH // 2 * LANES)
         above = thread < partner
         half = ()
         for k in tl.static_range(K // 2):
             kept = tl.where(above, run[k], run[K // 2 + k])
             half = half + (kept + tl.gather(tl.where(above, run[K // 2 + k], run[k]), partner, 0),)
-        folded = fold(half, thread, DISTANCE, WIDTH // 2, K // 2)
+        folded = fold(half, thread, LANES, WIDTH // 2, K // 2)
     return folded
 
 
 @triton.jit
-def over_channels(
-    run, thread, LANES: tl.constexpr, CHANNELS: tl.constexpr, RUN: tl.constexpr, EXACT: tl.constexpr
-):
-    """Sums of a run over channels, (threads, RUN / CHANNELS); of channel c those from `c * RUN / CHANNELS`.
-
-    Tensor cores add up the channels side by side, and round what they add up to 11 bits unless `EXACT`.
-    """
-    NEAR: tl.constexpr = near_channels(CHANNELS)
-    if INTERPRETED:
-        HALF: tl.constexpr = RUN // 2
-        run = fold(run[:HALF], thread, 1, NEAR, HALF) + fold(run[HALF:], thread, 1, NEAR, HALF)
-    else:
-        tl.static_assert(NEAR == 4 and RUN == 16)
-        run = over_quads(run, thread, EXACT)
-    folded = fold(run, thread, NEAR * LANES, 2, RUN // NEAR)
-    return pack(folded, 0, 1, RUN // CHANNELS)
-
-
-@triton.jit
-def over_quads(run, thread, EXACT: tl.constexpr):
-    """Sums of a run of 16 over four threads side by side: thread q of them has 2q, 2q + 1, 8 + 2q, 9 + 2q.
-
-    Two positions of the run are an operand of 16 rows (8 quads, twice) by 4 threads; the other operand has
-    ones in the column of their number, and zeros in all others.
-    """
-    sums = filled(tl.zeros(thread.shape, tl.float32), 4)
-    for k in tl.static_range(8):
-        column = tl.where(thread // 4 == k, 1.0, 0.0)
-        if EXACT:
-            high, high_8 = leading_bits(run[k]), leading_bits(run[8 + k])
-            sums = multiply_add(run[k] - high, run[8 + k] - high_8, column, sums)
-            sums = multiply_add(high, high_8, column, sums)
-        else:
-            sums = multiply_add(run[k], run[8 + k], column, sums)
-    return sums
-
-
-@triton.jit
-def leading_bits(x):
-    """What tensor cores see of a float32."""
-    return (x.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
-
-
-@triton.jit
-def multiply_add(upper, lower, column, sums):
-    """One matrix product of 16 by 4 by 8 of a warp, added to `sums`."""
-    return tl.inline_asm_elementwise(
-        "mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32"
-        " {$0, $1, $2, $3}, {$4, $5}, {$6}, {$7, $8, $9, $10};",
-        "=r,=r,=r,=r,r,r,r,r,r,r,r",
-        [upper, lower, column, sums[0], sums[1], sums[2], sums[3]],
-        (tl.float32, tl.float32, tl.float32, tl.float32),
-        True,
-        1,
-    )
-
-
-@triton.jit
-def elapse(
-    run, before, lane, LANES: tl.constexpr, NEAR: tl.constexpr, RUN: tl.constexpr, BACK: tl.constexpr
-):  # fmt: skip
+def elapse(run, before, lane, LANES: tl.constexpr, RUN: tl.constexpr, BACK: tl.constexpr):
     """Sums of a run over the positions that follow each (`BACK`: up to it, with its own), and over all.
 
     `before` is the sum so far, in every lane.
     """
     one = tl.full(before.shape, 1.0, tl.float32)
     first, second = half_sums(run, RUN)
-    elapsed, total = through_lanes(one, first + second, before, lane, LANES, NEAR, not BACK)
+    elapsed, total = through_lanes(one, first + second, before, lane, LANES, not BACK)
     sums = ()
     if BACK:
         for k in tl.static_range(RUN):
