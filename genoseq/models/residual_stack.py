@@ -194,6 +194,8 @@ def as_mask(attention_mask: torch.Tensor | None, segment_ids: torch.Tensor | Non
 
 def longest_sequence(ids: torch.Tensor, mask: torch.Tensor | None, segment_ids: torch.Tensor | None) -> int:
     """Tokens of the longest sequence, padding aside."""
+    if mask is None and segment_ids is None:
+        return ids.shape[1]
     mask = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
     runs = runs_of(MixerContext(mask=mask, segment_ids=segment_ids))
     assert runs is not None
