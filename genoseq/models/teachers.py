@@ -177,7 +177,8 @@ class ESM2Teacher(ProteinTeacher):
     @torch.no_grad()
     def __call__(self, residues: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         device = residues.device
-        self.model.to(device)
+        if next(self.model.parameters()).device != device:
+            self.model.to(device)
         begin, pad, end = (_ESM2_TOKENS.index(token) for token in ("<cls>", "<pad>", "<eos>"))
         lengths = (mask & (residues != RESIDUE_LETTERS.index(STOP))).sum(1, keepdim=True)
         place = torch.arange(-1, residues.shape[1] + 1, device=device)

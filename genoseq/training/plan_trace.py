@@ -139,11 +139,10 @@ def measure_step(
         frozen = watch.live[kind] - static
         batch = plugin.convert_input(shape.blank(device))
         with plugin.forward_context():
-            loss: torch.Tensor | None = _loss(task, batch)
+            loss, taught = _loss(task, batch)
         kept, forward_peak = watch.live[kind] - static - frozen, watch.peak[kind]
-        assert loss is not None
         loss.backward()
-        loss = None
+        del loss, taught
         backward_peak = watch.peak[kind]
         gradients = sum(x.grad.nbytes for x in task.parameters() if x.grad is not None)
         state, update_peak = _update(config, task, watch, kind)
@@ -181,18 +180,16 @@ def _whole_at_once(task: Any) -> int:
     return 2 * (total - sum(layers)) + 4 * max(layers)
 
 
-def _loss(task: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The task's own loss; where the task looks at values or at its trainer, its model's, computed while what
-    a teacher tells of the batch is there."""
+def _loss(task: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The task's own loss; where the task looks at values or at its trainer, its model's, and what a teacher
+    tells of the batch, which the loss compares with until its gradient is known."""
     try:
-        return task.loss(batch)
+        return task.loss(batch), None
     except RuntimeError:
         teacher = getattr(task, "teacher", None)
         taught = None if teacher is None else teacher.rehearse(batch["input_ids"])
         labels = batch.get("labels", batch["input_ids"])
-        loss = task.model(batch["input_ids"], labels=labels, loss_only=True).loss
-        del taught
-        return loss
+        return task.model(batch["input_ids"], labels=labels, loss_only=True).loss, taught
 
 
 def _frozen(task: Any) -> list[nn.Module]:

@@ -51,7 +51,8 @@ class Teacher:
     @torch.no_grad()
     def features(self, input_ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """(B, T, D) float32 states of its last layer, normalised at each token, where `input_ids` are."""
-        self.model.to(input_ids.device)
+        if self.model.device != input_ids.device:
+            self.model.to(input_ids.device)
         states = self.model.backbone(input_ids, mask).last_hidden_state
         return F.layer_norm(states.float(), states.shape[-1:])
 

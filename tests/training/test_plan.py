@@ -203,7 +203,14 @@ def test_a_task_that_looks_at_values_is_planned_too(tmp_path: Path) -> None:
 
 
 def test_what_scans_take_inside_is_counted(tiny_fasta: Path, tmp_path: Path) -> None:
-    fixed = [*GENOME, "trainer=cpu", "model=hybridna_tiny", "model.pattern=msl", "model.l_max=4096"]
+    fixed = [
+        *GENOME,
+        "data.length=512",
+        "trainer=cpu",
+        "model=hybridna_tiny",
+        "model.pattern=msl",
+        "model.l_max=4096",
+    ]
     fixed += ["model.num_layers=3"]
     with initialize_config_dir(str(configs_dir()), version_base="1.3"):
         config = compose(
