@@ -283,14 +283,16 @@ def measured(*overrides: str) -> float:
     return predicted / peak
 
 
+SCANS = ("model=hybridna_tiny", "model.pattern=ms", "model.d_model=128", "model.d_inner=384")
 LONG = ("data.length=32768", "data.examples_per_epoch=4", "global_batch_size=1", "model.l_max=32768")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["false", "true"])
-def test_as_the_process_grows(mode: str) -> None:
+@pytest.mark.parametrize("model", [(), SCANS], ids=["hyena", "scans"])
+def test_as_the_process_grows(model: tuple[str, ...], mode: str) -> None:
     settings = ("trainer=cpu", "model.num_layers=4", f"model.activation_checkpointing={mode}")
-    assert measured(*LONG, *settings) == pytest.approx(1, abs=0.15)
+    assert measured(*model, *LONG, *settings) == pytest.approx(1, abs=0.15)
 
 
 @pytest.mark.gpu
@@ -300,6 +302,7 @@ def test_as_the_process_grows(mode: str) -> None:
         (),
         ("trainer.precision=32-true",),
         ("model.activation_checkpointing=true",),
+        SCANS,
         ("model.activation_checkpointing=offload", "model.sequence_tile=16384", "model.mixer_tile=16384"),
     ],
 )
