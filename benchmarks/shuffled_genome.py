@@ -8,12 +8,11 @@ Each chromosome keeps its exact dinucleotide counts and its name.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
 from genoseq.data import Fasta
-from genoseq.inference.outputs import write_fasta
+from genoseq.inference.outputs import open_fasta, write_fasta
 from genoseq.sequence import decode_bases, dinucleotide_shuffle
 
 
@@ -24,7 +23,8 @@ def main(source: str, out: str, seed: int = 0) -> None:
     for name in fasta.names:
         codes = fasta.codes(name, 0, fasta.lengths[name])
         records.append((name, decode_bases(dinucleotide_shuffle(codes, generator))))
-    write_fasta(Path(out), records)
+    with open_fasta(out) as file:
+        write_fasta(file, records)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from genoseq.cli.progress import counted
+from genoseq.cli.progress import advancing
 from genoseq.cli.tables import interval_text
 from genoseq.inference import describe, generate
 from genoseq.inference.devices import pick_device
-from genoseq.inference.outputs import atomic_file, write_fasta
+from genoseq.inference.outputs import open_fasta, write_fasta
 from genoseq.models.hub import load_sequence_model
 from genoseq.paths import locate
 from genoseq.report import write_report
@@ -56,16 +56,17 @@ def _settings(config: DictConfig, experiment: str, folder: Path, *overrides: str
 def _write_real_sequence(settings: DictConfig, folder: Path) -> None:
     """Real sequence for the report to hold the generated one against: the validation block."""
     regions = instantiate(settings.data).sequences("validation")
-    with atomic_file(str(folder / "reference.fa")) as path:
-        write_fasta(path, [(str(interval), decode_bases(codes)) for interval, codes in regions])
+    with open_fasta(folder / "reference.fa") as file:
+        write_fasta(file, [(str(interval), decode_bases(codes)) for interval, codes in regions])
 
 
 def _generate(config: DictConfig, folder: Path) -> None:
     model = load_sequence_model(folder, device=str(pick_device(config.device)))
-    results = generate(model, length=config.length, num_sequences=config.num_sequences, seed=config.seed)
-    results = counted(results, what="sequences", total=config.num_sequences)
-    with atomic_file(str(folder / "generated.fa")) as path:
-        write_fasta(path, (describe(index, result) for index, result in enumerate(results)))
+    wanted = {"length": config.length, "num_sequences": config.num_sequences}
+    total = config.length * config.num_sequences
+    with open_fasta(folder / "generated.fa") as file, advancing(what="bases", total=total) as advance:
+        results = generate(model, **wanted, seed=config.seed, drawn=advance)
+        write_fasta(file, (describe(index, result) for index, result in enumerate(results)))
 
 
 def _table(*runs: RunResult) -> Table:

@@ -26,7 +26,7 @@ from genoseq.inference.design import (
     pairwise_identity,
 )
 from genoseq.inference.devices import pick_device
-from genoseq.inference.outputs import atomic_file, open_table, write_fasta
+from genoseq.inference.outputs import atomic_file, open_fasta, open_table, write_fasta
 from genoseq.inference.records import Record
 from genoseq.models.hub import load
 from genoseq.paths import locate
@@ -42,7 +42,7 @@ def run(config: DictConfig) -> None:
     require_choice("method", config.method, (*METHODS, _GENERATION))
     with ExitStack() as files:
         # Opened before any work is done: where they cannot be written, nothing is begun.
-        fasta = files.enter_context(atomic_file(config.out))
+        fasta = files.enter_context(open_fasta(config.out))
         table = None
         if config.table is not None:
             formats = (".tsv", ".csv", ".parquet")

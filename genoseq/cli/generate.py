@@ -7,9 +7,9 @@ import logging
 from omegaconf import DictConfig
 
 from genoseq.cli.models import open_model
-from genoseq.cli.progress import counted
+from genoseq.cli.progress import advancing
 from genoseq.inference import describe, generate
-from genoseq.inference.outputs import atomic_file, write_fasta
+from genoseq.inference.outputs import open_fasta, write_fasta
 from genoseq.models.sampling import Sampling
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 
 def run(config: DictConfig) -> None:
     """Write `out` as `configs/generate.yaml` describes it, each sequence as soon as it is done."""
-    with atomic_file(config.out) as path:
+    total = config.num_sequences * config.length
+    with open_fasta(config.out) as file, advancing(what="bases", total=total) as advance:
         results = generate(
             open_model(config),
             prompt=config.prompt,
@@ -27,9 +28,9 @@ def run(config: DictConfig) -> None:
             sampling=_sampling(config),
             seed=config.seed,
             batch_size=config.batch_size,
+            drawn=advance,
         )
-        results = counted(results, what="sequences", total=config.num_sequences)
-        write_fasta(path, (describe(index, result, code=config.code) for index, result in enumerate(results)))
+        write_fasta(file, (describe(index, result, code=config.code) for index, result in enumerate(results)))
     log.info("%s sequences in %s", config.num_sequences, config.out)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -11,6 +12,15 @@ Item = TypeVar("Item")
 
 def counted(items: Iterable[Item], *, what: str, total: int | None = None) -> Iterator[Item]:
     """Hand the items on, counting them for whoever looks on; `total` is their number where it is known."""
+    with advancing(what=what, total=total) as advance:
+        for item in items:
+            yield item
+            advance(1)
+
+
+@contextmanager
+def advancing(*, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A function to be told how many more there are, for whoever looks on."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -18,6 +28,4 @@ def counted(items: Iterable[Item], *, what: str, total: int | None = None) -> It
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(what, total=total)
-        for item in items:
-            yield item
-            progress.advance(task)
+        yield lambda number: progress.advance(task, number)

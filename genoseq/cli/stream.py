@@ -13,7 +13,7 @@ from genoseq.cli.progress import counted
 from genoseq.data.sample_streams import STANDARD_INPUT, open_samples
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import pick_device
-from genoseq.inference.outputs import open_table
+from genoseq.inference.outputs import STANDARD_OUTPUT, open_table
 from genoseq.inference.stream import stream
 from genoseq.models import SignalRegressor, load_signal_model
 from genoseq.paths import locate
@@ -45,7 +45,7 @@ def run(config: DictConfig) -> None:
         header=config.header,
     )
     predictions = stream(model, pieces, max_length=config.max_length)
-    if config.out == STANDARD_INPUT:
+    if config.out == STANDARD_OUTPUT:
         _print(predictions)
         return
     with open_table(config.out, formats=(".csv", ".tsv", ".parquet")) as table:

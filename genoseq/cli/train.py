@@ -48,13 +48,14 @@ def _plan(config: DictConfig) -> None:
         ("gradients", memory.gradients),
         ("optimiser state", memory.optimizer),
         ("averages of weights", memory.averages),
+        ("teacher", memory.frozen),
         ("activations kept", memory.activations),
         ("largest transient", memory.transient),
         ("total at the peak", memory.total),
         ("the device has", predicted.available),
         ("in the host's memory", memory.host),
     ):
-        if size or name != "in the host's memory":
+        if size or name not in ("teacher", "in the host's memory"):
             table.add_row(name, _size(size))
     console.print(table)
     if memory.undeclared:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
@@ -24,6 +24,7 @@ def generate(
     sampling: Sampling = Sampling(),  # noqa: B008 - frozen
     seed: int = 0,
     batch_size: int = 16,
+    drawn: Callable[[int], None] = lambda _: None,
 ) -> Iterator[GeneratedSequence]:
     """Draw sequences, `batch_size` at a time, each given as soon as its batch is done.
 
@@ -38,6 +39,7 @@ def generate(
         sampling: how bases are drawn.
         seed: of the draws.
         batch_size: sequences at a time.
+        drawn: is told as bases are drawn how many more there are, the given ones counted with the first.
 
     Raises:
         ConfigError: the model is no causal language model or does not know the control, or a setting that is
@@ -57,6 +59,7 @@ def generate(
                 sampling=sampling,
                 seed=seed,
                 first_index=indices[0],
+                drawn=drawn,
             )
         yield from results
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import shutil
+import sys
 import tempfile
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from genoseq.errors import ConfigError, DataError
 from genoseq.paths import locate
 from genoseq.sequence import Letters
 
+STANDARD_OUTPUT = "-"
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -259,9 +262,27 @@ def require_folder(path: str | os.PathLike[str]) -> Path:
     return final
 
 
-def write_fasta(path: Path, records: Iterable[tuple[str, Letters]], *, width: int = 80) -> None:
-    """Names and sequences as FASTA, `width` letters a line."""
-    with path.open("w") as file:
-        for name, sequence in records:
-            lines = (sequence[start : start + width] for start in range(0, len(sequence), width))
-            file.write(f">{name}\n" + "\n".join(lines) + "\n")
+@contextmanager
+def open_fasta(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """A file for `write_fasta`, there once the block ends well: gzipped if its name ends in `.gz`; `-` is
+    standard output.
+
+    Raises:
+        DataError: the file cannot be written there.
+    """
+    if path == STANDARD_OUTPUT:
+        yield sys.stdout
+        return
+    with atomic_file(path) as temporary:
+        compressed = temporary.suffix.lower() == ".gz"
+        with gzip.open(temporary, "wt") if compressed else temporary.open("w") as file:
+            yield file
+
+
+def write_fasta(file: TextIO, records: Iterable[tuple[str, Letters]], *, width: int = 80) -> None:
+    """Names and sequences as FASTA, `width` letters a line, each record written out before the next is asked
+    for."""
+    for name, sequence in records:
+        lines = (sequence[start : start + width] for start in range(0, len(sequence), width))
+        file.write(f">{name}\n" + "\n".join(lines) + "\n")
+        file.flush()

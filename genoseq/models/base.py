@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,7 @@ class SequenceModel(nn.Module):
         seed: int = 0,
         first_index: int = 0,
         feasible: Feasible | None = None,
+        drawn: Callable[[int], None] = lambda _: None,
     ) -> list[GeneratedSequence]:
         """New sequences with their log-likelihoods; see `genoseq.models.generation.generate`."""
         return generation.generate(
@@ -212,6 +213,7 @@ class SequenceModel(nn.Module):
             seed=seed,
             first_index=first_index,
             feasible=feasible,
+            drawn=drawn,
         )
 
     def embed(

@@ -17,7 +17,7 @@ from torch import nn
 
 from genoseq.errors import ConfigError, require_choice
 from genoseq.models.backbone import Backbone, BackboneOutput
-from genoseq.models.residual_stack import as_mask, initialize, require_tokens
+from genoseq.models.residual_stack import batch_context, initialize
 from genoseq.nn import MixerContext
 from genoseq.nn.bidirectional import BidirectionalMamba, Combination, turned
 from genoseq.nn.checkpointing import Checkpointing, require_checkpointing, through_layers
@@ -199,10 +199,9 @@ class Caduceus(Backbone):
         """See `Backbone.forward`.
 
         Raises:
-            SequenceError: there is no token, or padding between tokens of one sequence.
+            SequenceError: see `batch_context`.
         """
-        require_tokens(input_ids)
-        context = MixerContext(mask=as_mask(attention_mask, segment_ids), segment_ids=segment_ids)
+        context = batch_context(input_ids, attention_mask, segment_ids)
         kept = self._states(input_ids, context, keep=output_hidden_states)
         if self.symmetry == "conjoined":
             other = self._states(

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from genoseq.models.backbone import Backbone, BackboneOutput
-from genoseq.models.residual_stack import as_mask, initialize_normally, require_tokens
-from genoseq.nn import BidirectionalAttention, GatedMlp, MixerContext, PostNormBlock, normed
+from genoseq.models.residual_stack import batch_context, initialize_normally
+from genoseq.nn import BidirectionalAttention, GatedMlp, PostNormBlock, normed
 from genoseq.nn.checkpointing import Checkpointing, require_checkpointing, through_layers
 from genoseq.nn.materialize import reset_children
 
@@ -107,10 +107,9 @@ class DNABERT2(Backbone):
         """See `Backbone.forward`; there is no norm after the last block, whose output is there twice.
 
         Raises:
-            SequenceError: there is no token, or padding between tokens of one sequence.
+            SequenceError: see `batch_context`.
         """
-        require_tokens(input_ids)
-        context = MixerContext(mask=as_mask(attention_mask, segment_ids), segment_ids=segment_ids)
+        context = batch_context(input_ids, attention_mask, segment_ids)
         words = self.embedding(input_ids) + self.token_types.weight[0]
         x = self.dropout(normed(self.norm, words))
         x, kept = through_layers(

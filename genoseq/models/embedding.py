@@ -88,6 +88,8 @@ def _embed_whole(
     pooling: PlainPooling,
     policy: StrandPolicy,
 ) -> torch.Tensor:
+    for text in texts:
+        require_bases(text)
     passes = [encode_passes(tokenizer, model.encode(text), policy) for text in texts]
     input_ids, mask, second_pass, letters = pad_passes(tokenizer, passes)
     if second_pass is not None:

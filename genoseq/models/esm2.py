@@ -15,7 +15,7 @@ from torch import nn
 from genoseq.errors import ConfigError
 from genoseq.models.backbone import Backbone, BackboneOutput
 from genoseq.models.borrowed import import_transformers, reset_rotation, run_borrowed
-from genoseq.models.residual_stack import as_mask, initialize_normally, require_tokens
+from genoseq.models.residual_stack import batch_context, initialize_normally
 from genoseq.nn.checkpointing import Checkpointing, require_checkpointing
 from genoseq.nn.packing import plan_unpacking
 
@@ -139,10 +139,9 @@ class ESM2(Backbone):
         """See `Backbone.forward`; packed sequences are computed in rows of their own.
 
         Raises:
-            SequenceError: there is no token, or padding between tokens of one sequence.
+            SequenceError: see `batch_context`.
         """
-        require_tokens(input_ids)
-        mask = as_mask(attention_mask, segment_ids)
+        mask = batch_context(input_ids, attention_mask, segment_ids).mask
         if segment_ids is None:
             return self._run(input_ids, mask, keep=output_hidden_states)
         unpacking = plan_unpacking(segment_ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,7 @@ def generate(
     seed: int = 0,
     first_index: int = 0,
     feasible: Feasible | None = None,
+    drawn: Callable[[int], None] = lambda _: None,
 ) -> list[GeneratedSequence]:
     """Sequences of A, C, G and T that start with a prompt.
 
@@ -88,6 +90,7 @@ def generate(
         feasible: only bases are drawn from which a sequence of `length` can follow that holds its
             constraints. GC in windows is looked ahead for: in the rare case that nothing is left by it, the
             rest is drawn freely.
+        drawn: is told as bases are drawn how many more there are, the given ones counted with the first.
 
     Raises:
         ConfigError: the model is no causal language model or does not know the control, a setting is
@@ -119,7 +122,8 @@ def generate(
     if feasible is not None:
         drawing.restriction = Restriction(feasible, tokens[:, drawing.lead :], tokenizer.base_ids)
     with evaluating(model):
-        drawing.run(backbone)
+        for letters in drawing.run(backbone):
+            drawn(letters * word)
     return drawing.results(control)
 
 
@@ -157,15 +161,20 @@ class _Drawing:
         self.control = RepetitionControl(sampling, letters, words) if controlled else None
         self.restriction: Restriction | None = None
 
-    def run(self, backbone: StreamingBackbone) -> None:
-        """Draw until every sequence is done."""
+    def run(self, backbone: StreamingBackbone) -> Iterator[int]:
+        """Draw until every sequence is done; tells how many tokens of letters there are more each time."""
+        rows = len(self.stopped)
+        if self.given > self.lead:
+            yield rows * (self.given - self.lead)
         if self.given == self.wanted:
             return
         # The last token is drawn, but never read.
-        state = backbone.init_state(len(self.stopped), max_length=self.wanted - 1)
+        state = backbone.init_state(rows, max_length=self.wanted - 1)
         self._draw(backbone.forward_chunk(torch.stack(self.columns, dim=1), state)[:, -1])
+        yield rows
         while len(self.columns) < self.wanted and not (len(self.stop_ids) and self.stopped.all()):
             self._draw(backbone.step(self.columns[-1], state))
+            yield rows
 
     def results(self, control: str | None) -> list[GeneratedSequence]:
         """The sequences, each up to its stop token."""

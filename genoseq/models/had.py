@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from genoseq.errors import ConfigError
 from genoseq.models.backbone import Backbone, BackboneOutput
-from genoseq.models.residual_stack import as_mask, initialize, require_tokens
-from genoseq.nn import Bidirectional, BidirectionalAttention, GatedDeltaNet, GatedMlp, Mixer, MixerContext
+from genoseq.models.residual_stack import batch_context, initialize
+from genoseq.nn import Bidirectional, BidirectionalAttention, GatedDeltaNet, GatedMlp, Mixer
 from genoseq.nn.checkpointing import Checkpointing, require_checkpointing, through_layers
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.residual import Norm, ResidualBlock, make_norm, normed
@@ -117,10 +117,9 @@ class HAD(Backbone):
         """See `Backbone.forward`.
 
         Raises:
-            SequenceError: there is no token, or padding between tokens of one sequence.
+            SequenceError: see `batch_context`.
         """
-        require_tokens(input_ids)
-        context = MixerContext(mask=as_mask(attention_mask, segment_ids), segment_ids=segment_ids)
+        context = batch_context(input_ids, attention_mask, segment_ids)
         x = F.embedding(input_ids, self.embedding.weight)
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         x, kept = through_layers(

@@ -156,7 +156,7 @@ class HybriDNA(ResidualStack):
         segment_ids: torch.Tensor | None = None,
         output_hidden_states: bool = False,
     ) -> BackboneOutput:
-        if self.l_max is not None and input_ids.shape[1] > self.l_max:
+        if self.l_max is not None and input_ids.shape[-1] > self.l_max:
             self._require_length(longest_sequence(input_ids, attention_mask, segment_ids))
         return super().forward(
             input_ids, attention_mask, segment_ids=segment_ids, output_hidden_states=output_hidden_states

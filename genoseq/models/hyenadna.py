@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from genoseq.errors import ConfigError
 from genoseq.models.backbone import BackboneOutput, StreamingBackbone
-from genoseq.nn import HyenaMixer, HyenaState, MixerContext, Mlp, PreNormBlock, normed
+from genoseq.models.residual_stack import batch_context
+from genoseq.nn import HyenaMixer, HyenaState, Mlp, PreNormBlock, normed
 from genoseq.nn.checkpointing import Checkpointing, require_checkpointing, through_layers
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.tiling import require_tile
@@ -198,9 +199,7 @@ class HyenaDNA(StreamingBackbone):
         segment_ids: torch.Tensor | None = None,
         output_hidden_states: bool = False,
     ) -> BackboneOutput:
-        context = MixerContext(
-            mask=None if attention_mask is None else attention_mask.bool(), segment_ids=segment_ids
-        )
+        context = batch_context(input_ids, attention_mask, segment_ids)
         x = self._embed(input_ids)
         x, kept = through_layers(
             self.activation_checkpointing, self._blocks, x, context, keep=output_hidden_states
@@ -226,7 +225,7 @@ class HyenaDNA(StreamingBackbone):
         *,
         output_hidden_states: bool = False,
     ) -> BackboneOutput:
-        context = MixerContext(mask=None if attention_mask is None else attention_mask.bool())
+        context = batch_context(input_ids, attention_mask)
         x = self._embed(input_ids)
         kept = [x] if output_hidden_states else []
         for layer, layer_state in zip(self._blocks, state, strict=True):

@@ -26,7 +26,7 @@ from genoseq.errors import ConfigError
 from genoseq.models.backbone import Backbone, BackboneOutput
 from genoseq.models.heads import draw_first
 from genoseq.models.hybridna import LayerKind, layer_kinds, mixer_arguments, plain
-from genoseq.models.residual_stack import as_mask, initialize, require_tokens
+from genoseq.models.residual_stack import batch_context, initialize
 from genoseq.models.strand_heads import MaskedLanguageModelHead
 from genoseq.nn import (
     Bidirectional,
@@ -37,7 +37,6 @@ from genoseq.nn import (
     Mamba2Mixer,
     MambaMixer,
     Mixer,
-    MixerContext,
     ResidualBlock,
     make_norm,
     normed,
@@ -163,10 +162,9 @@ class LifeCode(Backbone):
         """See `Backbone.forward`.
 
         Raises:
-            SequenceError: there is no token, or padding between tokens of one sequence.
+            SequenceError: see `batch_context`.
         """
-        require_tokens(input_ids)
-        context = MixerContext(mask=as_mask(attention_mask, segment_ids), segment_ids=segment_ids)
+        context = batch_context(input_ids, attention_mask, segment_ids)
         x = self._embed(input_ids, segment_ids)
         x, kept = through_layers(
             self.activation_checkpointing, self.layers, x, context, keep=output_hidden_states

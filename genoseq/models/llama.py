@@ -16,8 +16,7 @@ from torch import nn
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.models.backbone import BackboneOutput, StreamingBackbone
 from genoseq.models.borrowed import import_transformers, reset_rotation, run_borrowed
-from genoseq.models.residual_stack import as_mask, initialize_normally, longest_sequence, require_tokens
-from genoseq.nn import MixerContext
+from genoseq.models.residual_stack import batch_context, initialize_normally, longest_sequence
 from genoseq.nn.checkpointing import Checkpointing, require_checkpointing
 from genoseq.nn.recurrence import require_rows
 from genoseq.nn.visibility import run_starts, runs_of
@@ -150,10 +149,9 @@ class Llama(StreamingBackbone):
         segment_ids: torch.Tensor | None = None,
         output_hidden_states: bool = False,
     ) -> BackboneOutput:
-        require_tokens(input_ids)
+        context = batch_context(input_ids, attention_mask, segment_ids)
         if input_ids.shape[1] > self.arguments["l_max"]:
             self._require_length(longest_sequence(input_ids, attention_mask, segment_ids))
-        context = MixerContext(mask=as_mask(attention_mask, segment_ids), segment_ids=segment_ids)
         runs = runs_of(context)
         number = torch.arange(input_ids.shape[1], device=input_ids.device).unsqueeze(0)
         if runs is None:
@@ -175,9 +173,8 @@ class Llama(StreamingBackbone):
         output_hidden_states: bool = False,
     ) -> BackboneOutput:
         (kept,) = state
-        require_tokens(input_ids)
+        mask = batch_context(input_ids, attention_mask).mask
         kept.require_room(*input_ids.shape)
-        mask = as_mask(attention_mask, None)
         before, length = kept.position, input_ids.shape[1]
         number = torch.arange(before + length, device=input_ids.device).unsqueeze(0)
         places, seen = number, None

@@ -78,9 +78,9 @@ class ResidualStack(StreamingBackbone):
         """See `Backbone.forward`.
 
         Raises:
-            SequenceError: there is no token, or padding between tokens of one sequence.
+            SequenceError: see `batch_context`.
         """
-        context = MixerContext(mask=as_mask(attention_mask, segment_ids), segment_ids=segment_ids)
+        context = batch_context(input_ids, attention_mask, segment_ids)
         x = self._embed(input_ids)
         x, kept = through_layers(
             self.activation_checkpointing, self.blocks, x, context, keep=output_hidden_states
@@ -105,7 +105,7 @@ class ResidualStack(StreamingBackbone):
         *,
         output_hidden_states: bool = False,
     ) -> BackboneOutput:
-        context = MixerContext(mask=as_mask(attention_mask, None))
+        context = batch_context(input_ids, attention_mask)
         x = self._embed(input_ids)
         kept = [x] if output_hidden_states else []
         for block, block_state in zip(self.blocks, state, strict=True):
@@ -127,7 +127,6 @@ class ResidualStack(StreamingBackbone):
         return cast(list[ResidualBlock], list(self.layers))
 
     def _embed(self, input_ids: torch.Tensor) -> torch.Tensor:
-        require_tokens(input_ids)
         x = F.embedding(input_ids, self.embedding.weight)
         return x.to(torch.promote_types(x.dtype, torch.float32))
 
@@ -162,17 +161,27 @@ def initialize_normally(module: nn.Module, *, std: float) -> None:
             nn.init.zeros_(part.bias)
 
 
-def require_tokens(input_ids: torch.Tensor) -> None:
-    """Refuse input without a token.
+def batch_context(
+    input_ids: torch.Tensor, attention_mask: torch.Tensor | None, segment_ids: torch.Tensor | None = None
+) -> MixerContext:
+    """What mixers are told of a batch (B, L).
 
     Raises:
-        SequenceError: there is none.
+        SequenceError: there is no token, the tensors are of several shapes or tokens no integers, or there is
+            padding between tokens of one sequence.
     """
-    if input_ids.numel() == 0:
-        raise SequenceError(f"input_ids of shape {tuple(input_ids.shape)} hold no token: give one or more.")
+    shape = tuple(input_ids.shape)
+    if len(shape) != 2 or input_ids.is_floating_point():
+        raise SequenceError(f"input_ids of shape {shape} and {input_ids.dtype}: give integers (B, L).")
+    if not input_ids.numel():
+        raise SequenceError(f"input_ids of shape {shape} hold no token: give one or more.")
+    for name, given in (("attention_mask", attention_mask), ("segment_ids", segment_ids)):
+        if given is not None and given.shape != input_ids.shape:
+            raise SequenceError(f"{name} of shape {tuple(given.shape)}: give that of input_ids, {shape}.")
+    return MixerContext(mask=_as_mask(attention_mask, segment_ids), segment_ids=segment_ids)
 
 
-def as_mask(attention_mask: torch.Tensor | None, segment_ids: torch.Tensor | None) -> torch.Tensor | None:
+def _as_mask(attention_mask: torch.Tensor | None, segment_ids: torch.Tensor | None) -> torch.Tensor | None:
     """(B, L) bool, or None where there is nothing to mask.
 
     Raises:
@@ -194,6 +203,8 @@ def as_mask(attention_mask: torch.Tensor | None, segment_ids: torch.Tensor | Non
 
 def longest_sequence(ids: torch.Tensor, mask: torch.Tensor | None, segment_ids: torch.Tensor | None) -> int:
     """Tokens of the longest sequence, padding aside."""
+    if mask is None and segment_ids is None:
+        return ids.shape[-1]
     mask = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
     runs = runs_of(MixerContext(mask=mask, segment_ids=segment_ids))
     assert runs is not None

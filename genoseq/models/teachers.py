@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from Bio.Align import substitution_matrices
 from Bio.SeqUtils import ProtParamData
+from torch import nn
 from torch.nn import functional as F
 
 from genoseq.errors import ConfigError, SequenceError, require_choice
@@ -40,10 +41,12 @@ class ProteinTeacher(ABC):
     Attributes:
         width: W, of a state.
         knows: (27,) bool, of which of `RESIDUE_LETTERS` there are states; never of the stop.
+        model: whose states they are; None where there is no model.
     """
 
     width: int
     knows: torch.Tensor
+    model: nn.Module | None = None
 
     @abstractmethod
     def __call__(self, residues: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -78,6 +81,11 @@ class ProteinTeacher(ABC):
                 f"{known}. Leave the protein out, or ask of its parts."
             )
         return self(residues[None], torch.ones(1, len(residues), dtype=torch.bool))[0]
+
+    def rehearse(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """What is said of the most residues that so many bases (B, L) may be: to count its memory."""
+        residues = input_ids.new_zeros(len(input_ids), -(-input_ids.shape[1] // 3))
+        return self(residues, torch.ones_like(residues, dtype=torch.bool))
 
     def __str__(self) -> str:
         return type(self).__name__
@@ -158,7 +166,7 @@ class ESM2Teacher(ProteinTeacher):
             )
         if not -backbone.num_layers - 2 <= layer <= backbone.num_layers + 1:
             raise ConfigError(f"layer={layer}: the teacher has layers 0 to {backbone.num_layers + 1}, or -1.")
-        self._backbone = backbone.requires_grad_(False)
+        self.model: ESM2 = backbone.requires_grad_(False)
         self._layer = layer
         self.width = backbone.d_model
         unknown = _ESM2_TOKENS.index("<unk>")
@@ -169,13 +177,14 @@ class ESM2Teacher(ProteinTeacher):
     @torch.no_grad()
     def __call__(self, residues: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         device = residues.device
-        self._backbone.to(device)
+        if next(self.model.parameters()).device != device:
+            self.model.to(device)
         begin, pad, end = (_ESM2_TOKENS.index(token) for token in ("<cls>", "<pad>", "<eos>"))
         lengths = (mask & (residues != RESIDUE_LETTERS.index(STOP))).sum(1, keepdim=True)
         place = torch.arange(-1, residues.shape[1] + 1, device=device)
         tokens = F.pad(self._ids.to(device)[residues], (1, 1), value=begin)
         tokens = tokens.where(place < lengths, pad).masked_fill(place == lengths, end)
-        hidden = self._backbone(tokens, place <= lengths, output_hidden_states=True).hidden_states
+        hidden = self.model(tokens, place <= lengths, output_hidden_states=True).hidden_states
         assert hidden is not None
         return hidden[self._layer][:, 1:-1]
 

@@ -7,7 +7,7 @@ Sinks".
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from torch import nn
 from genoseq.errors import ConfigError, require_choice
 from genoseq.nn.attend import attend, attend_whole, chunk_reach, masked_attention, score_mask
 from genoseq.nn.kv_cache import KeyValueState
-from genoseq.nn.mixer import Mixer, MixerContext, StatelessMixer, refuse_state
+from genoseq.nn.mixer import Mixer, MixerContext, StatelessMixer
 from genoseq.nn.rotary import alibi_slopes, rotate
 from genoseq.nn.visibility import Places, Visibility, run_starts, runs_of
 
@@ -47,6 +47,7 @@ class Attention(Mixer):
 
     causal: ClassVar[bool] = True
     streams: ClassVar[bool] = True
+    packs: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -82,27 +83,12 @@ class Attention(Mixer):
         self.in_proj = nn.Linear(d_model, width + 2 * shared, bias=qkv_bias)
         self.out_proj = nn.Linear(width, d_model, bias=out_bias)
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        context: MixerContext | None = None,
-        *,
-        state: KeyValueState | None = None,
-        return_state: bool = False,
-    ) -> Any:
-        """See `Mixer.forward`; `context.positions` change nothing, since only distances matter.
-
-        Raises:
-            SequenceError: the state is of another number of sequences, or has no room for the chunk.
-        """
-        context = context or MixerContext()
+    def _mix(self, x: torch.Tensor, context: MixerContext, state: KeyValueState | None) -> torch.Tensor:
+        """See `Mixer`; `context.positions` change nothing, since only distances matter."""
         if state is None:
-            assert not return_state, "give init_state(...) as the state to start from"
             return self._merge(self._whole(*self._project(x), context))
-        assert context.segment_ids is None, "a packed row has no state to carry"
         state.require_room(*x.shape[:2])
-        y = self._merge(self._chunk(*self._project(x), context.mask, state))
-        return (y, state) if return_state else y
+        return self._merge(self._chunk(*self._project(x), context.mask, state))
 
     def step(self, x: torch.Tensor, state: KeyValueState) -> tuple[torch.Tensor, KeyValueState]:
         state.require_room(x.shape[0], 1)
@@ -191,23 +177,6 @@ class BidirectionalAttention(StatelessMixer, Attention):
 
     Args are those of `Attention`.
     """
-
-    def forward(
-        self,
-        x: torch.Tensor,
-        context: MixerContext | None = None,
-        *,
-        state: KeyValueState | None = None,
-        return_state: bool = False,
-    ) -> Any:
-        """See `Mixer.forward`.
-
-        Raises:
-            SequenceError: a state is given or asked for.
-        """
-        if state is not None or return_state:
-            refuse_state()
-        return super().forward(x, context)
 
 
 def _joined(before: Places, chunk: Places) -> Places:

@@ -12,7 +12,7 @@ import torch
 
 from genoseq.errors import SequenceError, require_choice
 from genoseq.nn.mamba import MambaMixer
-from genoseq.nn.mixer import Mixer, MixerContext, StatelessMixer, refuse_state
+from genoseq.nn.mixer import Mixer, MixerContext, StatelessMixer
 
 Combination = Literal["add", "ew_multiply"]
 
@@ -29,6 +29,7 @@ class Bidirectional(StatelessMixer):
         ConfigError: the combination is none of `Combination`.
     """
 
+    packs: ClassVar[bool] = True
     names: ClassVar[tuple[str, str]] = ("ahead", "back")
     """Of the two submodules."""
 
@@ -39,22 +40,7 @@ class Bidirectional(StatelessMixer):
         for name, mixer in zip(self.names, (ahead, back), strict=True):
             self.add_module(name, mixer)
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        context: MixerContext | None = None,
-        *,
-        state: Any = None,
-        return_state: bool = False,
-    ) -> torch.Tensor:
-        """See `Mixer.forward`.
-
-        Raises:
-            SequenceError: a state was given or asked for.
-        """
-        if state is not None or return_state:
-            refuse_state()
-        context = context or MixerContext()
+    def _mix(self, x: torch.Tensor, context: MixerContext, state: None) -> torch.Tensor:
         ahead, back = (self.get_submodule(name) for name in self.names)
         y = ahead(x, context)
         other = back(x.flip(1), turned(context)).flip(1)

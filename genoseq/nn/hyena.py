@@ -5,7 +5,7 @@ Source: Poli et al. 2023, "Hyena Hierarchy", definition 3.1; order 2 is HyenaDNA
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -16,7 +16,6 @@ from genoseq.errors import ConfigError, SequenceError
 from genoseq.nn.hyena_filter import HyenaFilter
 from genoseq.nn.lazy_conv import LazyConv
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.packing import plan_unpacking
 from genoseq.nn.projection import from_channels, to_channels
 from genoseq.nn.tiling import in_autocast_dtype, tiled
 from genoseq_kernels import FrequencyPattern, causal_conv1d, fft_conv, sparse_fft_conv
@@ -93,29 +92,10 @@ class HyenaMixer(Mixer):
         self.sequence_tile = sequence_tile
         self.dropout = nn.Dropout(dropout)
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        context: MixerContext | None = None,
-        *,
-        state: HyenaState | None = None,
-        return_state: bool = False,
-    ) -> Any:
-        """See `Mixer.forward`.
-
-        Raises:
-            SequenceError: the sequence, its padding aside, is longer than the longest there may be, or than
-                the state has room for.
-        """
-        context = context or MixerContext()
-        if context.segment_ids is not None:
-            assert state is None, "a packed row has no state to carry"
-            return self._forward_packed(x, context)
+    def _mix(self, x: torch.Tensor, context: MixerContext, state: HyenaState | None) -> torch.Tensor:
         if state is None:
-            assert not return_state, "give init_state(...) as the state to start from"
             return self._forward_whole(x, context.mask)
-        y = self._forward_chunk(x, context.mask, state)
-        return (y, state) if return_state else y
+        return self._forward_chunk(x, context.mask, state)
 
     def step(self, x: torch.Tensor, state: HyenaState) -> tuple[torch.Tensor, HyenaState]:
         y = self._forward_chunk(x.unsqueeze(1), None, state)
@@ -163,13 +143,6 @@ class HyenaMixer(Mixer):
             else:
                 value = convolve(value, parts[index], skips[index], gate_in=gate_in, gate_out=gate_out)
         return from_channels(value, self.out_proj.weight, self.out_proj.bias)
-
-    def _forward_packed(self, x: torch.Tensor, context: MixerContext) -> torch.Tensor:
-        assert context.segment_ids is not None
-        plan = plan_unpacking(context.segment_ids)
-        mask = None if context.mask is None else plan.unpack(context.mask)
-        rows = self.forward(plan.unpack(x), replace(context, segment_ids=None, mask=mask))
-        return plan.pack(rows, x.shape[0])
 
     def _forward_chunk(self, x: torch.Tensor, mask: torch.Tensor | None, state: HyenaState) -> torch.Tensor:
         length = x.shape[1]

@@ -13,7 +13,6 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.packing import through_rows
 from genoseq.nn.recurrence import require_rows
 
 
@@ -44,24 +43,7 @@ class LstmMixer(Mixer):
         super().__init__()
         self.lstm = nn.LSTM(d_model, d_model, batch_first=True)
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        context: MixerContext | None = None,
-        *,
-        state: LstmState | None = None,
-        return_state: bool = False,
-    ) -> Any:
-        """See `Mixer.forward`.
-
-        Raises:
-            SequenceError: the state is of another number of sequences.
-        """
-        context = context or MixerContext()
-        if context.segment_ids is not None:
-            assert state is None, "a packed row has no state to carry"
-            return through_rows(self.forward, x, context)
-        assert state is not None or not return_state, "give init_state(...) as the state to start from"
+    def _mix(self, x: torch.Tensor, context: MixerContext, state: LstmState | None) -> torch.Tensor:
         first = None
         if state is not None:
             require_rows(x.shape[0], state.hidden.shape[0])
@@ -73,7 +55,7 @@ class LstmMixer(Mixer):
         if state is not None:
             state.hidden, state.cell = (part.detach() for part in last)
             state.position += x.shape[1]
-        return (y, state) if return_state else y
+        return y
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, state: LstmState) -> tuple[torch.Tensor, LstmState]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
 
 from genoseq.nn.hyena_filter import set_optimizer_options
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.packing import through_rows
 from genoseq.nn.recurrence import fill_time_step_bias, next_tail, precise, require_rows
 from genoseq_kernels import causal_conv1d, causal_conv1d_update, selective_scan, selective_state_update
 
@@ -99,26 +98,36 @@ class MambaMixer(Mixer):
         for parameter in (self.A_log, self.D, self.dt_proj.bias):
             set_optimizer_options(parameter, lr=None, weight_decay=0.0)
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        context: MixerContext | None = None,
-        *,
-        state: MambaState | None = None,
-        return_state: bool = False,
-    ) -> Any:
-        """See `Mixer.forward`.
-
-        Raises:
-            SequenceError: the state is of another number of sequences.
-        """
-        context = context or MixerContext()
-        if context.segment_ids is not None:
-            assert state is None, "a packed row has no state to carry"
-            return through_rows(self.forward, x, context)
-        assert state is not None or not return_state, "give init_state(...) as the state to start from"
-        y = self._mix(x, context.mask, state)
-        return (y, state) if return_state else y
+    def _mix(self, x: torch.Tensor, context: MixerContext, state: MambaState | None) -> torch.Tensor:
+        mask = context.mask
+        u, z = _project(x.transpose(1, 2), self.in_proj).chunk(2, dim=1)
+        if mask is not None:
+            u = u.masked_fill(~mask.unsqueeze(1), 0)
+        u = self._convolve(u, mask, state)
+        low_rank, B, C = _project(u, self.x_proj).split([self.dt_rank, self.d_state, self.d_state], dim=1)
+        delta = torch.matmul(self.dt_proj.weight, low_rank)
+        if mask is not None:
+            delta = delta.masked_fill(~mask.unsqueeze(1), _STANDSTILL)
+        y = selective_scan(
+            u,
+            delta,
+            self._decay_rates(),
+            B,
+            C,
+            precise(self.D),
+            z=z,
+            delta_bias=precise(self.dt_proj.bias),
+            delta_softplus=True,
+            return_last_state=state is not None,
+            initial_state=None if state is None else state.ssm,
+        )
+        if state is not None:
+            assert isinstance(y, tuple)
+            y, last = y
+            state.ssm = last.detach()
+            state.position += x.shape[1]
+        assert isinstance(y, torch.Tensor)
+        return self.out_proj(y.transpose(1, 2))
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, state: MambaState) -> tuple[torch.Tensor, MambaState]:
@@ -162,36 +171,6 @@ class MambaMixer(Mixer):
                 dtype=torch.promote_types(dtype, torch.float32),
             ),
         )
-
-    def _mix(self, x: torch.Tensor, mask: torch.Tensor | None, state: MambaState | None) -> torch.Tensor:
-        u, z = _project(x.transpose(1, 2), self.in_proj).chunk(2, dim=1)
-        if mask is not None:
-            u = u.masked_fill(~mask.unsqueeze(1), 0)
-        u = self._convolve(u, mask, state)
-        low_rank, B, C = _project(u, self.x_proj).split([self.dt_rank, self.d_state, self.d_state], dim=1)
-        delta = torch.matmul(self.dt_proj.weight, low_rank)
-        if mask is not None:
-            delta = delta.masked_fill(~mask.unsqueeze(1), _STANDSTILL)
-        y = selective_scan(
-            u,
-            delta,
-            self._decay_rates(),
-            B,
-            C,
-            precise(self.D),
-            z=z,
-            delta_bias=precise(self.dt_proj.bias),
-            delta_softplus=True,
-            return_last_state=state is not None,
-            initial_state=None if state is None else state.ssm,
-        )
-        if state is not None:
-            assert isinstance(y, tuple)
-            y, last = y
-            state.ssm = last.detach()
-            state.position += x.shape[1]
-        assert isinstance(y, torch.Tensor)
-        return self.out_proj(y.transpose(1, 2))
 
     def _convolve(self, u: torch.Tensor, mask: torch.Tensor | None, state: MambaState | None) -> torch.Tensor:
         before = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from genoseq.errors import ConfigError
 from genoseq.nn.hyena_filter import set_optimizer_options
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.packing import run_ids
 from genoseq.nn.recurrence import fill_time_step_bias, next_tail, precise, require_rows
 from genoseq_kernels import causal_conv1d, causal_conv1d_update, selective_state_update, ssd
 
@@ -89,6 +88,7 @@ class Mamba2Mixer(Mixer):
     causal: ClassVar[bool] = True
     streams: ClassVar[bool] = True
     fixed_memory = True
+    packs: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -138,25 +138,8 @@ class Mamba2Mixer(Mixer):
         for parameter in (self.A_log, self.D, self.dt_bias):
             set_optimizer_options(parameter, lr=None, weight_decay=0.0)
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        context: MixerContext | None = None,
-        *,
-        state: Mamba2State | None = None,
-        return_state: bool = False,
-    ) -> Any:
-        """See `Mixer.forward`.
-
-        Raises:
-            SequenceError: the state is of another number of sequences.
-        """
-        context = context or MixerContext()
-        mask, runs = context.mask, None
-        if context.segment_ids is not None:
-            assert state is None, "a packed row has no state to carry"
-            runs = run_ids(context.segment_ids)
-        assert state is not None or not return_state, "give init_state(...) as the state to start from"
+    def _mix(self, x: torch.Tensor, context: MixerContext, state: Mamba2State | None) -> torch.Tensor:
+        mask, runs = context.mask, context.runs
         z, mixed, dt = self._split_projection(self.in_proj(x))
         mixed = mixed.transpose(1, 2)
         if mask is not None:
@@ -167,8 +150,7 @@ class Mamba2Mixer(Mixer):
             # A state does not move where no time passes.
             steps = steps.masked_fill(~mask.unsqueeze(-1), 0)
         y = self._scan(mixed, steps, runs, state)
-        y = self.out_proj(self.norm(y.flatten(-2), z))
-        return (y, state) if return_state else y
+        return self.out_proj(self.norm(y.flatten(-2), z))
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, state: Mamba2State) -> tuple[torch.Tensor, Mamba2State]:

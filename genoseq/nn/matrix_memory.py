@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from genoseq.errors import ConfigError
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.packing import run_ids
 from genoseq.nn.recurrence import next_tail, precise, require_rows
 from genoseq_kernels import causal_conv1d, causal_conv1d_update, rms_norm
 
@@ -54,6 +53,7 @@ class MatrixMemory(Mixer):
     causal: ClassVar[bool] = True
     streams: ClassVar[bool] = True
     fixed_memory = True
+    packs: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -85,25 +85,8 @@ class MatrixMemory(Mixer):
         self.o_norm = nn.RMSNorm(self.value_dim, eps=norm_epsilon)
         self.o_proj = nn.Linear(values, d_model, bias=False)
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        context: MixerContext | None = None,
-        *,
-        state: MatrixMemoryState | None = None,
-        return_state: bool = False,
-    ) -> Any:
-        """See `Mixer.forward`.
-
-        Raises:
-            SequenceError: the state is of another number of sequences.
-        """
-        context = context or MixerContext()
-        mask, runs = context.mask, None
-        if context.segment_ids is not None:
-            assert state is None, "a packed row has no state to carry"
-            runs = run_ids(context.segment_ids)
-        assert state is not None or not return_state, "give init_state(...) as the state to start from"
+    def _mix(self, x: torch.Tensor, context: MixerContext, state: MatrixMemoryState | None) -> torch.Tensor:
+        mask, runs = context.mask, context.runs
         if state is not None:
             require_rows(x.shape[0], state.memory.shape[0])
         q, k, v = (self._convolve(name, x, mask, runs, state) for name in ("q", "k", "v"))
@@ -111,8 +94,7 @@ class MatrixMemory(Mixer):
         if state is not None:
             state.memory = last.detach()
             state.position += x.shape[1]
-        y = self._write_out(x, read)
-        return (y, state) if return_state else y
+        return self._write_out(x, read)
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, state: MatrixMemoryState) -> tuple[torch.Tensor, MatrixMemoryState]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from genoseq.nn.mixer import MixerContext
+if TYPE_CHECKING:
+    from genoseq.nn.mixer import MixerContext
 
 
 class Unpacking(NamedTuple):
@@ -45,14 +46,16 @@ def plan_unpacking(segment_ids: torch.Tensor) -> Unpacking:
     return Unpacking(run * length + offset, rows=int(run[-1]) + 1, length=length)
 
 
-def through_rows(forward: Callable[..., Any], x: torch.Tensor, context: MixerContext) -> Any:
+def through_rows(
+    mix: Callable[[torch.Tensor, MixerContext], torch.Tensor], x: torch.Tensor, context: MixerContext
+) -> torch.Tensor:
     """What a mixer gives for packed rows (B, L, D), every sequence in a row of its own."""
     assert context.segment_ids is not None
     plan = plan_unpacking(context.segment_ids)
     mask, time_step = (
         None if given is None else plan.unpack(given) for given in (context.mask, context.time_step)
     )
-    rows = forward(plan.unpack(x), replace(context, segment_ids=None, mask=mask, time_step=time_step))
+    rows = mix(plan.unpack(x), replace(context, segment_ids=None, mask=mask, time_step=time_step))
     return plan.pack(rows, x.shape[0])
 
 

@@ -6,14 +6,14 @@ irregular samples, its section 6.3.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import nn
 
 from genoseq.errors import ConfigError, require_choice
 from genoseq.nn.linear_scan import linear_scan
-from genoseq.nn.mixer import MixerContext, StatelessMixer, refuse_state
+from genoseq.nn.mixer import StatelessMixer
 from genoseq.nn.recurrence import precise
 from genoseq.nn.ssm_init import Modes, normal_modes, perturbed_modes
 from genoseq.nn.state_space import Activation, StateSpaceMixer, fill_log_steps, growth
@@ -179,23 +179,6 @@ class BidirectionalS5(StatelessMixer, S5Mixer):
 
     continuous: ClassVar[bool] = False
     readouts: ClassVar[tuple[str, ...]] = ("C1", "C2")
-
-    def forward(
-        self,
-        x: torch.Tensor,
-        context: MixerContext | None = None,
-        *,
-        state: Any = None,
-        return_state: bool = False,
-    ) -> Any:
-        """See `Mixer.forward`.
-
-        Raises:
-            SequenceError: a state was given or asked for, or time steps were given, which have a direction.
-        """
-        if state is not None or return_state:
-            refuse_state()
-        return super().forward(x, context)
 
     def _whole(self, u: torch.Tensor) -> torch.Tensor:
         decay, value = self._driven(u, None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import nn
@@ -17,7 +17,6 @@ from torch import nn
 from genoseq.errors import SequenceError, require_choice
 from genoseq.nn.hyena_filter import set_optimizer_options
 from genoseq.nn.mixer import Mixer, MixerContext
-from genoseq.nn.packing import through_rows
 from genoseq.nn.recurrence import precise, require_rows
 
 Activation = Literal["none", "gelu", "half_glu", "glu"]
@@ -110,25 +109,7 @@ class StateSpaceMixer(Mixer):
     def _first_ssm(self, batch_size: int, device: torch.device | str, dtype: torch.dtype) -> torch.Tensor:
         """Zeros, of the state's shape; `dtype` is real."""
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        context: MixerContext | None = None,
-        *,
-        state: StateSpaceState | None = None,
-        return_state: bool = False,
-    ) -> Any:
-        """See `Mixer.forward`.
-
-        Raises:
-            SequenceError: the state is of another number of sequences, or time steps were given to a layer
-                that has one.
-        """
-        context = context or MixerContext()
-        if context.segment_ids is not None:
-            assert state is None, "a packed row has no state to carry"
-            return through_rows(self.forward, x, context)
-        assert state is not None or not return_state, "give init_state(...) as the state to start from"
+    def _mix(self, x: torch.Tensor, context: MixerContext, state: StateSpaceState | None) -> torch.Tensor:
         if context.time_step is not None and not self.continuous:
             raise SequenceError(
                 f"{type(self).__name__} has one time step for all samples: resample them, or use s4d or s5."
@@ -144,8 +125,7 @@ class StateSpaceMixer(Mixer):
                 if state is not None:
                     state.ssm = ssm.detach()
                     state.position += x.shape[1]
-        y = self.output(y.to(x.dtype))
-        return (y, state) if return_state else y
+        return self.output(y.to(x.dtype))
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, state: StateSpaceState) -> tuple[torch.Tensor, StateSpaceState]:

@@ -92,7 +92,7 @@ def run_starts(runs: torch.Tensor) -> torch.Tensor:
 def runs_of(context: MixerContext) -> torch.Tensor | None:
     """(B, L) numbers of the sequences of each row, padding a sequence of its own; None for one a row."""
     if context.mask is None:
-        return None if context.segment_ids is None else run_ids(context.segment_ids)
+        return context.runs
     if context.segment_ids is None:
         return run_ids(context.mask)
     return run_ids(2 * context.segment_ids.long() + context.mask)

@@ -44,12 +44,15 @@ def load_tokenizer(folder: str | os.PathLike[str]) -> Tokenizer:
 
 
 def read_tokenizer(*, file: str | os.PathLike[str]) -> Tokenizer:
-    """The tokenizer of a `tokenizer.json`, whatever its name: genoseq's own, or Hugging Face's of BPE.
+    """The tokenizer of a `tokenizer.json`, whatever its name, or of a folder that has one: genoseq's own, or
+    Hugging Face's of BPE.
 
     Raises:
         CheckpointError: as `load_tokenizer`.
     """
     path = locate(file)
+    if path.is_dir():
+        path /= FILE_NAME
     described = _read(path)
     if "tokenizer_type" not in described and isinstance(described.get("model"), dict):
         return _from_hugging_face(described, path)
@@ -78,7 +81,7 @@ def _read(path: Path) -> dict[str, Any]:
         described = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be read: {error.strerror}. Give a folder that a model was saved to."
+            f"{path} cannot be read: {error.strerror}. Give a tokenizer.json, or a folder that has one."
         ) from error
     except ValueError as error:  # not JSON, or not even UTF-8
         raise CheckpointError(

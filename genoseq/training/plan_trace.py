@@ -19,6 +19,7 @@ from genoseq.nn.tiling import few_tiles
 from genoseq.training.assembly import build_model, build_task
 from genoseq.training.fully_sharded import is_sharded
 from genoseq.training.optimizers import parameter_groups
+from genoseq_kernels.dry_run import nothing_launched
 from genoseq_kernels.live_bytes import LiveBytes
 from genoseq_kernels.workspaces import WORKSPACES
 
@@ -74,6 +75,7 @@ class StepMemory:
         gradients: with their copies for the exchange between devices.
         optimizer: what the optimiser remembers.
         averages: the average of the weights.
+        frozen: models that are read and not trained, as a teacher; whole on each device.
         activations: what the forward pass keeps for the backward pass.
         transient: what comes on top at the worst moment.
         host: what is kept in the host's memory instead, where the device is another.
@@ -84,6 +86,7 @@ class StepMemory:
     gradients: int
     optimizer: int
     averages: int
+    frozen: int
     activations: int
     transient: int
     host: int
@@ -92,7 +95,7 @@ class StepMemory:
     @property
     def total(self) -> int:
         """The most that is allocated at once."""
-        lasting = self.parameters + self.gradients + self.optimizer + self.averages
+        lasting = self.parameters + self.gradients + self.optimizer + self.averages + self.frozen
         return lasting + self.activations + self.transient
 
 
@@ -115,9 +118,11 @@ def trace_step(
         model = build_model(config, datamodule)
     task = build_task(config, model)
     # Each device's part of a backward pass has its own thread, and tensors without values are for one only.
-    with fake, few_tiles(), torch.autograd.set_multithreading_enabled(False):
+    with fake, nothing_launched(), few_tiles(), torch.autograd.set_multithreading_enabled(False):
         with trainer.precision_plugin.module_init_context():
             _settle(task, device, torch.get_default_dtype())
+        for frozen in _frozen(task):
+            _settle(frozen, device, next(frozen.parameters()).dtype)
         return measure_step(config, task, trainer, shape, LiveBytes(WORKSPACES))
 
 
@@ -130,19 +135,20 @@ def measure_step(
     with watch:
         watch.watch([list(task.parameters()), list(task.buffers())])
         static = watch.live[kind]
+        watch.watch([[*frozen.parameters(), *frozen.buffers()] for frozen in _frozen(task)])
+        frozen = watch.live[kind] - static
         batch = plugin.convert_input(shape.blank(device))
         with plugin.forward_context():
-            loss: torch.Tensor | None = _loss(task, batch)
-        kept, forward_peak = watch.live[kind] - static, watch.peak[kind]
-        assert loss is not None
+            loss, taught = _loss(task, batch)
+        kept, forward_peak = watch.live[kind] - static - frozen, watch.peak[kind]
         loss.backward()
-        loss = None
+        del loss, taught
         backward_peak = watch.peak[kind]
         gradients = sum(x.grad.nbytes for x in task.parameters() if x.grad is not None)
         state, update_peak = _update(config, task, watch, kind)
         watch.reset_peak()
         _evaluate(task, plugin, shape, device)
-    lasting = static + gradients + state
+    lasting = static + frozen + gradients + state
     passes = max(forward_peak + gradients + state, backward_peak + state, watch.peak[kind]) - lasting
     parts = trainer.world_size if is_sharded(trainer) else 1
     # The exchange between devices has gradients of all parameters in buffers of its own.
@@ -155,6 +161,7 @@ def measure_step(
         gradients=gradients // parts + copies,
         optimizer=state // parts,
         averages=averages,
+        frozen=frozen,
         activations=kept,
         transient=max(0, max(passes, (update_peak - lasting) // parts) - kept) + whole + library,
         host=0 if kind == "cpu" else watch.peak["cpu"],
@@ -173,13 +180,22 @@ def _whole_at_once(task: Any) -> int:
     return 2 * (total - sum(layers)) + 4 * max(layers)
 
 
-def _loss(task: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The task's own loss, or its model's where the task looks at values or at its trainer."""
+def _loss(task: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The task's own loss; where the task looks at values or at its trainer, its model's, and what a teacher
+    tells of the batch, which the loss compares with until its gradient is known."""
     try:
-        return task.loss(batch)
+        return task.loss(batch), None
     except RuntimeError:
+        teacher = getattr(task, "teacher", None)
+        taught = None if teacher is None else teacher.rehearse(batch["input_ids"])
         labels = batch.get("labels", batch["input_ids"])
-        return task.model(batch["input_ids"], labels=labels, loss_only=True).loss
+        return task.model(batch["input_ids"], labels=labels, loss_only=True).loss, taught
+
+
+def _frozen(task: Any) -> list[nn.Module]:
+    """The model of a task's teacher, which is no part of the task."""
+    model = getattr(getattr(task, "teacher", None), "model", None)
+    return [] if model is None else [model]
 
 
 def _update(config: DictConfig, task: LightningModule, watch: LiveBytes, kind: str) -> tuple[int, int]:

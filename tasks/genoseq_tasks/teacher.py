@@ -24,6 +24,7 @@ class Teacher:
         path: what `genoseq.load` takes.
 
     Attributes:
+        model: it.
         name: the path, for messages.
         tokenizer: its own.
         width: of its features.
@@ -45,14 +46,21 @@ class Teacher:
         self.tokenizer: Tokenizer = model.tokenizer
         self.width = model.backbone.d_model
         self.l_max = model.backbone.l_max
-        self._model: SequenceModel = model
+        self.model: SequenceModel = model
 
     @torch.no_grad()
     def features(self, input_ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """(B, T, D) float32 states of its last layer, normalised at each token, where `input_ids` are."""
-        self._model.to(input_ids.device)
-        states = self._model.backbone(input_ids, mask).last_hidden_state
+        if self.model.device != input_ids.device:
+            self.model.to(input_ids.device)
+        states = self.model.backbone(input_ids, mask).last_hidden_state
         return F.layer_norm(states.float(), states.shape[-1:])
+
+    def rehearse(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Features of the most tokens that so many bases (B, L) may be: to count their memory."""
+        known = self.tokenizer.known_ids
+        length = -(-input_ids.shape[1] // int(self.tokenizer.num_bases[known].min()))
+        return self.features(input_ids.new_zeros(len(input_ids), length), None)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
         """Itself: an average of the student's weights needs no second one."""

@@ -25,7 +25,7 @@ def composed(verb, *overrides):
         return compose(verb, overrides=list(overrides))
 
 
-def test_generate(language_model, tmp_path):
+def test_generate(language_model, tmp_path, capsys):
     out = tmp_path / "new,1.fa"
     settings = [f"out={out}", "prompt=ACGTN", "num_sequences=3", "length=50"]
     main(["generate", f"checkpoint={language_model}", *settings])
@@ -35,6 +35,9 @@ def test_generate(language_model, tmp_path):
     assert [fasta.fetch(name, 0, 50) for name in fasta.names] == expected
     headers = [line for line in out.read_text().splitlines() if line.startswith(">")]
     assert all(header.split()[1] == "length=50" and "log_likelihood=-" in header for header in headers)
+    capsys.readouterr()
+    main(["generate", f"checkpoint={language_model}", *settings, "out=-"])
+    assert capsys.readouterr().out == out.read_text()
 
 
 def test_generate_with_every_control(language_model, tmp_path):

@@ -1,6 +1,7 @@
 """Files appear whole or not at all, and tables hold what was written to them."""
 
 import errno
+import gzip
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from genoseq.errors import ConfigError, DataError
-from genoseq.inference.outputs import atomic_file, atomic_folder, open_table, write_fasta
+from genoseq.inference.outputs import atomic_file, atomic_folder, open_fasta, open_table, write_fasta
 
 FORMATS = (".parquet", ".tsv", ".csv")
 
@@ -139,5 +140,27 @@ def test_home_folder(tmp_path, monkeypatch):
 
 
 def test_fasta_lines_are_wrapped(tmp_path):
-    write_fasta(tmp_path / "x.fa", [("a", "ACGTA"), ("b", "C")], width=2)
+    with open_fasta(tmp_path / "x.fa") as file:
+        write_fasta(file, [("a", "ACGTA"), ("b", "C")], width=2)
     assert (tmp_path / "x.fa").read_text() == ">a\nAC\nGT\nA\n>b\nC\n"
+
+
+def test_fasta_is_compressed_where_its_name_says_so(tmp_path):
+    with open_fasta(tmp_path / "x.fa.gz") as file:
+        write_fasta(file, [("a", "ACGTA")])
+    assert gzip.decompress((tmp_path / "x.fa.gz").read_bytes()) == b">a\nACGTA\n"
+
+
+def test_fasta_flows_to_standard_output(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def records():
+        yield "a", "ACGTA"
+        # Written before this one is asked for.
+        assert capsys.readouterr().out == ">a\nACGTA\n"
+        yield "b", "C"
+
+    with open_fasta("-") as file:
+        write_fasta(file, records())
+    assert capsys.readouterr().out == ">b\nC\n"
+    assert not any(tmp_path.iterdir())

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+from torch._library.custom_ops import OPDEFS
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from genoseq_kernels import fft_conv
+from genoseq_kernels import causal_conv1d, fft_conv, gated_delta_rule, selective_scan, ssd
+from genoseq_kernels.dry_run import scratch_bytes
 from genoseq_kernels.fft_conv import reference
 from genoseq_kernels.live_bytes import LiveBytes
 from genoseq_kernels.workspaces import WORKSPACES
@@ -50,19 +56,21 @@ def test_fakes_are_counted_as_if_they_were_real() -> None:
     assert faked == step()
 
 
+def scratch(function: Callable[..., Any], *args: Any) -> int:
+    """The peak of a call on real tensors, without its arguments and results."""
+    with torch.no_grad(), LiveBytes() as watch:
+        watch.watch(args)
+        given = watch.live["cpu"]
+        results = function(*args)
+        return watch.peak["cpu"] - given - sum(x.nbytes for x in results if x is not None)
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 1000), (2, 4, 997), (3, 2, 4096)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_workspace_of_the_long_convolution(shape: tuple[int, int, int], dtype: torch.dtype) -> None:
     u, gate = torch.randn(shape).to(dtype), torch.randn(shape).to(dtype)
     k, skip = torch.randn(shape[1:]), torch.randn(shape[1])
     inputs = (u, k, skip, gate, gate, None, "causal")
-
-    def scratch(function, *args) -> int:
-        with LiveBytes() as watch:
-            watch.watch(args)
-            given = watch.live["cpu"]
-            results = function(*args)
-            return watch.peak["cpu"] - given - sum(x.nbytes for x in results if x is not None)
 
     _, convolved = reference.forward(*inputs)
     forward = WORKSPACES["genoseq::fft_conv"](inputs, None, "cpu")
@@ -84,3 +92,72 @@ def test_operators_report_their_workspace() -> None:
     with LiveBytes() as blind:
         fft_conv(u, torch.zeros(8, 1000))
         assert blind.undeclared == {"genoseq::fft_conv"}
+
+
+def scan_steps(length: int, dtype: torch.dtype) -> dict[str, Callable[[], torch.Tensor]]:
+    """Every operator that scans, with gradients."""
+
+    def given(*shape: int) -> torch.Tensor:
+        return torch.rand(shape, dtype=dtype, requires_grad=True)
+
+    rates = -torch.rand(4, 8)
+    heads, sides = given(1, length, 4, 16), given(1, length, 2, 8)
+    rows, weights = given(1, 16, length), given(1, 1, 8, length)
+    shares = given(1, length, 4)
+    return {
+        "ssd": lambda: ssd(heads, given(1, length, 4), rates[:, 0], sides, sides, z=heads, D=torch.ones(4)),
+        "selective_scan": lambda: selective_scan(
+            rows, rows, rates.repeat(4, 1), weights, weights, z=rows, delta_softplus=True
+        ),
+        "selective_scan in torch": lambda: selective_scan(
+            *(x.double() for x in (rows, rows, rates.repeat(4, 1), weights, weights))
+        ),
+        "gated_delta_rule": lambda: gated_delta_rule(heads, heads, heads, -shares, shares)[0],
+        "causal_conv1d": lambda: causal_conv1d(rows, torch.rand(16, 4), activation="silu"),
+    }
+
+
+class Calls(TorchDispatchMode):
+    """Keeps the calls of operators of ours, by name, with their own functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[tuple[str, tuple]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.name()
+        if name.startswith("genoseq::"):
+            self.made.append((name, args))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", scan_steps(1, torch.float32))
+@pytest.mark.parametrize(("length", "dtype"), [(100, torch.float32), (5000, torch.bfloat16)])
+def test_scans_declare_what_they_take(name: str, length: int, dtype: torch.dtype) -> None:
+    if name == "gated_delta_rule" and length > 1000:
+        pytest.skip("slow in torch, and much the same over many chunks")
+    with Calls() as calls:
+        scan_steps(length, dtype)[name]().sum().backward()
+    assert len(calls.made) == 2
+    for operator, args in calls.made:
+        counted = scratch(OPDEFS[operator]._init_fn, *args)
+        declared = WORKSPACES[operator](args, None, "cpu")
+        if args[-1] == "compiled":
+            assert 0.4 * declared < counted <= declared
+        else:
+            assert declared == pytest.approx(counted, abs=4096)
+
+
+def test_kernels_of_triton_are_not_launched_for_it() -> None:
+    triton = pytest.importorskip("triton")
+
+    @triton.jit
+    def never(x) -> None:
+        raise AssertionError
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        y = torch.empty(3, *x.shape)
+        never[(1,)](y)
+        return y.sum(0)
+
+    assert scratch_bytes(function, (torch.empty(1024),), "cpu") == 3 * 4096

@@ -299,6 +299,8 @@ def test_models_and_sequences_that_do_not_go() -> None:
         next(hyena.log_prob_chunks(LONG, chunk_length=10))
     with pytest.raises(SequenceError, match="empty"):
         hyena.embed(["ACGT", ""], chunk_length=10)
+    with pytest.raises(SequenceError, match="empty"):
+        hyena.embed(["ACGT", ""])
     with pytest.raises(SequenceError, match=r"from base 10 on: 'X' at position 2"):
         hyena.embed("ACGT" * 3 + "X", chunk_length=5)
     with pytest.raises(ConfigError, match="one checkpoint"):

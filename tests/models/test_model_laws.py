@@ -178,3 +178,19 @@ def test_dropout_only_in_training() -> None:
     assert not torch.equal(backbone(ids).last_hidden_state, backbone(ids).last_hidden_state)
     backbone.eval()
     assert torch.equal(backbone(ids).last_hidden_state, backbone(ids).last_hidden_state)
+
+
+def test_batches_that_are_none(any_model: SequenceModel) -> None:
+    ids = bases(2, 5)
+    hole = torch.tensor([[True] * 5, [True, False, True, True, True]])
+    for given, words in (
+        ((ids[:, :0],), r"shape \(2, 0\) hold no token"),
+        ((ids[0],), r"shape \(5,\) and torch.int64: give integers"),
+        ((ids.double(),), "torch.float64: give integers"),
+        ((ids, hole[:, 1:]), r"attention_mask of shape \(2, 4\): give that of input_ids, \(2, 5\)"),
+        ((ids, hole), "row 1 of the attention mask has padding between tokens"),
+    ):
+        with pytest.raises(SequenceError, match=words):
+            any_model(*given)
+    with pytest.raises(SequenceError, match=r"segment_ids of shape \(2, 4\)"):
+        any_model(ids, segment_ids=ids[:, 1:])

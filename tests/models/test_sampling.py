@@ -192,3 +192,12 @@ def test_options_that_are_off_change_nothing() -> None:
 def test_settings_outside_their_range(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         texts(made(), **settings)
+
+
+@pytest.mark.parametrize("prompt", [None, "ACGTACG"])
+def test_drawn_bases_are_told_as_they_come(prompt: str | None) -> None:
+    told: list[int] = []
+    results = made().sample(prompt, length=20, num_sequences=3, drawn=told.append)
+    assert sum(told) == sum(len(result.sequence) for result in results) == 60
+    # The first may come with the prompt, each further one alone.
+    assert set(told[1:]) == {3}

@@ -46,7 +46,7 @@ def test_a_window_is_the_mean_over_neighbours_that_are_known() -> None:
 def test_esm2_reads_proteins_in_its_own_tokens(shared: Path) -> None:
     teacher = ESM2Teacher(checkpoint=shared / "golden" / "esm2" / "model")
     tokens = torch.tensor([[0, 20, 15, 7, 4, 5, 2]])  # <cls> M K V L A <eos>
-    expected = teacher._backbone(tokens).last_hidden_state[0, 1:-1]
+    expected = teacher.model(tokens).last_hidden_state[0, 1:-1]
     torch.testing.assert_close(teacher.states("MKVLA"), expected)
     rows = torch.stack([torch.from_numpy(encode_residues(x)) for x in ("MKVLA*WW", "MMMMMMMM")])
     states = teacher(rows, torch.tensor([[True] * 6 + [False] * 2, [True] * 8]))

@@ -294,7 +294,7 @@ def fit(learner: Distillation, steps: int) -> tuple[Trainer, SequenceDataModule]
 )
 def test_all_that_is_taught_is_learnt(save: Save, own: str, its: str, hides: bool) -> None:
     learner = task(save(TOKENIZERS[its]), student(TOKENIZERS[own]), hide_from_teacher=hides)
-    before = {name: value.clone() for name, value in learner.teacher._model.state_dict().items()}
+    before = {name: value.clone() for name, value in learner.teacher.model.state_dict().items()}
     trainer, data = fit(learner, 1)
     first = trainer.validate(learner, data, verbose=False)[0]
     learner = task(save(TOKENIZERS[its]), student(TOKENIZERS[own]), hide_from_teacher=hides)
@@ -302,7 +302,7 @@ def test_all_that_is_taught_is_learnt(save: Save, own: str, its: str, hides: boo
     last = trainer.validate(learner, data, verbose=False)[0]
     for name in ("alignment", "reconstruction", "bits_per_base", "objective"):
         assert last[f"val/{name}"] < 0.8 * first[f"val/{name}"], name
-    for name, value in learner.teacher._model.state_dict().items():
+    for name, value in learner.teacher.model.state_dict().items():
         assert torch.equal(value, before[name])
     # What is saved of a run is the student and what helps it, not the teacher.
     assert not any("teacher" in name for name in learner.state_dict())

@@ -19,6 +19,7 @@ from genoseq.tokenizers import (
     KmerTokenizer,
     Tokenizer,
     load_tokenizer,
+    read_tokenizer,
 )
 
 
@@ -30,6 +31,7 @@ def test_what_is_saved_comes_back(tmp_path: Path, special_tokens, padding_side, 
     saved = CharacterTokenizer(special_tokens=special_tokens, padding_side=padding_side, lowercase=lowercase)
     assert saved.save(tmp_path / "model") == tmp_path / "model" / "tokenizer.json"
     assert load_tokenizer(tmp_path / "model") == saved
+    assert read_tokenizer(file=tmp_path / "model") == saved
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from genoseq.cli import main
+from genoseq.models import DNABERT2, MaskedLanguageModelHead, SequenceModel
 from genoseq.paths import configs_dir
+from genoseq.tokenizers import KmerTokenizer
 from genoseq.training import plan as plan_module
 from genoseq.training.assembly import build_model, build_task
 from genoseq.training.plan import largest_batch, plan
@@ -132,7 +134,7 @@ def memory_of(settings: DictConfig, shape: BatchShape) -> StepMemory:
     kept >>= {False: 0, True: 1, "offload": 2}[model.activation_checkpointing]
     kept >>= model.sequence_tile is not None
     kept >>= model.mixer_tile is not None
-    return StepMemory(2**20, 0, 0, 0, kept, 0, 0, ())
+    return StepMemory(2**20, 0, 0, 0, 0, kept, 0, 0, ())
 
 
 EIGHT_BY_8192 = BatchShape({"input_ids": ((8, 8192), torch.int64)}, 8192)
@@ -200,6 +202,45 @@ def test_a_task_that_looks_at_values_is_planned_too(tmp_path: Path) -> None:
     assert predicted.memory.activations > predicted.memory.parameters
 
 
+def test_what_scans_take_inside_is_counted(tiny_fasta: Path, tmp_path: Path) -> None:
+    fixed = [
+        *GENOME,
+        "data.length=512",
+        "trainer=cpu",
+        "model=hybridna_tiny",
+        "model.pattern=msl",
+        "model.l_max=4096",
+    ]
+    fixed += ["model.num_layers=3"]
+    with initialize_config_dir(str(configs_dir()), version_base="1.3"):
+        config = compose(
+            "train", overrides=[*fixed, f"data.fasta={tiny_fasta}", f"run_dir={tmp_path / 'run'}"]
+        )
+    memory = plan(config).memory
+    assert memory.undeclared == ()
+    assert memory.transient > 0
+
+
+def test_a_teacher_takes_memory_too(tiny_fasta: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    words = KmerTokenizer(k=6, overlapping=False)
+    backbone = DNABERT2(vocab_size=words.vocab_size, d_model=64, num_layers=2, num_heads=4, d_inner=128)
+    learnt = SequenceModel(backbone, MaskedLanguageModelHead(backbone), words)
+    folder = learnt.save(tmp_path / "teacher")
+    fixed = [f"data.fasta={tiny_fasta}", f"run_dir={tmp_path / 'run'}", "trainer=cpu", "global_batch_size=2"]
+    fixed += ["data=genome", "data.length=510", "data.examples_per_epoch=16"]
+    small = ["model.num_layers=1", "model.d_model=16", "model.num_heads=2"]
+    with initialize_config_dir(str(configs_dir()), version_base="1.3"):
+        config = compose("train", overrides=["experiment=had", *fixed, *small, f"task.teacher={folder}"])
+        alone = compose("train", overrides=["experiment=celegans_masked", "model=had", *fixed, *small])
+    with_teacher, without = plan(config).memory, plan(alone).memory
+    weights = sum(parameter.nbytes for parameter in backbone.parameters())
+    assert with_teacher.frozen == pytest.approx(weights, rel=0.01)
+    assert without.frozen == 0
+    features = 2 * 510 // 6 * 64 * 4
+    assert with_teacher.total - without.total >= weights + features
+
+
 def test_the_verb_writes_nothing(tiny_fasta, tmp_path, capsys, monkeypatch) -> None:
     run = tmp_path / "run"
     words = ["train", *SMALL, *GENOME, f"data.fasta={tiny_fasta}", f"run_dir={run}", "plan=true"]
@@ -242,14 +283,16 @@ def measured(*overrides: str) -> float:
     return predicted / peak
 
 
+SCANS = ("model=hybridna_tiny", "model.pattern=ms", "model.d_model=128", "model.d_inner=384")
 LONG = ("data.length=32768", "data.examples_per_epoch=4", "global_batch_size=1", "model.l_max=32768")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["false", "true"])
-def test_as_the_process_grows(mode: str) -> None:
+@pytest.mark.parametrize("model", [(), SCANS], ids=["hyena", "scans"])
+def test_as_the_process_grows(model: tuple[str, ...], mode: str) -> None:
     settings = ("trainer=cpu", "model.num_layers=4", f"model.activation_checkpointing={mode}")
-    assert measured(*LONG, *settings) == pytest.approx(1, abs=0.15)
+    assert measured(*model, *LONG, *settings) == pytest.approx(1, abs=0.15)
 
 
 @pytest.mark.gpu
@@ -259,6 +302,7 @@ def test_as_the_process_grows(mode: str) -> None:
         (),
         ("trainer.precision=32-true",),
         ("model.activation_checkpointing=true",),
+        SCANS,
         ("model.activation_checkpointing=offload", "model.sequence_tile=16384", "model.mixer_tile=16384"),
     ],
 )

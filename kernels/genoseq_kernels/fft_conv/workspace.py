@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
+from genoseq_kernels.dry_run import scratch_bytes
 from genoseq_kernels.fft_conv import reference
-from genoseq_kernels.live_bytes import LiveBytes
 
 
 def forward(args: tuple[Any, ...], result: Any, device_type: str) -> int:
@@ -50,16 +49,8 @@ def _triton() -> Any:
 
 def _watched(function: Callable[..., Any], args: tuple[Any, ...], device_type: str) -> int:
     """The peak of a call, without its arguments and results."""
-    # On CPU rows of a batch are done one by one, the last one's tensors still alive in the next.
-    device, rows = ("cpu", 2) if device_type == "cpu" else ("meta", None)
     transforms = {"aten::_fft_r2c": real_transform, "aten::_fft_c2r": inverse_real_transform}
-    with FakeTensorMode(), LiveBytes(transforms, device_type=device_type) as watch:
-        empty = [_weightless(x, rows, device) if isinstance(x, torch.Tensor) else x for x in args]
-        given = watch.live[device]
-        results = function(*empty)
-        return watch.peak[device] - given - sum(x.nbytes for x in results if x is not None)
-
-
-def _weightless(x: torch.Tensor, rows: int | None, device: str) -> torch.Tensor:
-    first = x.shape[0] if rows is None or x.dim() != 3 else min(x.shape[0], rows)
-    return torch.empty((first, *x.shape[1:]), dtype=x.dtype, device=device)
+    if device_type == "cpu":
+        # Rows of a batch are done one by one, the last one's tensors still alive in the next.
+        args = tuple(x[:2] if isinstance(x, torch.Tensor) and x.dim() == 3 else x for x in args)
+    return scratch_bytes(function, args, device_type, transforms)
