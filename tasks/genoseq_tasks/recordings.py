@@ -67,6 +67,12 @@ class MaskedRecording(SequenceTask):
             )
         self.masked_fraction = masked_fraction
         self.patch_channels, self.patch_samples = patch_channels, patch_samples
+        # With the model goes what it was asked to reconstruct.
+        model.preprocessing["masking"] = {
+            "masked_fraction": masked_fraction,
+            "patch_channels": patch_channels,
+            "patch_samples": patch_samples,
+        }
         self.mean_loss, self.mse, self.power = MeanMetric(), MeanMetric(), MeanMetric()
 
     def loss(self, batch: Batch) -> torch.Tensor:
