@@ -34,6 +34,7 @@ _SIDES = ("a", "b")
 _PREDICTED = (
     *("prediction", "probability", "bits", "num_correct"),
     *("squared_error", "absolute_error", "crps", "covered", "forecast", "low", "high", "reconstruction"),
+    "embedding",
 )
 
 

@@ -46,7 +46,9 @@ def _print(config: DictConfig, results: dict[str, Any], num_rows: int) -> None:
     for row in results["rows"]:
         values = [row["metrics"][name] for name in names]
         cells = ["not defined" if value is None else f"{value:.4f}" for value in values]
-        table.add_row(row["name"], *cells, interval_text(row["versus_model"]))
+        if config.baselines:
+            cells.append(interval_text(row["versus_model"]))
+        table.add_row(row["name"], *cells)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     if "by_length" in results:

@@ -158,6 +158,16 @@ def test_every_kind_gives_the_numbers_of_its_test(
     assert not other.equals(rows)
 
 
+def test_predict_gives_the_series_of_the_test_what_the_test_gave(series: Trained, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    path = series.data[2].removeprefix("data.source.test=")
+    main(["predict", f"checkpoint={series.folder}", f"input={path}", f"out={out}", "device=cpu"])
+    found, written = pd.read_csv(out), pd.read_parquet(series.folder / "predictions.parquet")
+    assert found["series"].tolist() == list(range(12))
+    assert found["prediction"].tolist() == written["prediction"].tolist()
+    np.testing.assert_allclose(found["probability_b"], written["probability_b"], rtol=1e-4)
+
+
 def test_people_are_judged_by_window_recording_and_subject(
     classes: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
