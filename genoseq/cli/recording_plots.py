@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from genoseq.data.recordings import Preparation, Recording, find_recordings
+from genoseq.data.recordings import Preparation, Prepared, Recording, find_recordings
 from genoseq.errors import ConfigError, DataError
 from genoseq.paths import locate
 from genoseq.report.plots.recordings import band_power, scalp_plot, spectrum_plot
@@ -35,8 +35,7 @@ def require_channels(settings: Mapping[str, Any]) -> None:
 
 
 def save_recording_plots(path: str, settings: Mapping[str, Any], folder: str) -> None:
-    """Write `spectrum.png` and `scalp.png` of a minute each of some recordings, a line and a row of maps a
-    label where they have labels.
+    """Write `spectrum.png` and `scalp.png` of a minute each of some recordings, one line and map a label.
 
     Args:
         path: of the recordings.
@@ -52,12 +51,13 @@ def save_recording_plots(path: str, settings: Mapping[str, Any], folder: str) ->
     found = find_recordings(path, layout, table)
     places = np.linspace(0, len(found) - 1, min(_MOST_RECORDINGS, len(found))).round().astype(int)
     signals: dict[str, list[np.ndarray]] = {}
-    rates = set()
+    rates: set[float] = set()
     for place in dict.fromkeys(places.tolist()):
-        signal, rate = _read(preparation, found[place], place + 1)
-        if signal is not None:
+        made = _read(preparation, found[place], place + 1)
+        if made is not None:
+            signal = made.signal[:, : round(_MOST_SECONDS * made.rate)].astype(np.float64)
             signals.setdefault(found[place].label or "all", []).append(signal)
-            rates.add(rate)
+            rates.add(made.rate)
     if not signals:
         raise DataError(f"{path}: no recording could be drawn; the table says why.")
     if len(rates) > 1:
@@ -68,21 +68,23 @@ def save_recording_plots(path: str, settings: Mapping[str, Any], folder: str) ->
     target.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(MATPLOTLIB):
         spectrum_plot(together, rate).save_png(target)
-        maps = {
-            band if len(together) == 1 else f"{name}, {band}": power
-            for name, signal in together.items()
-            for band, power in band_power(signal, rate).items()
-        }
-        scalp_plot(maps, preparation.names, label="dB of µV²/Hz").save_png(target)
+        scalp_plot(_maps(together, rate), preparation.names, label="dB above the mean").save_png(target)
     _log.info("plots of %s recordings in %s", sum(map(len, signals.values())), Path(folder))
 
 
-def _read(
-    preparation: Preparation, recording: Recording, number: int
-) -> tuple[np.ndarray | None, float | None]:
+def _read(preparation: Preparation, recording: Recording, number: int) -> Prepared | None:
     try:
-        made = preparation(recording.source)
+        return preparation(recording.source)
     except DataError as error:
         _log.warning("not drawn: recording %s: %s", number, error)
-        return None, None
-    return made.signal[:, : round(_MOST_SECONDS * made.rate)].astype(np.float64), made.rate
+        return None
+
+
+def _maps(signals: Mapping[str, np.ndarray], rate: float) -> dict[str, np.ndarray]:
+    """(C,) power of each band above its mean over the channels; of several labels, their alpha bands."""
+    powers = {name: band_power(signal, rate) for name, signal in signals.items()}
+    if len(powers) > 1:
+        maps = {f"{name}, alpha": bands["alpha"] for name, bands in powers.items()}
+    else:
+        (maps,) = powers.values()
+    return {name: power - power.mean() for name, power in maps.items()}

@@ -47,6 +47,7 @@ def test_numbers_without_names_or_times(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("0.5,1\n0.25,2\n0.125,3\n")
     found = inspect(tmp_path / "x.txt")
     (use,) = found.uses
+    assert found.sections["series"] == {"rows": 3, "channels": "2, without names"}
     assert "data.header=false data.time_column=null" in use
 
 

@@ -87,7 +87,9 @@ def inspect_numbers(path: Path, table: pd.DataFrame) -> Findings | None:
     if pd.to_numeric(pd.Series(table.columns.astype(str)), errors="coerce").notna().all():
         remarks.append("The first line holds numbers, not names: data.header=false.")
         settings.append("data.header=false")
-    facts: dict[str, Value] = {"rows": len(table), "channels": some(map(str, channels), 20)}
+        facts: dict[str, Value] = {"rows": len(table) + 1, "channels": f"{len(channels)}, without names"}
+    else:
+        facts = {"rows": len(table), "channels": some(map(str, channels), 20)}
     others = [name for name in table if name not in channels]
     times = pd.to_datetime(table[others[0]], errors="coerce") if others else None
     if times is None or times.isna().any():
@@ -98,15 +100,7 @@ def inspect_numbers(path: Path, table: pd.DataFrame) -> Findings | None:
     else:
         facts |= _times(times, remarks, settings)
         settings += [] if others[0] == "date" else [f"data.time_column={others[0]}"]
-    gaps = {name: int(empty[name].sum()) for name in channels if empty[name].any()}
-    if gaps:
-        remarks.append(
-            f"Empty fields: {some(f'{name} ({count:,})' for name, count in gaps.items())}: data.missing=mask."
-        )
-        settings.append("data.missing=mask")
-    flat = [str(name) for name in channels if numbers[name].nunique() <= 1]
-    if flat:
-        remarks.append(f"Always the same, or empty: {some(flat)}: leave them out of data.columns.")
+    _fields(numbers, channels, remarks, settings)
     use = " ".join(["genoseq train experiment=forecasting", f"data.path={path}", *settings])
     return Findings("time series", {"series": facts}, tuple(remarks), {use: "what comes next"})
 
@@ -116,6 +110,20 @@ def _numbers(column: pd.Series) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column):
         return pd.Series(np.nan, index=column.index)
     return pd.to_numeric(column, errors="coerce")
+
+
+def _fields(
+    numbers: dict[str, pd.Series], channels: list[str], remarks: list[str], settings: list[str]
+) -> None:
+    """What is empty, and what never changes."""
+    gaps = {name: int(numbers[name].isna().sum()) for name in channels if numbers[name].isna().any()}
+    if gaps:
+        counts = some(f"{name} ({count:,})" for name, count in gaps.items())
+        remarks.append(f"Empty fields: {counts}: data.missing=mask.")
+        settings.append("data.missing=mask")
+    flat = [str(name) for name in channels if numbers[name].nunique() <= 1]
+    if flat:
+        remarks.append(f"Always the same, or empty: {some(flat)}: leave them out of data.columns.")
 
 
 def _times(times: pd.Series, remarks: list[str], settings: list[str]) -> dict[str, Value]:
