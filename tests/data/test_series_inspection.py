@@ -44,7 +44,7 @@ def test_a_regular_series_wants_nothing_said(tmp_path: Path) -> None:
 
 
 def test_numbers_without_names_or_times(tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_text("0.5,1\n0.25,2\n0.125,3\n")
+    (tmp_path / "x.txt").write_text("1,1\n0.25,2\n0.125,3\n")
     found = inspect(tmp_path / "x.txt")
     (use,) = found.uses
     assert found.sections["series"] == {"rows": 3, "channels": "2, without names"}

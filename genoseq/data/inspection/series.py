@@ -78,25 +78,30 @@ def inspect_numbers(path: Path, table: pd.DataFrame) -> Findings | None:
         # A .txt of a time series has commas, one of sequences has tabs.
         (name,) = table.columns
         table = table[name].str.split(",", expand=True).set_axis(str(name).split(","), axis=1)
-    numbers = {name: _numbers(table[name]) for name in table}
-    empty = {name: table[name].isna() | table[name].astype(str).str.strip().eq("") for name in table}
-    channels = [name for name in table if (numbers[name].notna() | empty[name]).all()]
-    if 2 * len(channels) < len(table.columns):
+    header = [str(name) for name in table]
+    names = [
+        name if header.count(name) == 1 else f"{name}, column {place}" for place, name in enumerate(header, 1)
+    ]
+    table = table.set_axis(names, axis=1)
+    numbers = {name: _numbers(table[name]) for name in names}
+    empty = {name: table[name].isna() | table[name].astype(str).str.strip().eq("") for name in names}
+    channels = [name for name in names if (numbers[name].notna() | empty[name]).all()]
+    if 2 * len(channels) < len(names):
         return None
     remarks, settings = [], []
-    if pd.to_numeric(pd.Series(table.columns.astype(str)), errors="coerce").notna().all():
+    if pd.to_numeric(pd.Series(header), errors="coerce").notna().all():
         remarks.append("The first line holds numbers, not names: data.header=false.")
         settings.append("data.header=false")
         facts: dict[str, Value] = {"rows": len(table) + 1, "channels": f"{len(channels)}, without names"}
     else:
-        facts = {"rows": len(table), "channels": some(map(str, channels), 20)}
-    others = [name for name in table if name not in channels]
+        facts = {"rows": len(table), "channels": some(channels, 20)}
+    others = [name for name in names if name not in channels]
     times = pd.to_datetime(table[others[0]], errors="coerce") if others else None
     if times is None or times.isna().any():
         settings += ["data.time_column=null", "data.calendar=[]"]
         if others:
-            settings.append(f"data.columns=[{','.join(map(str, channels))}]")
-            remarks.append(f"Neither numbers nor times: {some(map(str, others))}.")
+            settings.append(f"data.columns=[{','.join(channels)}]")
+            remarks.append(f"Neither numbers nor times: {some(others)}.")
     else:
         facts |= _times(times, remarks, settings)
         settings += [] if others[0] == "date" else [f"data.time_column={others[0]}"]
@@ -121,7 +126,7 @@ def _fields(
         counts = some(f"{name} ({count:,})" for name, count in gaps.items())
         remarks.append(f"Empty fields: {counts}: data.missing=mask.")
         settings.append("data.missing=mask")
-    flat = [str(name) for name in channels if numbers[name].nunique() <= 1]
+    flat = [name for name in channels if numbers[name].nunique() <= 1]
     if flat:
         remarks.append(f"Always the same, or empty: {some(flat)}: leave them out of data.columns.")
 
