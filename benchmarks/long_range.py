@@ -88,18 +88,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     running.add_argument("--mixers", nargs="+", default=list(MIXERS), choices=MIXERS)
     running.add_argument("--seeds", nargs="+", type=int, default=[0])
     given = parser.parse_args(arguments)
-    if given.command == "table":
-        table(given.out)
-        return
-    run(
-        given.out,
-        given.tasks,
-        given.mixers,
-        given.seeds,
-        devices=given.devices,
-        parallel=given.parallel,
-        extra=given.set,
-    )
+    if given.command == "run":
+        run(
+            given.out,
+            given.tasks,
+            given.mixers,
+            given.seeds,
+            devices=given.devices,
+            parallel=given.parallel,
+            extra=given.set,
+        )
+    table(given.out)
 
 
 if __name__ == "__main__":

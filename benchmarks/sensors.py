@@ -7,9 +7,9 @@
 Daphnet's file of two minutes at 64 Hz, in blocks: train .7, validation .1, test .2. HiSS (S4D over chunks of
 ten samples under S4D), flat S4D, Mamba, LSTM and a causal Transformer, of widths that make their parameters
 equal within some percent; five seeds; each on the last tenth, quarter, half and all of the training block.
-All predict at the end of each chunk. `table` gives the mean squared error (scaled by the training part's
-standard deviation) and its interval over seeds, beside a ridge regression on the last samples and the
-training mean, and draws the curve over sizes.
+All predict at the end of each chunk. `table` gives the mean squared error (scaled by the standard deviation
+of the whole training part, whatever share a model was scaled by) and its interval over seeds, beside a ridge
+regression on the last samples and the training mean, and draws the curve over sizes.
 
 `run` also trains flat S4D with the modes of its plain initialisations and with those of PTD (LegS perturbed,
 then diagonalised), and `noise` tests each where one Fourier mode was added to its inputs, at an amplitude of
@@ -20,6 +20,7 @@ Sequences via Approximate Diagonalization".
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,7 @@ from matplotlib.figure import Figure
 from sklearn.linear_model import RidgeCV
 
 from genoseq.data import SensorDataModule
+from genoseq.data.channel_scaler import ChannelScaler
 from genoseq.data.loading import ExampleKey
 from genoseq.models import SignalRegressor, load_signal_model
 from genoseq.paths import configs_dir
@@ -127,14 +129,28 @@ def folder(out: Path, model: str, share: float, seed: int) -> Path:
     return out / model.replace(" ", "_") / f"share_{share:g}" / f"seed_{seed}"
 
 
-def error(run: Path) -> float | None:
-    """Mean squared error on the test part, scaled; None before the end."""
+def error(run: Path, path: str) -> float | None:
+    """Mean squared error on the test part, on the scale of the whole training part; None before the end."""
     file = run / "predictions.parquet"
     if not file.exists():
         return None
     table = pd.read_parquet(file)
     columns = [name.removeprefix("label_") for name in table if name.startswith("label_")]
-    return float(np.mean([(table[f"label_{name}"] - table[f"prediction_{name}"]) ** 2 for name in columns]))
+    errors = [((table[f"label_{name}"] - table[f"prediction_{name}"]) ** 2).mean() for name in columns]
+    known = json.loads((run / "model" / "preprocessing.json").read_text())
+    scale = ChannelScaler.from_json(known["scaler"]).scale[-len(columns) :]
+    return _on_whole_scale(np.array(errors), scale, path)
+
+
+def _on_whole_scale(errors: np.ndarray, scale: np.ndarray, path: str) -> float:
+    """The mean of squared errors of the targets, which were divided by `scale`."""
+    return float(np.mean(errors * (scale / _whole_scale(path)) ** 2))
+
+
+@cache
+def _whole_scale(path: str) -> np.ndarray:
+    data: SensorDataModule = instantiate(_composed([], path).data)
+    return data.scaler.scale[len(data.inputs) :]
 
 
 def plain_rows(path: str) -> Iterator[dict[str, Any]]:
@@ -149,7 +165,9 @@ def plain_rows(path: str) -> Iterator[dict[str, Any]]:
         (x, y), (test_x, test_y) = (_lagged(data, split) for split in ("train", "test"))
         predicted = RidgeCV(alphas=np.logspace(-1, 5, 13)).fit(x, y).predict(test_x)
         for name, guess in (("ridge on lags", predicted), ("training mean", 0.0)):
-            yield {"model": name, "share": share, "n": 1, "mse": float(np.mean((test_y - guess) ** 2))}
+            errors = ((test_y - guess) ** 2).mean(axis=0)
+            mse = _on_whole_scale(errors, data.scaler.scale[len(data.inputs) :], path)
+            yield {"model": name, "share": share, "n": 1, "mse": mse}
 
 
 def _lagged(data: SensorDataModule, split: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +189,7 @@ def table(out: Path, path: str) -> pd.DataFrame:
     for model in MODELS:
         for share in SHARES:
             runs = sorted(folder(out, model, share, 0).parent.glob("seed_*/"))
-            errors = [value for run in runs if (value := error(run)) is not None]
+            errors = [value for run in runs if (value := error(run, path)) is not None]
             if errors:
                 rows.append({"model": model, "share": share, **_estimate(errors), "width": width_of(model)})
                 rows[-1]["parameters"] = _count(model, width_of(model))

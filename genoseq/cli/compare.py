@@ -30,6 +30,12 @@ from genoseq.training.results import compare, prediction_tensors
 
 _LABELLED = ("single_label", "multi_label", "regression")
 _SIDES = ("a", "b")
+# What the columns of each side's own begin with.
+_PREDICTED = (
+    *("prediction", "probability", "bits", "num_correct"),
+    *("squared_error", "absolute_error", "crps", "covered", "forecast", "low", "high", "reconstruction"),
+    "embedding",
+)
 
 
 def run(config: DictConfig) -> None:
@@ -102,9 +108,7 @@ def _scored(problem: str, table: pd.DataFrame) -> Scored:
 def _side_by_side(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """What both say of each example: what differs between them as `a_...` and `b_...`, the rest once."""
     first, second = tables
-    own = [
-        name for name in first if str(name).startswith(("prediction", "probability", "bits", "num_correct"))
-    ]
+    own = [name for name in first if str(name).startswith(_PREDICTED)]
     shared = first[[name for name in first if name not in own]]
     sides = [table[own].add_prefix(f"{side}_") for side, table in zip(_SIDES, (first, second), strict=True)]
     return pd.concat([shared, *sides], axis=1)

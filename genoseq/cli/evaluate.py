@@ -46,11 +46,15 @@ def _print(config: DictConfig, results: dict[str, Any], num_rows: int) -> None:
     for row in results["rows"]:
         values = [row["metrics"][name] for name in names]
         cells = ["not defined" if value is None else f"{value:.4f}" for value in values]
-        table.add_row(row["name"], *cells, interval_text(row["versus_model"]))
+        if config.baselines:
+            cells.append(interval_text(row["versus_model"]))
+        table.add_row(row["name"], *cells)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     if "by_length" in results:
         console.print(_length_table(names, results["by_length"]))
+    if "by_unit" in results:
+        console.print(_unit_table(results["by_unit"]))
 
 
 def _length_table(names: list[str], rows: list[dict[str, Any]]) -> Table:
@@ -60,6 +64,24 @@ def _length_table(names: list[str], rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         table.add_row(f"{row['length']:,}", *(f"{row['metrics'][name]:.4f}" for name in names))
     return table
+
+
+def _unit_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=f"over {rows[0]['num_subjects']:,} subjects, with 95 % intervals and p-values")
+    for name in ("unit", "number", "balanced accuracy", "p", "auroc", "p"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        cells = [cell for name in ("balanced_accuracy", "auroc") for cell in _with_interval(row[name])]
+        table.add_row(row["unit"], f"{row['n']:,}", *cells)
+    return table
+
+
+def _with_interval(estimate: dict[str, Any]) -> tuple[str, str]:
+    mean, low, high, p_value = (
+        "not defined" if estimate[key] is None else f"{estimate[key]:.3f}"
+        for key in ("mean", "low", "high", "p_value")
+    )
+    return f"{mean} [{low}, {high}]", p_value
 
 
 def _checkpoints(config: DictConfig) -> Any:

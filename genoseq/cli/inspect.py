@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from genoseq.cli.recording_plots import require_channels, save_recording_plots
 from genoseq.cli.tables import print_sections
 from genoseq.data.inspection import Findings, Options, inspect
 from genoseq.inference.outputs import atomic_file
@@ -26,8 +27,12 @@ def run(config: DictConfig) -> None:
         label_column=config.label_column,
         recordings={str(name): value for name, value in recordings.items()},
     )
+    if config.plots is not None:
+        require_channels(options.recordings)
     findings = inspect(config.input, options)
     _print(findings)
+    if config.plots is not None:
+        save_recording_plots(config.input, options.recordings, config.plots)
     if config.out is not None:
         with atomic_file(config.out) as path:
             written = {name: value for name, value in asdict(findings).items() if name != "names"}

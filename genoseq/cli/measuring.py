@@ -23,10 +23,11 @@ from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.outputs import require_folder
 from genoseq.inference.records import require_tokenizer
 from genoseq.models.base import SequenceModel
+from genoseq.models.embedding_head import EmbeddingHead
 from genoseq.models.ensemble import Ensemble
 from genoseq.models.heads import LanguageModelHead
 from genoseq.models.lifecode import LifeCodeHead
-from genoseq.models.signal import Forecaster, SignalModel
+from genoseq.models.signal import Forecaster, RecordingModel, SignalModel, SignalRegressor
 from genoseq.models.strand_heads import MaskedLanguageModelHead
 from genoseq.training.assembly import require_windows
 from genoseq.training.results import describe_rows
@@ -157,11 +158,12 @@ def _task(config: DictConfig, model: SequenceModel | SignalModel, datamodule: Ex
     """
     training = {"optimizer": partial(torch.optim.SGD, lr=0.0), "schedule": torch.optim.lr_scheduler.LambdaLR}
     if isinstance(model, SignalModel):
-        if not isinstance(model, Forecaster):
-            raise ConfigError(f"{type(model).__name__} is no forecaster: evaluate cannot read it.")
-        known = dict(model.preprocessing["distribution"])
-        name = known.pop("name")
-        return instantiate(config.tasks.forecasting)(model=model, distribution=name, **known, **training)
+        return _signal_task(config, model, training)
+    if isinstance(model.head, EmbeddingHead):
+        raise ConfigError(
+            "the checkpoint gives vectors of reads, which are judged by what they find in a genome: use "
+            "genoseq align."
+        )
     if isinstance(model.head, LanguageModelHead):
         return instantiate(config.tasks.language_model)(model=model, **training)
     if isinstance(model.head, LifeCodeHead) and isinstance(datamodule, CodingDataModule):
@@ -169,3 +171,20 @@ def _task(config: DictConfig, model: SequenceModel | SignalModel, datamodule: Ex
     if isinstance(model.head, MaskedLanguageModelHead):
         return instantiate(config.tasks.masked)(model=model, **training)
     return instantiate(config.tasks.labelled)(model=model, **training)
+
+
+def _signal_task(config: DictConfig, model: SignalModel, training: dict[str, Any]) -> Any:
+    """The task of the kind of model, with what its own task left in `preprocessing`."""
+    known = model.preprocessing
+    if isinstance(model, Forecaster):
+        distribution = dict(known["distribution"])
+        name = distribution.pop("name")
+        return instantiate(config.tasks.forecasting)(
+            model=model, distribution=name, **distribution, **training
+        )
+    if isinstance(model, SignalRegressor):
+        return instantiate(config.tasks.signal_regression)(model=model, **training)
+    assert isinstance(model, RecordingModel), "there are three kinds of models of signals"
+    if model.problem is None:
+        return instantiate(config.tasks.masked_recording)(model=model, **known["masking"], **training)
+    return instantiate(config.tasks.recording_prediction)(model=model, **training)

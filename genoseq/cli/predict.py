@@ -1,4 +1,4 @@
-"""`genoseq predict`: of sequences, of their bases, of windows of recordings, or what comes after a series."""
+"""`genoseq predict`: of sequences, their bases, windows of recordings, whole series, or what comes next."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from genoseq.errors import ConfigError
 from genoseq.inference import Record, bits_per_base, forecast, predict, score_bases
 from genoseq.inference.outputs import open_table
 from genoseq.inference.recordings import classify
+from genoseq.inference.series import predict_series, reads_series
 from genoseq.models.base import SequenceModel
 from genoseq.models.heads import LanguageModelHead
 from genoseq.models.signal import Forecaster, RecordingModel, SignalModel
@@ -26,10 +27,13 @@ def run(config: DictConfig) -> None:
     with open_table(config.out, formats=(".parquet", ".tsv", ".csv")) as table:
         model = open_models(config)
         if isinstance(model, RecordingModel):
-            _require_input_alone(config, "recordings")
-            for rows in counted(
-                classify(model, config.input, batch_size=config.batch_size), what="recordings"
-            ):
+            of_series = reads_series(model)
+            what = "series" if of_series else "recordings"
+            _require_input_alone(config, what)
+            tables = (predict_series if of_series else classify)(
+                model, config.input, batch_size=config.batch_size
+            )
+            for rows in counted(tables, what="batches" if of_series else what):
                 table.write(rows)
             log.info("predictions in %s", config.out)
             return
@@ -63,7 +67,7 @@ def _require_input_alone(config: DictConfig, what: str) -> None:
     if given:
         raise ConfigError(f"{', '.join(given)}: for sequences, not for {what}. Leave it out.")
     if config.input is None:
-        raise ConfigError(f"{what} want input=: the series so far, as a table, or a folder of recordings.")
+        raise ConfigError(f"{what} want input=: a table, a .ts file, or a folder of recordings.")
 
 
 def _score(config: DictConfig, model: SequenceModel, records: Iterable[Record]) -> Iterator[pd.DataFrame]:

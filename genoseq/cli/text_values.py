@@ -74,9 +74,9 @@ _QUOTES = ("'", '"')
 def protect_text(argument: str, *, multirun: bool = False) -> str:
     """`key=value` with the value quoted where the key holds text, or where it is plainly a path.
 
-    Lists (`[1,2,X]`) become lists of texts, `null` stays the absence of a value, and what is quoted already
-    is left as it is. With `multirun` a comma outside brackets separates the values of a sweep; quote a value
-    that holds one.
+    Lists (`[1,2,X]`) become lists of texts, mappings (`{T1: left}`) mappings to texts, `null` stays the
+    absence of a value, and what is quoted already is left as it is. With `multirun` a comma outside brackets
+    separates the values of a sweep; quote a value that holds one.
     """
     match = _OVERRIDE.fullmatch(argument)
     if match is None:
@@ -113,6 +113,11 @@ def _protect_value(value: str) -> str:
     if value.startswith("[") and value.endswith("]"):
         parts = _split(value[1:-1]) if value != "[]" else []
         return "[" + ",".join(_protect_value(part.strip()) for part in parts) + "]"
+    if value.startswith("{") and value.endswith("}") and ":" in value:
+        pairs = [part.partition(":") for part in _split(value[1:-1])]
+        return (
+            "{" + ",".join(f"{key.strip()}: {_protect_value(text.strip())}" for key, _, text in pairs) + "}"
+        )
     return quote(value)
 
 

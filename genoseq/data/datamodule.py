@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -187,6 +187,38 @@ class ExampleDataModule(LightningDataModule, ABC):
             "pin_memory": self.pin_memory,
             **worker_arguments(self.num_workers),
         }
+
+
+def require_same(data: Mapping[str, Any], model: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Check that what some data say of themselves is what a model's `preprocessing` says.
+
+    Args:
+        data: what the data describe.
+        model: the model's `preprocessing`.
+        names: what has to be the same in both.
+
+    Raises:
+        ConfigError: something is not, or the model does not know its scale.
+    """
+    missing = [name for name in (*names, "scaler") if name not in model]
+    if missing:
+        raise ConfigError(
+            f"the checkpoint's preprocessing has no {', '.join(missing)}: it was trained on data of another "
+            "kind, or elsewhere, and how these data are to be scaled for it is not known."
+        )
+    for name in names:
+        if data[name] != model[name]:
+            raise ConfigError(
+                f"{name} of the data: {_apart(data[name], model[name])}; of the checkpoint: "
+                f"{_apart(model[name], data[name])}. Give the data as it was trained on."
+            )
+
+
+def _apart(value: Any, other: Any) -> Any:
+    """What of a value the other does not share; of all but mappings the value itself."""
+    if not isinstance(value, Mapping) or not isinstance(other, Mapping):
+        return value
+    return {key: item for key, item in value.items() if key not in other or other[key] != item}
 
 
 class SequenceDataModule(ExampleDataModule):

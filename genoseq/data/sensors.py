@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 from torch.utils.data import Dataset
 
 from genoseq.data.channel_scaler import ChannelScaler, Scaling
-from genoseq.data.datamodule import ExampleDataModule, Split
+from genoseq.data.datamodule import ExampleDataModule, Split, require_same
 from genoseq.data.loading import ExampleKey
 from genoseq.data.time_borders import Borders
 from genoseq.data.time_grid import Timestamps
@@ -200,6 +200,12 @@ class SensorDataModule(ExampleDataModule):
             "scaler": self.scaler.to_json(),
             "reading": self._reading,
         }
+
+    def take_scale(self, preprocessing: Mapping[str, Any]) -> None:
+        """See `ExampleDataModule.take_scale`."""
+        own = {"channels": list(self.inputs), "classes": list(self.targets)}
+        require_same(own, preprocessing, ("channels", "classes"))
+        self.scaler = ChannelScaler.from_json(preprocessing["scaler"])
 
     def _rows(self, split: Split) -> range:
         rows = self._borders.rows(self.series, split)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 from torch.utils.data import Dataset
 
 from genoseq.data.channel_scaler import ChannelScaler, Scaling
-from genoseq.data.datamodule import ExampleDataModule, Split
+from genoseq.data.datamodule import ExampleDataModule, Split, require_same
 from genoseq.data.loading import ExampleKey
 from genoseq.data.series_sources import SeriesSource
 from genoseq.data.ts_files import SeriesExample, SeriesFile
@@ -183,6 +184,12 @@ class SeriesDataModule(ExampleDataModule):
             "vocabulary": self._source.vocabulary,
             "sequence_length": self.sequence_length,
         }
+
+    def take_scale(self, preprocessing: Mapping[str, Any]) -> None:
+        """See `ExampleDataModule.take_scale`."""
+        require_same(self.describe(), preprocessing, ("classes", "vocabulary"))
+        known = preprocessing["scaler"]
+        self.scaler = None if known is None else ChannelScaler.from_json(known)
 
     def _read(self, split: Split) -> SeriesFile:
         if split not in self._files:

@@ -65,6 +65,22 @@ def tiled_next_token_loss(
     return nats.sum() / (targets != IGNORED).sum().clamp_min(1)
 
 
+def spectral_distance(prediction: torch.Tensor, target: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+    """Mean modulus of the Fourier coefficients of the error along time, of the plain (unscaled) transform.
+
+    Args:
+        prediction, target: (B, H, C).
+        observed: (B, H, C) bool; elsewhere there is no error.
+
+    Returns:
+        () float32 or better.
+
+    Source: Wang et al. 2025, "FreDF: Learning to Forecast in the Frequency Domain".
+    """
+    error = _precise(prediction - target).masked_fill(~observed, 0)
+    return torch.fft.rfft(error, dim=1).abs().mean()
+
+
 def problem_loss(
     problem: Problem,
     logits: torch.Tensor,

@@ -54,8 +54,26 @@ class AtLength:
 
 
 @dataclass(frozen=True)
+class OfUnits:
+    """How well units of one kind are told apart: windows of recordings, recordings, or people.
+
+    Attributes:
+        unit: `window`, `recording` or `subject`.
+        n: number of them.
+        estimates: metric name to its value, with an interval over subjects.
+        p_values: the same metrics to the chance of as much, were labels exchanged between subjects.
+    """
+
+    unit: str
+    n: int
+    estimates: dict[str, Estimate]
+    p_values: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Results:
-    """The content of `results.json`; `by_length` is of problems that are asked at several lengths."""
+    """The content of `results.json`; `by_length` is of problems that are asked at several lengths, `by_unit`
+    of recordings."""
 
     problem: str
     split: str
@@ -64,6 +82,7 @@ class Results:
     rows: tuple[Row, ...]
     leak_free_rows: tuple[Row, ...]
     by_length: tuple[AtLength, ...] = ()
+    by_unit: tuple[OfUnits, ...] = ()
 
     @property
     def model(self) -> Row | None:
@@ -213,7 +232,15 @@ def _results(content: dict[str, Any]) -> Results:
             AtLength(row["length"], _metrics(row), _estimate(row["accuracy"]))
             for row in content.get("by_length") or ()
         ),
+        by_unit=tuple(_of_units(row) for row in content.get("by_unit") or ()),
     )
+
+
+def _of_units(content: dict[str, Any]) -> OfUnits:
+    estimates = {name: dict(value) for name, value in content.items() if isinstance(value, dict)}
+    p_values = {name: _defined(value.pop("p_value")) for name, value in estimates.items()}
+    known = {name: _estimate(value) for name, value in estimates.items()}
+    return OfUnits(content["unit"], content["n"], known, p_values)
 
 
 def _row(content: dict[str, Any]) -> Row:

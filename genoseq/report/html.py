@@ -145,6 +145,8 @@ def _tables(results: Results) -> list[Table]:
         tables.append(_table(results, results.leak_free_rows, caption))
     if results.by_length:
         tables.append(_length_table(results))
+    if results.by_unit:
+        tables.append(_unit_table(results))
     return tables
 
 
@@ -186,6 +188,27 @@ def _length_table(results: Results) -> Table:
     ]
     caption = f"{results.by_length[0].accuracy.n:,} examples of each length"
     return Table(caption, "Bases", [metric_label(name) for name in names], rows)
+
+
+def _unit_table(results: Results) -> Table:
+    """How well windows, recordings and subjects are told apart."""
+    names = list(results.by_unit[0].estimates)
+    rows = [
+        {
+            "name": f"{row.n:,} {row.unit}{'' if row.n == 1 else 's'}",
+            "is_model": False,
+            "cells": [
+                cell
+                for name in names
+                for cell in (interval(row.estimates[name], signed=False), number(row.p_values[name]))
+            ],
+            "comparison": "",
+        }
+        for row in results.by_unit
+    ]
+    caption = f"By unit: 95 % intervals and p-values over {units(results.by_unit[0].estimates[names[0]])}"
+    heads = [head for name in names for head in (metric_label(name), "p")]
+    return Table(caption, "Told apart", heads, rows)
 
 
 def _save_plots(folder: Path, plots: list[Plot]) -> None:

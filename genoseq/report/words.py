@@ -26,6 +26,7 @@ METRICS = {
     "loss": Metric("loss", False),
     "accuracy": Metric("accuracy", True),
     "solved": Metric("examples without a mistake", True),
+    "balanced_accuracy": Metric("balanced accuracy", True),
     "mcc": Metric("Matthews correlation", True),
     "f1": Metric("F1 score", True),
     "auroc": Metric("area under ROC", True),
@@ -45,6 +46,7 @@ PROBLEMS = {
     "multi_label": "multi-label classification",
     "regression": "regression",
     "forecasting": "forecasting",
+    "reconstruction": "reconstructing hidden samples",
 }
 
 
@@ -61,9 +63,10 @@ def number(value: float, *, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
 
 
-def interval(estimate: Estimate) -> str:
-    """`−0.013 [−0.020, −0.006]`."""
-    mean, low, high = (number(value, signed=True) for value in (estimate.mean, estimate.low, estimate.high))
+def interval(estimate: Estimate, *, signed: bool = True) -> str:
+    """`−0.013 [−0.020, −0.006]`, of a difference; `0.813 [0.720, 0.906]`, unsigned."""
+    ends = (estimate.mean, estimate.low, estimate.high)
+    mean, low, high = (number(value, signed=signed) for value in ends)
     return f"{mean} [{low}, {high}]"
 
 

@@ -6,7 +6,7 @@ from genoseq.training.csv_logger import CsvLogger
 from genoseq.training.fully_sharded import FullySharded
 from genoseq.training.optimizers import parameter_groups
 from genoseq.training.run import RunResult, train
-from genoseq.training.schedules import constant_warmup, cosine_warmup, linear_warmup, staged_cosine
+from genoseq.training.schedules import constant_warmup, cosine_warmup, halving, linear_warmup, staged_cosine
 
 __all__ = [
     "CsvLogger",
@@ -16,6 +16,7 @@ __all__ = [
     "RunResult",
     "constant_warmup",
     "cosine_warmup",
+    "halving",
     "linear_warmup",
     "parameter_groups",
     "staged_cosine",

@@ -34,6 +34,9 @@ _HEADLINE = {
     "reconstruction": ("mse", False),
 }
 
+# The column whose rows are measured as one, where neighbours are not independent, and what such a one is.
+_SUMMED_OVER = {"forecasting": ("block", "block of windows"), "reconstruction": ("recording", "recording")}
+
 
 def describe_rows(predictions: pd.DataFrame, datamodule: Any, split: Split) -> pd.DataFrame:
     """A task's predictions with what the data say of each row: a tile's place; a length; a window's time; a
@@ -193,13 +196,14 @@ def _at_length(length: Any, table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _difference(problem: str, model: pd.DataFrame, baseline: pd.DataFrame) -> Estimate:
-    if problem == "forecasting":
-        mine, theirs = (table.groupby("block").sum(numeric_only=True) for table in (model, baseline))
+    if problem in _SUMMED_OVER:
+        column, unit = _SUMMED_OVER[problem]
+        mine, theirs = (table.groupby(column).sum(numeric_only=True) for table in (model, baseline))
         return paired_bootstrap(
             mine["squared_error"] / mine["num_values"],
             theirs["squared_error"] / theirs["num_values"],
             weights=mine["num_values"],
-            unit="block of windows",
+            unit=unit,
         )
     if problem == "language_model":
         mine, theirs = _blocks(model), _blocks(baseline)

@@ -37,6 +37,29 @@ def constant_warmup(optimizer: Optimizer, *, total_steps: int, warmup_fraction: 
     return LambdaLR(optimizer, _factor(total_steps, warmup_fraction, lambda done: 1.0))
 
 
+def halving(optimizer: Optimizer, *, total_steps: int, warmup_fraction: float, parts: int) -> LambdaLR:
+    """Rise linearly over `warmup_fraction` of the run, then halve the rate after each part but the first.
+
+    Args:
+        optimizer: whose rates are scheduled.
+        total_steps: of the run.
+        warmup_fraction: of the run.
+        parts: equal ones of what follows; with as many as there are epochs, the `type1` of the forecasting
+            libraries, which keeps the full rate for two epochs.
+
+    Raises:
+        ConfigError: there is no part, or the fraction is out of range.
+    """
+    if parts < 1:
+        raise ConfigError(f"schedule.parts={parts}: give 1 or more.")
+    return LambdaLR(
+        optimizer,
+        _factor(
+            total_steps, warmup_fraction, lambda done: 0.5 ** max(0, min(int(done * parts), parts - 1) - 1)
+        ),
+    )
+
+
 def staged_cosine(
     optimizer: Optimizer,
     *,

@@ -22,6 +22,7 @@ from genoseq_tasks.labels import LabelTask
 # Apart from the random numbers that the data draw from (seed, epoch, index).
 _STREAM = 0x4D5347
 _SHOWN_WINDOWS = 8
+_SHOWN_EMBEDDINGS = 400
 
 
 class MaskedRecording(SequenceTask):
@@ -67,6 +68,12 @@ class MaskedRecording(SequenceTask):
             )
         self.masked_fraction = masked_fraction
         self.patch_channels, self.patch_samples = patch_channels, patch_samples
+        # With the model goes what it was asked to reconstruct.
+        model.preprocessing["masking"] = {
+            "masked_fraction": masked_fraction,
+            "patch_channels": patch_channels,
+            "patch_samples": patch_samples,
+        }
         self.mean_loss, self.mse, self.power = MeanMetric(), MeanMetric(), MeanMetric()
 
     def loss(self, batch: Batch) -> torch.Tensor:
@@ -136,8 +143,7 @@ class MaskedRecording(SequenceTask):
         return output, mask, sums | {"num_values": counted.sum((1, 2))}
 
     def _shown(self, batch: Batch, prediction: torch.Tensor, mask: torch.Tensor) -> dict[str, list[Any]]:
-        total = len(self.trainer.datamodule.dataset("test"))  # type: ignore[attr-defined]
-        shown = set(np.linspace(0, total - 1, min(_SHOWN_WINDOWS, total)).round().astype(int).tolist())
+        shown = _spread(len(self.trainer.datamodule.dataset("test")), _SHOWN_WINDOWS)  # type: ignore[attr-defined]
         parts = {"signal": batch["x"], "reconstruction": prediction.float(), "hidden": mask}
         indices = batch["index"].tolist()
         return {
@@ -198,17 +204,26 @@ class RecordingPrediction(LabelTask):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch."""
-        self._evaluate(batch)
+        self._evaluate(batch, self._predict(batch))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure a batch, and keep a row a window: `index`, `label`, `prediction`, `probability_<class>`."""
-        outputs, labels = self._evaluate(batch)
+        """Measure a batch, and keep a row a window: `index`, `label`, `prediction`, `probability_<class>`; of
+        some, spread over the split, also `embedding`, (D,) the mean of what the prediction was made from."""
+        output = self._predict(batch)
+        outputs, labels = self._evaluate(batch, output)
         rows = {"index": batch["index"][batch["counted"]].cpu().numpy()}
         columns = self._columns(self._output_names(), outputs, labels)
-        self._test_rows.append(pd.DataFrame(rows | columns))
+        table = pd.DataFrame(rows | columns)
+        if output.last_hidden_state is not None:
+            vectors = output.last_hidden_state.float().mean(1)[batch["counted"]].cpu().numpy()
+            shown = _spread(len(self.trainer.datamodule.dataset("test")), _SHOWN_EMBEDDINGS)  # type: ignore[attr-defined]
+            table["embedding"] = [
+                vector.tolist() if index in shown else None
+                for vector, index in zip(vectors, rows["index"], strict=True)
+            ]
+        self._test_rows.append(table)
 
-    def _evaluate(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        output = self._predict(batch)
+    def _evaluate(self, batch: Batch, output: SignalOutput) -> tuple[torch.Tensor, torch.Tensor]:
         counted = batch["counted"]
         outputs, labels = self._activate(output.prediction)[counted], batch["labels"][counted]
         self._count(outputs, labels, _required(output))
@@ -216,6 +231,11 @@ class RecordingPrediction(LabelTask):
 
     def _predict(self, batch: Batch) -> SignalOutput:
         return self.model(batch["x"], observed=batch["observed"], labels=batch["labels"])
+
+
+def _spread(total: int, count: int) -> set[int]:
+    """Numbers of at most `count` of `total` rows, evenly apart."""
+    return set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
 
 
 def _required(output: SignalOutput) -> torch.Tensor:

@@ -58,10 +58,7 @@ class SignalRegression(LabelTask):
         `label` and `prediction`, scaled."""
         outputs, labels, places = self._evaluate(batch)
         rows = {"index": batch["index"][places[:, 0]].cpu().numpy(), "position": places[:, 1].cpu().numpy()}
-        self._test_rows.append(pd.DataFrame(rows | self._columns(self._target_names(), outputs, labels)))
-
-    def _target_names(self) -> list[str]:
-        return list(self.trainer.datamodule.targets)  # type: ignore[attr-defined]
+        self._test_rows.append(pd.DataFrame(rows | self._columns(self._output_names(), outputs, labels)))
 
     def _evaluate(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         predicted, labels = self._predict(batch).float(), batch["labels"]

@@ -42,6 +42,7 @@ def test_seeds_are_averaged_beside_baselines_and_published_values(
         f"LTSF lookback96\t{data}\tH={horizon}\tDLinear\tMSE\t{value}\tx\n"
         for data, horizon, value in (("ETTh1", 96, 0.386), ("ETTh1", 192, 9.0), ("Exchange", 96, 9.0))
     )
+    rows += "LTSF lookback96\tETTh1\tH=96\tS-Mamba\tMSE\t1.4\tx\n"
     published.write_text(head + rows)
     monkeypatch.setattr(study, "PUBLISHED", published)
     for seed, mse in enumerate((0.38, 0.40)):
@@ -51,6 +52,11 @@ def test_seeds_are_averaged_beside_baselines_and_published_values(
     assert frame.loc["DLinear", "mse"] == pytest.approx(0.39)
     assert frame.loc["DLinear", "published mse"] == 0.386
     assert frame.loc["persistence", "mse"] == 1.3
+    assert frame.loc["S-Mamba", "published mse"] == 1.4, "published models that are not trained here"
+    assert not study.remarks(frame.reset_index()), "persistence is not better than DLinear"
+    frame.loc["persistence", "mse"] = 0.38
+    (remark,) = study.remarks(frame.reset_index())
+    assert "the last value (0.380) beats every published model here (best 0.386)" in remark
     assert (tmp_path / "forecasting.png").is_file()
     assert (tmp_path / "table.tsv").is_file()
 
@@ -63,4 +69,7 @@ def test_without_runs_it_says_so(study: ModuleType, tmp_path: Path) -> None:
 def test_settings_of_a_run(study: ModuleType) -> None:
     settings = study.Job("Exchange", 96, "KARMA", 1).overrides()
     assert {"model.num_channels=8", "model.num_marks=0", "baselines=none", "seed=1"} <= set(settings)
+    assert {"model.d_model=512", "task.spectral_weight=0.01"} <= set(settings)
+    assert "task.spectral_weight=0.8" in study.Job("ETTh1", 720, "KARMA with attention", 0).overrides()
+    assert not any("spectral" in text for text in study.Job("ETTh1", 720, "SSM", 0).overrides())
     assert "baselines=none" not in study.Job("Exchange", 96, "KARMA", 0).overrides()

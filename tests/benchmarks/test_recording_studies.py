@@ -121,11 +121,18 @@ def test_sensors(script, asked, tmp_path, shared, monkeypatch):
         "prediction_a": [0.0, 0.0],
         "label_b": [1.0, 1.0],
         "prediction_b": [1.0, 0.0],
+        "label_c": [1.0, 1.0],
+        "prediction_c": [1.0, 1.0],
     }
     pd.DataFrame(values).to_parquet(folder / "predictions.parquet")
-    assert module.error(folder) == pytest.approx(0.5)
+    # Two of three targets are off by 1 in one of two rows, on a scale that is twice that of the whole.
+    whole = module._whole_scale(path)
+    scaler = {"shift": [0.0] * 9, "scale": [1.0] * 6 + (2 * whole).tolist()}
+    (folder / "model").mkdir()
+    (folder / "model" / "preprocessing.json").write_text(json.dumps({"scaler": scaler}))
+    assert module.error(folder, path) == pytest.approx(4 / 3)
     table = module.table(tmp_path, path)
-    assert table.iloc[0]["mse"] == pytest.approx(0.5)
+    assert table.iloc[0]["mse"] == pytest.approx(4 / 3)
     assert (tmp_path / "sensors.png").stat().st_size > 5000
 
 

@@ -31,6 +31,7 @@ def parsed(argument, *, multirun=False):
         ("out='quoted already'", "quoted already"),
         ("out=null", None),
         ("chromosomes=[1,2,X]", ["1", "2", "X"]),
+        ("data.classes={T1: left, T2:1e5}", {"T1": "left", "T2": "1e5"}),
         ("data.split.test=[01, chrUn(b), NC_1.1]", ["01", "chrUn(b)", "NC_1.1"]),
         ("data.split.test=[]", []),
         ("data.split.train=0.7", 0.7),

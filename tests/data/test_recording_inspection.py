@@ -81,3 +81,16 @@ def test_without_channels_it_only_looks(mixed):
     assert found.table[3]["a run"].startswith("not asked")
     assert any("Rates differ" in text for text in found.remarks)
     assert any("'Wibble'" in text or "Wibble" in text for text in found.remarks)
+
+
+def test_plots_of_what_a_run_would_read(mixed, tmp_path, capsys):
+    out = tmp_path / "plots"
+    asked = ["inspect", f"input={mixed}", f"plots={out}"]
+    with pytest.raises(SystemExit):
+        main(asked)
+    assert "say which channels" in capsys.readouterr().err
+    assert not out.exists()
+    settings = ["channels=[Fp1,Fp2,C3,C4]", "missing_channels=mask", "flat_channels=missing", "rate=100"]
+    given = [f"recordings.{setting}" for setting in settings]
+    main([*asked, *given, "recordings.ignore_channels=[Wibble]"])
+    assert all((out / name).stat().st_size > 5000 for name in ("spectrum.png", "scalp.png"))

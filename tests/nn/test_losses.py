@@ -12,6 +12,7 @@ from genoseq.nn.losses import (
     next_token_loss,
     problem_loss,
     require_problem,
+    spectral_distance,
     tiled_next_token_loss,
 )
 
@@ -101,3 +102,25 @@ def test_tiles_with_nothing_to_count() -> None:
     loss.backward()
     assert loss == 0
     assert torch.equal(hidden.grad, torch.zeros(1, 9, 3))
+
+
+def test_spectral_distance_is_that_of_the_plain_transform() -> None:
+    torch.manual_seed(0)
+    prediction, target = torch.randn(2, 2, 7, 3)
+    expected = (torch.fft.rfft(prediction, dim=1) - torch.fft.rfft(target, dim=1)).abs().mean()
+    everywhere = torch.ones(2, 7, 3, dtype=torch.bool)
+    torch.testing.assert_close(spectral_distance(prediction, target, everywhere), expected)
+    # A constant error of one step in length 7 has the modulus 1 at each of four frequencies.
+    observed = everywhere.clone()
+    observed[:, 1:] = False
+    target = prediction - 1
+    torch.testing.assert_close(spectral_distance(prediction, target, observed), torch.tensor(1.0))
+
+
+def test_what_was_not_observed_has_no_gradient_in_the_spectrum() -> None:
+    prediction = torch.zeros(1, 4, 1, requires_grad=True)
+    target = torch.tensor([1.0, 2.0, torch.nan, 3.0]).view(1, 4, 1)
+    spectral_distance(prediction, target, ~target.isnan()).backward()
+    assert prediction.grad is not None
+    assert prediction.grad[0, 2, 0] == 0
+    assert torch.isfinite(prediction.grad).all()

@@ -147,3 +147,25 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_written_says_so(bare_run: Path) -> None:
     with pytest.raises(DataError, match="cannot be written"):
         write_report(bare_run, out=bare_run / "absent" / "report.html")
+
+
+def test_people_are_told_apart_by_unit(bare_run: Path) -> None:
+    def estimate(mean: float, low: float | None, high: float | None) -> dict[str, object]:
+        return {"mean": mean, "low": low, "high": high, "n": 20, "unit": "subject", "p_value": 0.012}
+
+    file = bare_run / "results.json"
+    results = json.loads(file.read_text())
+    results["by_unit"] = [
+        {
+            "unit": unit,
+            "n": n,
+            "num_subjects": 20,
+            "balanced_accuracy": estimate(0.75, 0.612, 0.9),
+            "auroc": estimate(0.8, None, None),
+        }
+        for unit, n in (("window", 1984), ("subject", 20))
+    ]
+    file.write_text(json.dumps(results))
+    text = " ".join(" ".join(_read(write_report(bare_run)).text).split())
+    assert "By unit: 95 % intervals and p-values over 20 subjects" in text
+    assert "1,984 windows 0.750 [0.612, 0.900] 0.012 0.800 [–, –] 0.012 20 subjects" in text

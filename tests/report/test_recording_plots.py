@@ -11,7 +11,13 @@ from genoseq.data.recordings import TEN_TWENTY
 from genoseq.errors import ConfigError, DataError
 from genoseq.inference.attributions import integrated_gradients
 from genoseq.models import Femba
-from genoseq.report.plots.recordings import reconstruction_plot, scalp_plot, spectrum_plot
+from genoseq.report.plots.recordings import (
+    band_power,
+    embedding_plot,
+    reconstruction_plot,
+    scalp_plot,
+    spectrum_plot,
+)
 
 
 def test_a_spectrum_has_its_peak_where_the_rhythm_is(tmp_path):
@@ -72,3 +78,23 @@ def test_every_class_has_its_line():
     signals = {f"class {number}": np.random.default_rng(number).normal(size=(2, 256)) for number in range(9)}
     (axes,) = spectrum_plot(signals, 128.0).figure.axes
     assert [line.get_label() for line in axes.lines] == list(signals)
+
+
+def test_a_rhythm_has_its_power_in_its_band():
+    time = np.arange(1000) / 100
+    power = band_power(np.stack([np.sin(2 * np.pi * hertz * time) for hertz in (10, 20)]), 100.0)
+    assert max(power, key=lambda band: power[band][0]) == "alpha"
+    assert max(power, key=lambda band: power[band][1]) == "beta"
+    assert list(band_power(np.ones((1, 100)), 50.0)) == ["delta", "theta", "alpha", "beta"]
+
+
+def test_embeddings_that_differ_lie_apart(tmp_path):
+    generator = np.random.default_rng(0)
+    labels = ["left", "right"] * 20
+    vectors = [(generator.normal(size=8) + 5 * (label == "left")).tolist() for label in labels]
+    table = pd.DataFrame({"label": [*labels, "left"], "embedding": [*vectors, None]})
+    plot = embedding_plot(table)
+    left, right = (np.asarray(points.get_offsets())[:, 0] for points in plot.figure.axes[0].collections)
+    assert len(left) == len(right) == 20
+    assert left.min() > right.max() or left.max() < right.min()
+    assert plot.save_png(tmp_path).stat().st_size > 5000

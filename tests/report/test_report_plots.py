@@ -13,7 +13,7 @@ from genoseq.report.plots.classification import classification_plots
 from genoseq.report.plots.composition import composition_plots, gc_fractions, kmer_counts
 from genoseq.report.plots.curves import learning_curves
 from genoseq.report.plots.language_model import bits_along
-from genoseq.report.plots.regression import regression_plot
+from genoseq.report.plots.regression import regression_plot, traces_plot
 from genoseq.report.style import PALETTE
 from genoseq.sequence import encode_bases
 from genoseq.statistics import Estimate
@@ -163,3 +163,19 @@ def test_palette_colours_are_told_apart() -> None:
         == len({colour.variable for colour in PALETTE})
         == len(PALETTE)
     )
+
+
+def test_traces_of_several_outputs_follow_the_order_of_the_sequences(tmp_path: Path) -> None:
+    rows = [
+        {"index": index, "position": position, "label_a": 10 * index + position, "prediction_a": 0.0}
+        | {"label_b": 1.0, "prediction_b": 2.0}
+        for index, position in ((1, 0), (1, 1), (0, 1), (0, 0))
+    ]
+    plot = traces_plot(pd.DataFrame(rows))
+    first, second = plot.figure.axes
+    true, predicted, border = first.get_lines()
+    assert true.get_ydata().tolist() == [0, 1, 10, 11]
+    assert predicted.get_ydata().tolist() == [0.0] * 4
+    assert border.get_xdata() == [1.5, 1.5]
+    assert (first.get_ylabel(), second.get_ylabel()) == ("a", "b")
+    assert plot.save_png(tmp_path).stat().st_size > 5000

@@ -17,6 +17,7 @@ from genoseq.training import (
     ExponentialMovingAverage,
     constant_warmup,
     cosine_warmup,
+    halving,
     linear_warmup,
     parameter_groups,
     staged_cosine,
@@ -80,6 +81,15 @@ def rates(schedule: object, steps: int = 100, **settings: Any) -> list[float]:
         optimizer.step()
         scheduler.step()
     return found
+
+
+def test_halving_keeps_the_rate_for_two_parts() -> None:
+    found = rates(halving, warmup_fraction=0.0, parts=5)
+    assert found[::20] == pytest.approx([2.0, 2.0, 1.0, 0.5, 0.25])
+    assert found[59] == pytest.approx(1.0)
+    assert found[-1] == pytest.approx(0.25)
+    with pytest.raises(ConfigError, match="give 1 or more"):
+        rates(halving, warmup_fraction=0.0, parts=0)
 
 
 @pytest.mark.parametrize("schedule", [cosine_warmup, linear_warmup])

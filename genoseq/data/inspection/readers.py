@@ -12,6 +12,7 @@ from genoseq.data.inspection.bed import inspect_bed
 from genoseq.data.inspection.fasta import inspect_fasta
 from genoseq.data.inspection.findings import Findings, Options
 from genoseq.data.inspection.recordings import inspect_recordings
+from genoseq.data.inspection.series import inspect_labelled_series, inspect_record
 from genoseq.data.inspection.tables import inspect_table
 from genoseq.data.inspection.vcf import inspect_vcf
 from genoseq.errors import DataError
@@ -40,6 +41,8 @@ READERS: tuple[Reader, ...] = (
     Reader((".bed", ".narrowpeak"), inspect_bed),
     Reader((".vcf",), inspect_vcf),
     Reader((".csv", ".tsv", ".txt", ".parquet"), inspect_table),
+    Reader((".ts",), inspect_labelled_series),
+    Reader((".hea",), inspect_record),
     Reader((".edf", ".bdf", ".fif", ".set", ".rda"), inspect_recordings, of_folders=True),
 )
 

@@ -1,4 +1,4 @@
-"""What is in a table of sequences, with labels or without."""
+"""What is in a table: sequences, with labels or without, or numbers by time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from genoseq.data.inspection.findings import Findings, Options, Value, some, spread
+from genoseq.data.inspection.series import inspect_numbers
 from genoseq.data.tables import read_table
 from genoseq.errors import SequenceError
 from genoseq.sequence import encode_bases, reverse_complement
@@ -22,6 +23,10 @@ def inspect_table(path: Path, options: Options) -> Findings:
         DataError: the file is missing, broken or empty.
     """
     table = read_table(path)
+    if options.sequence_column not in table.columns and options.label_column not in table.columns:
+        series = inspect_numbers(path, table)
+        if series is not None:
+            return series
     sections: dict[str, dict[str, Value]] = {
         "table": {"rows": len(table), "columns": some(map(str, table.columns), 20)}
     }

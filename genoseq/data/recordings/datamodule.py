@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from genoseq.data.channel_scaler import ChannelScaler
-from genoseq.data.datamodule import ExampleDataModule, Split
+from genoseq.data.datamodule import ExampleDataModule, Split, require_same
 from genoseq.data.recordings.cache import CachedRecording, prepared
 from genoseq.data.recordings.datasets import RecordingWindows, fit_scaler
 from genoseq.data.recordings.folders import Layout, Recording, find_recordings, read_intervals
@@ -273,6 +273,15 @@ class RecordingDataModule(ExampleDataModule):
             "preparation": settings,
             "sequence_length": self.sequence_length,
         }
+
+    def take_scale(self, preprocessing: Mapping[str, Any]) -> None:
+        """See `ExampleDataModule.take_scale`; recordings have to be prepared as those of training were."""
+        own = {
+            "classes": None if self.classes is None else list(self.classes),
+            "preparation": self.preparation.described(),
+        }
+        require_same(own, preprocessing, ("classes", "preparation"))
+        self.scaler = ChannelScaler.from_json(preprocessing["scaler"])
 
     def _prepared(self, split: Split) -> list[tuple[int, CachedRecording]]:
         """The recordings of a split that can be used, with their numbers from 0."""

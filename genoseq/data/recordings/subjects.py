@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
+from genoseq.data.datamodule import Split
 from genoseq.data.recordings.folders import Recording
 from genoseq.data.recordings.opening import Source
 from genoseq.data.splits import split_groups
@@ -50,12 +51,12 @@ def cut(recordings: Sequence[Recording], *, validation: float, test: float, seed
     subjects = np.array([recording.subject for recording in recordings])
     declared = declared_splits(recordings)
     if declared is None:
-        splits = split_groups(subjects, {"validation": validation, "test": test}, seed=seed)
+        splits = _divided(subjects, {"validation": validation, "test": test}, seed)
     elif "validation" in declared:
         splits = declared
     else:
         splits, rest = declared.astype("<U10"), declared == "train"
-        splits[rest] = split_groups(subjects[rest], {"validation": validation}, seed=seed)
+        splits[rest] = _divided(subjects[rest], {"validation": validation}, seed)
     require_apart(recordings, splits)
     return splits
 
@@ -86,10 +87,26 @@ def fold(
         rounds = list(GroupKFold(folds, shuffle=True, random_state=seed).split(places, groups=subjects))
     splits = np.full(len(recordings), "train", dtype="<U10")
     rest, tested = rounds[number]
-    splits[rest] = split_groups(subjects[rest], {"validation": validation}, seed=seed)
+    splits[rest] = _divided(subjects[rest], {"validation": validation}, seed)
     splits[tested] = "test"
     require_apart(recordings, splits)
     return splits
+
+
+def _divided(subjects: np.ndarray, fractions: Mapping[Split, float], seed: int) -> np.ndarray:
+    """(N,) splits, no subject in two.
+
+    Raises:
+        DataError: there are too few.
+    """
+    wanted = ["train", *(name for name, share in fractions.items() if share > 0)]
+    if (count := len(set(subjects))) < len(wanted):
+        raise DataError(
+            f"recordings of {count} subject{'' if count == 1 else 's'} cannot be cut into "
+            f"{', '.join(wanted)}: nobody is divided. Give more people; or say yourself who, or which "
+            "recording, is what: table=FILE with the columns path, subject, and maybe split."
+        )
+    return split_groups(subjects, fractions, seed=seed)
 
 
 def require_apart(recordings: Sequence[Recording], splits: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import matplotlib
+import pandas as pd
 
 from genoseq.report.folder import RunFolder
 from genoseq.report.plots.abilities import accuracy_by_length
@@ -12,8 +13,8 @@ from genoseq.report.plots.composition import composition_plots
 from genoseq.report.plots.curves import learning_curves
 from genoseq.report.plots.forecasting import forecast_plots
 from genoseq.report.plots.language_model import bits_along
-from genoseq.report.plots.recordings import reconstruction_plot
-from genoseq.report.plots.regression import regression_plot
+from genoseq.report.plots.recordings import embedding_plot, reconstruction_plot
+from genoseq.report.plots.regression import regression_plot, traces_plot
 from genoseq.report.style import MATPLOTLIB, Plot
 
 __all__ = ["plots_of"]
@@ -60,12 +61,17 @@ def _predictions(run: RunFolder) -> list[Plot]:
     if {"bits", "chromosome"} <= set(table.columns):
         return bits_along(table, run.baseline_predictions, run.model_name)
     if class_names(table):
-        return classification_plots(table, run.baseline_predictions, run.model_name)
-    if {"label", "prediction"} <= set(table.columns) and table[["label", "prediction"]].dtypes.map(
-        _numeric
-    ).all():
-        return [regression_plot(table)]
-    return []
+        embedded = [embedding_plot(table)] if _num_embedded(table) > 2 else []
+        return classification_plots(table, run.baseline_predictions, run.model_name) + embedded
+    values = [name for name in map(str, table.columns) if name.startswith(("label", "prediction"))]
+    if not values or not table[values].dtypes.map(_numeric).all():
+        return []
+    along = [traces_plot(table)] if "position" in table else []
+    return along + ([regression_plot(table)] if "label" in table else [])
+
+
+def _num_embedded(table: pd.DataFrame) -> int:
+    return int(table["embedding"].notna().sum()) if "embedding" in table else 0
 
 
 def _numeric(dtype: object) -> bool:

@@ -15,6 +15,8 @@ from genoseq.errors import DataError
 from genoseq.report.style import INK, MODEL, MUTED, WIDE, Plot, new_axes, series_of
 
 _SHOWN_WINDOWS, _SHOWN_CHANNELS = 2, 3
+BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30), "gamma": (30, 45)}
+"""Bands of the EEG, from and up to so many Hz."""
 
 
 def spectrum_plot(signals: Mapping[str, np.ndarray], rate: float, *, units: str = "µV") -> Plot:
@@ -38,6 +40,21 @@ def spectrum_plot(signals: Mapping[str, np.ndarray], rate: float, *, units: str 
     axes.legend()
     caption = "Lines are medians over channels, bands the middle half of them."
     return Plot("spectrum", "Power by frequency", caption, figure)
+
+
+def band_power(signal: np.ndarray, rate: float) -> dict[str, np.ndarray]:
+    """(C,) power in dB of each band of `BANDS` that the rate holds.
+
+    Args:
+        signal: (C, T), in µV.
+        rate: samples a second.
+    """
+    hertz, power = welch(signal, rate, nperseg=min(signal.shape[-1], round(2 * rate)))
+    return {
+        name: 10 * np.log10(power[:, (hertz >= low) & (hertz < high)].mean(axis=1) + 1e-12)
+        for name, (low, high) in BANDS.items()
+        if ((hertz >= low) & (hertz < high)).any()
+    }
 
 
 def scalp_plot(maps: Mapping[str, np.ndarray], channels: Sequence[str], *, label: str) -> Plot:
@@ -75,6 +92,32 @@ def scalp_plot(maps: Mapping[str, np.ndarray], channels: Sequence[str], *, label
     figure.colorbar(image, ax=list(panels), shrink=0.7, label=label)
     caption = f"Seen from above, the nose up; drawn smoothly between the {len(rows)} electrodes, the dots."
     return Plot("scalp", "Over the scalp", caption, figure, wide=len(maps) > 2)
+
+
+def embedding_plot(table: pd.DataFrame) -> Plot:
+    """Windows by the two directions in which their embeddings differ most, coloured by what they are.
+
+    Args:
+        table: predictions with `label`, some rows with an `embedding` (D,).
+    """
+    shown = table.dropna(subset="embedding")
+    vectors = np.array(shown["embedding"].tolist(), dtype=np.float64)
+    centred = vectors - vectors.mean(axis=0)
+    left, size, _ = np.linalg.svd(centred, full_matrices=False)
+    places, shares = left[:, :2] * size[:2], size**2 / max(float((size**2).sum()), 1e-30)
+    figure, axes = new_axes()
+    names = sorted(shown["label"].astype(str).unique())
+    styles = {names[0]: MODEL, **series_of(names[1:])}
+    for name in names:
+        of_name = shown["label"].astype(str).eq(name).to_numpy()
+        style = styles[name]
+        axes.scatter(
+            places[of_name, 0], places[of_name, 1], s=9, alpha=0.7, color=style.colour, lw=0, label=name
+        )
+    axes.set(xlabel=f"first component, {shares[0]:.0%}", ylabel=f"second component, {shares[1]:.0%}")
+    axes.legend()
+    caption = f"{len(shown)} of the split; the share of their variance that each component holds is given."
+    return Plot("embeddings", "What the model sees in common", caption, figure)
 
 
 def reconstruction_plot(table: pd.DataFrame) -> Plot:
