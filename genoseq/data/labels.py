@@ -142,6 +142,8 @@ class LabelReader:
 
     def _class_number(self, name: str) -> int:
         assert self.classes is not None
+        if not name:
+            raise _BadLabelError("it has no label. Remove the row, or give it one.")
         if name not in self.classes:
             known = ", ".join(self.classes[:20])
             raise _BadLabelError(

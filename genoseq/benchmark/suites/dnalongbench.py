@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from genoseq.benchmark.suites.base import Suite, Task
 from genoseq.benchmark.suites.gene_pairs import CLASSES, PairFiles, pair_table
@@ -100,7 +101,7 @@ class DNALongBench(Suite):
     def _read_pairs(self, task: str) -> Task:
         below, files = self.folder / _folder(task), self._pairs(task)
         sources = [self.folder / name for name in self.files(task)]
-        parts = {
+        parts: dict[str, Any] = {
             part: self.converted(
                 sources,
                 partial(pair_table, below, files, subset, alleles=task != _ENHANCERS),
@@ -113,7 +114,7 @@ class DNALongBench(Suite):
     def _read_signals(self) -> Task:
         signals = self._signals(self.folder)
         sources = [self.folder / name for name in FILES]
-        parts = {
+        parts: dict[str, Any] = {
             part: self.converted(sources, partial(signals.table, part), f"{part}\t{signals}")
             for part in _SUBSETS
         }

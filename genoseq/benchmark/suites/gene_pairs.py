@@ -167,7 +167,7 @@ class _PairReader:
     masks: _Masks
     alleles: bool
 
-    def place(self, row: Mapping[str, Any]) -> _Place | str:
+    def place(self, row: Mapping[Any, Any]) -> _Place | str:
         """Where a pair lies; or why it is left out."""
         if row["gene_chrom"] != row["region_chrom"]:
             return "on two chromosomes"
@@ -183,7 +183,7 @@ class _PairReader:
         turned = int(row["gene_start"]) > region[1]
         return _Place(min(gene[0], region[0]), max(gene[1], region[1]), gap, turned)
 
-    def letters(self, row: Mapping[str, Any], place: _Place, where: str) -> str:
+    def letters(self, row: Mapping[Any, Any], place: _Place, where: str) -> str:
         """The sequence of a pair; with alleles, both of them."""
         name = chromosome_of(row["gene_chrom"], self.fasta)
         if name is None:
