@@ -16,6 +16,7 @@ from genoseq.benchmark.suites.verification import sha256_of
 from genoseq.data.datamodule import Split
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.data.leaks import leak_report
+from genoseq.errors import DataError
 from genoseq.inference.outputs import atomic_file
 
 
@@ -85,6 +86,8 @@ def _look(task: Task, module: LabelledDataModule, files: dict[str, dict[str, str
     for part in parts:
         module.labels(part)  # every label is read here, so that a bad one stops the run before it begins
     counted = module.problem == "single_label" and module.level == "sequence"
+    if counted:
+        _require_two_classes(task, tables["test"]["label"])
     return TaskFacts(
         problem=task.problem,
         level=task.level,
@@ -99,6 +102,14 @@ def _look(task: Task, module: LabelledDataModule, files: dict[str, dict[str, str
         leaks={part: asdict(report) for part, report in leaks.items()},
         files=files,
     )
+
+
+def _require_two_classes(task: Task, labels: pd.Series) -> None:
+    if labels.nunique() < 2:
+        raise DataError(
+            f"{task.name}: all {len(labels):,} rows of test are of the class {labels.iloc[0]!r}, so that "
+            "nothing is to be told apart. Give another test table, or none: it is then cut from train."
+        )
 
 
 def _counts(labels: pd.Series) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -18,13 +17,12 @@ from genoseq.inference.align import (
     GenomeIndex,
     KmerEncoder,
     ModelEncoder,
-    PafWriter,
     ReadEncoder,
-    SamWriter,
     align,
     build_index,
     load_index,
     make_store,
+    open_alignments,
     save_index,
 )
 from genoseq.inference.outputs import atomic_file
@@ -32,26 +30,21 @@ from genoseq.paths import locate
 
 _KMERS = "kmers"
 log = logging.getLogger(__name__)
-_WRITERS: dict[str, type[PafWriter | SamWriter]] = {".paf": PafWriter, ".sam": SamWriter}
 
 
 def run(config: DictConfig) -> None:
     """Write `out`, and `index` where it is not there yet, as `configs/align.yaml` describes them."""
-    suffix = Path(config.out).suffix.lower()
-    if suffix not in _WRITERS:
-        raise ConfigError(f"out={config.out}: the name has to end in .paf or .sam, which says the format.")
     settings = AlignSettings(config.candidates, config.max_error, config.batch_size)
-    with atomic_file(config.out) as path:
-        encoder, fasta = _encoder(config), Fasta(config.fasta)
+    fasta = Fasta(config.fasta)
+    total = mapped = 0
+    with open_alignments(config.out, fasta.lengths) as writer:
+        encoder = _encoder(config)
         index = _index(config, encoder, fasta)
         store = make_store(config.store, index.vectors, encoder.device)
-        total = mapped = 0
-        with path.open("w", encoding="ascii") as file:
-            writer = _WRITERS[suffix](file, fasta.lengths)
-            found = align(encoder, index, store, fasta, read_reads(config.input), settings)
-            for read, aligned in counted(found, what="reads"):
-                writer.write(read, aligned)
-                total, mapped = total + 1, mapped + (aligned is not None)
+        found = align(encoder, index, store, fasta, read_reads(config.input), settings)
+        for read, aligned in counted(found, what="reads"):
+            writer.write(read, aligned)
+            total, mapped = total + 1, mapped + (aligned is not None)
     log.info("%s of %s reads have a place, in %s", f"{mapped:,}", f"{total:,}", config.out)
 
 

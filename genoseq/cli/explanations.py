@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 _NOT_A_SETTING = re.compile(r"Could not (?:override|delete from config\.) '(?P<key>[^']+)'")
 _NO_SUCH_GROUP = re.compile(r"config group '(?P<key>[^']+)' does not")
+_EXTRAS = {
+    "hydra/sweeper=optuna": "sweep",
+    "hydra/launcher=joblib": "parallel",
+    "hydra/launcher=submitit_slurm": "slurm",
+}
 _UNEXPECTED_ARGUMENT = re.compile(r"unexpected keyword argument '(?P<name>[^']+)'")
 
 
@@ -62,6 +67,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _missing_choice(error: BaseException, verb: Verb) -> str:
     group, _, choice = (getattr(error, "missing_cfg_file", None) or "").rpartition("/")
     options = list(getattr(error, "options", None) or [])
+    extra = _EXTRAS.get(f"{group}={choice}")
+    if extra is not None:
+        return f"{group}={choice} has to be installed: pip install 'genoseq[{extra}]'."
     if not group:
         return f"{str(error).splitlines()[0]}. `genoseq {verb.name} --help` lists the choices."
     return _sentences(

@@ -17,6 +17,7 @@ TEXT_SETTINGS = (
     "vcf",
     "annotation",
     "*.annotation",
+    "plot",
     "plots",
     "target",
     "bed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 from lightning.pytorch.utilities import rank_zero_only
@@ -13,12 +14,16 @@ from genoseq.errors import DeviceError
 from genoseq.report import write_report
 from genoseq.training.plan import Plan, plan
 from genoseq.training.run import train
+from genoseq.training.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig) -> None:
+def run(config: DictConfig) -> float | None:
     """Make the run folder as `configs/train.yaml` describes it, or say what memory that would take.
+
+    Returns:
+        What a sweep compares: a validation metric at the best checkpoint. None with `plan=true`.
 
     Raises:
         DeviceError: with `plan=true`, the run does not fit its device; says what would.
@@ -26,10 +31,16 @@ def run(config: DictConfig) -> None:
     # The saved settings of an older run have no such key.
     if config.get("plan", False):
         _plan(config)
-        return
+        return None
     result = train(config)
     if config.report and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         log.info("report in %s", write_report(result.folder))
+    return _objective(config, RunFolder(result.folder))
+
+
+def _objective(config: DictConfig, folder: RunFolder) -> float | None:
+    metrics = json.loads(folder.validation.read_text(encoding="utf-8"))
+    return metrics.get(config.get("optimized_metric") or config.callbacks.checkpoint.monitor)
 
 
 def _plan(config: DictConfig) -> None:

@@ -113,6 +113,10 @@ class LabelReader:
                 raise _BadLabelError(
                     f"{column} has {len(labels):,} labels for {length:,} bases; give one a base."
                 )
+        if self.problem == "regression":
+            numbers = np.stack([_numbers(labels) for labels in fields], axis=1)
+            numbers[np.isnan(numbers).any(axis=1)] = np.nan
+            return numbers if len(self.columns) > 1 else numbers[:, 0]
         rows = [self._token_values(labels) for labels in zip(*fields, strict=True)]
         values = np.stack(rows)
         return values if len(self.columns) > 1 else values[:, 0]
@@ -138,6 +142,8 @@ class LabelReader:
 
     def _class_number(self, name: str) -> int:
         assert self.classes is not None
+        if not name:
+            raise _BadLabelError("it has no label. Remove the row, or give it one.")
         if name not in self.classes:
             known = ", ".join(self.classes[:20])
             raise _BadLabelError(
@@ -222,6 +228,19 @@ def _number(text: str) -> float:
     if not np.isfinite(value):
         raise _BadLabelError(f"the label {text!r} is not finite. Remove the row.")
     return value
+
+
+def _numbers(texts: Sequence[str]) -> np.ndarray:
+    """(L,) float32, NaN where there is no label: signals of many bases, so all at once where that goes."""
+    if _UNLABELLED not in texts:
+        try:
+            values = np.array(texts, dtype=np.float64)
+        except ValueError:
+            values = np.array([np.nan])
+        if np.isfinite(values).all():
+            return values.astype(np.float32)
+    # One by one: what is no number is named.
+    return np.array([np.nan if text == _UNLABELLED else _number(text) for text in texts], dtype=np.float32)
 
 
 def _binary(text: str) -> float:

@@ -182,8 +182,12 @@ def is_compressed(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).lower().endswith(_COMPRESSED)
 
 
-def require_pysam(path: str | os.PathLike[str]) -> Any:
+def require_pysam(path: str | os.PathLike[str], *, plain: str = ".vcf") -> Any:
     """pysam, which writes and indexes what is compressed.
+
+    Args:
+        path: what is to be written.
+        plain: ending of what can be written without.
 
     Raises:
         ConfigError: it is not installed.
@@ -192,8 +196,8 @@ def require_pysam(path: str | os.PathLike[str]) -> Any:
         import pysam
     except ImportError as error:
         raise ConfigError(
-            f"{path}: to write compressed and indexed VCF, pysam is needed: pip install 'genoseq[variants]'. "
-            "Or give a name that ends in .vcf."
+            f"{path}: to write what is compressed and indexed, pysam is needed: pip install "
+            f"'genoseq[variants]'. Or give a name that ends in {plain}."
         ) from error
     return pysam
 

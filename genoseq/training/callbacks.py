@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from genoseq.training.checkpoint import require_metric, validation_metrics
+
 _log = logging.getLogger(__name__)
 
 
@@ -26,6 +28,25 @@ class ValidateLastStep(Callback):
             trainer.should_stop = True
 
 
+class RequireMetric(Callback):
+    """End a run at its first validation where that does not measure what a sweep looks for.
+
+    Args:
+        metric: name of a validation metric.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look for it.
+
+        Raises:
+            ConfigError: there is no such metric.
+        """
+        require_metric("optimized_metric", self._metric, validation_metrics(trainer))
+
+
 class ProgressLog(Callback):
     """One line in the log after each validation."""
 
@@ -33,11 +54,7 @@ class ProgressLog(Callback):
         """Write the step and the validation metrics."""
         if not trainer.is_global_zero:
             return
-        metrics = (
-            f"{name} {float(value):.4f}"
-            for name, value in sorted(trainer.callback_metrics.items())
-            if name.startswith("val/")
-        )
+        metrics = (f"{name} {value:.4f}" for name, value in sorted(validation_metrics(trainer).items()))
         _log.info("step %d of %d: %s", trainer.global_step, trainer.max_steps, ", ".join(metrics))
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
@@ -54,6 +55,7 @@ class RunCheckpoint(Checkpoint):
         self.mode = mode
         self.every_minutes = every_minutes
         self.best_score: float | None = None
+        self.best_metrics: dict[str, float] = {}
         self._stopped_early = False
         self._signal = 0
         self._saved_at = 0.0
@@ -94,12 +96,18 @@ class RunCheckpoint(Checkpoint):
             self._save(trainer, LAST)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score, and whether the run was stopped early."""
-        return {"best_score": self.best_score, "stopped_early": self._stopped_early}
+        """The best score, all validation metrics beside it, and whether the run was stopped early."""
+        return {
+            "best_score": self.best_score,
+            "best_metrics": self.best_metrics,
+            "stopped_early": self._stopped_early,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the state of an earlier process."""
         self.best_score = state_dict["best_score"]
+        # A checkpoint of an earlier version has none.
+        self.best_metrics = state_dict.get("best_metrics", {})
         self._stopped_early = state_dict["stopped_early"]
 
     def on_load_checkpoint(
@@ -126,18 +134,14 @@ class RunCheckpoint(Checkpoint):
         self._signal = number
 
     def _keep_best(self, trainer: Trainer) -> None:
-        if self.monitor not in trainer.callback_metrics:
-            logged = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
-            raise ConfigError(
-                f"callbacks.checkpoint.monitor={self.monitor} is not a metric of this task. There are: "
-                f"{logged}."
-            )
-        score = float(trainer.callback_metrics[self.monitor])
+        metrics = validation_metrics(trainer)
+        require_metric("callbacks.checkpoint.monitor", self.monitor, metrics)
+        score = metrics[self.monitor]
         better = self.best_score is None or (
             score < self.best_score if self.mode == "min" else score > self.best_score
         )
         if better:
-            self.best_score = score
+            self.best_score, self.best_metrics = score, metrics
             self._save(trainer, BEST)
 
     def _agree(self, trainer: Trainer) -> int:
@@ -165,6 +169,24 @@ class RunCheckpoint(Checkpoint):
                 f"resume=auto; the last good checkpoint: {kept}."
             ) from error
         trainer.strategy.barrier("checkpoint in place")
+
+
+def validation_metrics(trainer: Trainer) -> dict[str, float]:
+    """What the last validation has measured, by name: `val/...`."""
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+
+
+def require_metric(setting: str, name: str, metrics: Mapping[str, float]) -> None:
+    """Check that validation measures what a setting names.
+
+    Raises:
+        ConfigError: it does not; names what it does measure.
+    """
+    if name not in metrics:
+        raise ConfigError(
+            f"{setting}={name} is not a validation metric of this task. There are: "
+            f"{', '.join(sorted(metrics))}."
+        )
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -96,8 +96,8 @@ def compare(
 
     Returns:
         Rows of metrics; each baseline with the paired difference (model minus baseline) and its interval.
-        Where the table says which rows were leaked, the same again without them. For answers, the model's
-        metrics at each length; for recordings, those by window, recording and subject.
+        Where the table says which rows were leaked, the same again without them, if any is left. For answers,
+        the model's metrics at each length; for recordings, those by window, recording and subject.
     """
     metric, higher_is_better = _HEADLINE[problem]
     results = {
@@ -111,7 +111,7 @@ def compare(
         results["by_length"] = [_at_length(length, rows) for length, rows in table.groupby("length")]
     if problem == "single_label" and "recording" in table:
         results["by_unit"] = by_unit(table)
-    if "leaked" in table:
+    if "leaked" in table and not table["leaked"].all():
         clean = ~table["leaked"].to_numpy(dtype=bool)
         results["leak_free_rows"] = _rows(
             problem, name, table[clean], {key: rows[clean] for key, rows in baselines.items()}

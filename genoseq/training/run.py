@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import pandas as pd
 import torch
@@ -23,7 +23,7 @@ from genoseq.models import SequenceModel
 from genoseq.models.signal import SignalModel
 from genoseq.training.assembly import build_model, build_task, finetuning_of, load_weights, require_whole
 from genoseq.training.callbacks import Throughput
-from genoseq.training.checkpoint import BEST
+from genoseq.training.checkpoint import BEST, RunCheckpoint
 from genoseq.training.environment import describe_environment
 from genoseq.training.fully_sharded import first_device
 from genoseq.training.results import baseline_predictions, compare, describe_rows, require_baselines
@@ -32,6 +32,7 @@ from genoseq.training.self_pretraining import from_pretrained, pretraining_confi
 from genoseq.training.trainer import build_trainer
 
 _log = logging.getLogger(__name__)
+AnyCallback = TypeVar("AnyCallback")
 
 # What Lightning says of every run, and a user can do nothing about or has decided already.
 _NOISE = (
@@ -97,6 +98,7 @@ def _train(config: DictConfig, folder: RunFolder) -> RunResult:
     if trainer.is_global_zero:
         _write_model(best, folder)
         _write_performance(trainer, folder)
+        folder.write_json(folder.validation, _callback(trainer, RunCheckpoint).best_metrics)
     trainer.strategy.barrier("model written")
     results = _test(config, trainer, best, datamodule, folder) if config.test else None
     return RunResult(folder.path, results)
@@ -205,8 +207,12 @@ def _write_model(model: SequenceModel | SignalModel, folder: RunFolder) -> None:
         part.rename(folder.model)
 
 
+def _callback(trainer: Trainer, kind: type[AnyCallback]) -> AnyCallback:
+    return next(item for item in trainer.callbacks if isinstance(item, kind))  # type: ignore[attr-defined]
+
+
 def _write_performance(trainer: Trainer, folder: RunFolder) -> None:
-    measured = next(item for item in trainer.callbacks if isinstance(item, Throughput)).summary()  # type: ignore[attr-defined]
+    measured = _callback(trainer, Throughput).summary()
     if measured["parameters"]:
         folder.write_json(folder.performance, measured)
 

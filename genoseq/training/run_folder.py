@@ -40,6 +40,7 @@ class RunFolder:
         self.config = self.path / "config.yaml"
         self.environment = self.path / "environment.json"
         self.performance = self.path / "performance.json"
+        self.validation = self.path / "validation.json"
         self.predictions = self.path / "predictions.parquet"
         self.results = self.path / "results.json"
         self.log = self.path / "train.log"

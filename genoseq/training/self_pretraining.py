@@ -42,7 +42,7 @@ def pretraining_config(config: DictConfig, folder: RunFolder) -> DictConfig:
     # It has no score of the task to stop by: it runs as long as it was given. All of the model learns.
     first.callbacks.pop("early_stop", None)
     first.finetuning = None
-    first.pretrain, first.resume = None, "auto"
+    first.pretrain, first.resume, first.optimized_metric = None, "auto", None
     first.test, first.report, first.baselines = False, False, {}
     first.name = f"{config.get('name', 'run')}_pretraining"
     _move(first, folder.pretraining)

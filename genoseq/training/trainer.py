@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from genoseq.data.datamodule import ExampleDataModule
 from genoseq.errors import ConfigError, DeviceError
 from genoseq.training.averaging import ExponentialMovingAverage
-from genoseq.training.callbacks import ProgressLog, Throughput, ValidateLastStep
+from genoseq.training.callbacks import ProgressLog, RequireMetric, Throughput, ValidateLastStep
 from genoseq.training.checkpoint_io import SyncedCheckpointIO
 from genoseq.training.csv_logger import CsvLogger
 from genoseq.training.finite_loss import FiniteLoss
@@ -114,6 +114,9 @@ def _callbacks(config: DictConfig, shows_progress: bool) -> list[Callback]:
     callbacks: list[Callback] = [ValidateLastStep(), FiniteLoss(), Throughput(), ProgressLog()]
     if shows_progress:
         callbacks.append(RunProgressBar())
+    # The saved settings of an older run have no such key.
+    if config.get("optimized_metric") is not None:
+        callbacks.append(RequireMetric(config.optimized_metric))
     if config.ema_decay is not None:
         callbacks.append(ExponentialMovingAverage(decay=config.ema_decay))
     return [*callbacks, *(instantiate(callback) for callback in config.callbacks.values())]

@@ -100,7 +100,13 @@ def test_mistakes_are_told_before_anything_runs(benchmark, tmp_path, refused):
     assert "seeds=0" in refused(["benchmark", *benchmark, "seeds=0"])
     assert "keep='all'" in refused(["benchmark", *benchmark, "keep=all"])
     assert "devices=cuda" in refused(["benchmark", *benchmark, "devices=cuda"])
-    (tmp_path / "suite/test.csv").unlink()
+    test = tmp_path / "suite/test.csv"
+    whole = pd.read_csv(test)
+    whole[whole["label"] == 1].to_csv(test, index=False)
+    assert "rows of test are of the class '1'" in refused(["benchmark", *benchmark])
+    whole.assign(label=whole["label"].astype(object).where(whole.index != 3)).to_csv(test, index=False)
+    assert "row 3 (counted from 0): it has no label" in refused(["benchmark", *benchmark])
+    test.unlink()
     assert "only 1 of the 2 files" in refused(["benchmark", *benchmark])
     assert not (tmp_path / "out/table.tsv").exists()
 

@@ -146,4 +146,6 @@ def test_align_after_training_an_encoder(tiny_fasta, tmp_path, mistake):
         ]
     out = f"out={tmp_path / 'z.sam'}"
     assert "windows of 150 bases every 50" in mistake(main, [*call, f"index={index}", out])
-    assert ".paf or .sam" in mistake(main, [*call, f"out={tmp_path / 'z.bam'}"])
+    assert ".paf, .sam or .bam" in mistake(main, [*call, f"out={tmp_path / 'z.cram'}"])
+    main([*call, *windows, f"index={index}", f"out={tmp_path / 'z.bam'}"])
+    assert {path.name for path in tmp_path.glob("z.*")} == {"z.bam", "z.bam.bai"}

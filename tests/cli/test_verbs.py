@@ -77,6 +77,23 @@ def test_embed_to_parquet(language_model, sequences, tmp_path):
     np.testing.assert_allclose(np.stack(table["embedding"].tolist()), expected.numpy(), atol=1e-5)
 
 
+def test_embed_draws_a_map(language_model, tiny_fasta, tmp_path, mistake):
+    table = tmp_path / "x.tsv"
+    rows = "".join(f"{'ACGT' * 5 + 'A' * n}\t{n % 2}\n" for n in range(6))
+    table.write_text(f"sequence\tkind\n{rows}")
+    call = ["embed", f"checkpoint={language_model}", f"out={tmp_path / 'x.npz'}"]
+    drawn, input_ = [f"plot={tmp_path / 'map.png'}", "projection=pca"], f"input={table}"
+    main([*call, input_, *drawn, "colour_column=kind"])
+    main([*call, f"fasta={tiny_fasta}", "window=1000", "chunk_length=100", "context=50", *drawn])
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in tmp_path.glob("*.png")} == {"map.png"}
+    assert "end in .png" in mistake(main, [*call, input_, f"plot={tmp_path / 'map.pdf'}"])
+    assert "projection='mds'" in mistake(main, [*call, input_, *drawn, "projection=mds"])
+    assert "has no column 'colour'" in mistake(main, [*call, input_, *drawn, "colour_column=colour"])
+    windows = [f"fasta={tiny_fasta}", "colour_column=kind"]
+    assert "is a column of a table" in mistake(main, [*call, *windows, *drawn])
+
+
 def test_embed_intervals_to_npz(language_model, tiny_fasta, tmp_path):
     bed = tmp_path / "peaks.bed"
     bed.write_text("chr2\t10\t40\tpeak\t0\t-\nchr1\t0\t100\n")

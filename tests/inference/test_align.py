@@ -21,6 +21,7 @@ from genoseq.inference.align import (
     build_index,
     load_index,
     make_store,
+    open_alignments,
     save_index,
 )
 from genoseq.models import EmbeddingHead, HyenaDNA, SequenceModel
@@ -187,6 +188,41 @@ def test_sam_and_paf(encoder, index, fasta):
         assert (row[5], int(row[7]) + 1, row[13]) == (fields[2], int(fields[3]), f"cg:Z:{fields[5]}")
         assert int(row[9]) <= int(row[10])
         assert row[6] == str(fasta.lengths[row[5]])
+
+
+def test_bam_is_sorted_and_indexed_and_holds_what_sam_holds(encoder, index, fasta, tmp_path):
+    pysam = pytest.importorskip("pysam")
+    store = make_store("exact", index.vectors, encoder.device)
+    reads = [Read("foreign", "ACGT" * 50, None), *simulated(fasta, 12, 0.02)]
+    aligned = list(align(encoder, index, store, fasta, reads, ALL))
+    for name in ("x.sam", "x.bam"):
+        with open_alignments(str(tmp_path / name), fasta.lengths) as writer:
+            for read, found in aligned:
+                writer.write(read, found)
+    assert {path.name for path in tmp_path.glob("x.*")} == {"x.sam", "x.bam", "x.bam.bai"}
+    with pysam.AlignmentFile(tmp_path / "x.bam") as bam, pysam.AlignmentFile(tmp_path / "x.sam") as sam:
+        assert bam.header["HD"]["SO"] == "coordinate"
+        assert dict(zip(bam.references, bam.lengths, strict=True)) == fasta.lengths
+        records = list(bam.fetch(until_eof=True))
+        places = [(record.reference_id, record.reference_start) for record in records[:-1]]
+        assert places == sorted(places)
+        assert (records[-1].query_name, records[-1].is_unmapped) == ("foreign", True)
+        assert {record.to_string() for record in records} == {record.to_string() for record in sam}
+        by_name = {record.query_name: record for record in records}
+        for read, found in aligned[1:]:
+            record = by_name[read.name]
+            assert record.is_reverse == (found.strand == "-")
+            assert (record.reference_name, record.reference_start) == (found.chromosome, found.start)
+            assert read.name in {
+                one.query_name for one in bam.fetch(found.chromosome, found.start, found.end)
+            }
+
+
+def test_a_bam_that_fails_leaves_nothing(fasta, tmp_path):
+    pytest.importorskip("pysam")
+    with pytest.raises(RuntimeError), open_alignments(str(tmp_path / "x.bam"), fasta.lengths):
+        raise RuntimeError
+    assert not list(tmp_path.glob("*x.bam*"))
 
 
 def test_errors_of_reads_are_of_their_kinds_and_rate():

@@ -38,6 +38,7 @@ def test_classification_with_and_without_leaks() -> None:
     assert versus["low"] < difference < versus["high"]
     clean = results["leak_free_rows"][0]["metrics"]["accuracy"]
     assert clean == pytest.approx(reference.accuracy_score(labels[100:], good[100:] > 0.5))
+    assert "leak_free_rows" not in compare("single_label", "test", "m", table.assign(leaked=True), {})
 
 
 def test_language_models_are_paired_by_block() -> None:

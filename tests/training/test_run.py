@@ -37,10 +37,12 @@ def test_the_folder_holds_everything(tiny_config: Config) -> None:
     assert len(pd.read_parquet(folder / "predictions.parquet")) == 13
     metrics = pd.read_csv(folder / "metrics.csv")
     assert metrics["val/bits_per_base"].notna().sum() == 2, "every three steps, and at the end"
+    validation = json.loads((folder / "validation.json").read_text())
+    assert validation["val/bits_per_base"] == pytest.approx(metrics["val/bits_per_base"].min())
     performance = json.loads((folder / "performance.json").read_text())
     assert performance["tokens_per_second"] > 0
     seconds = metrics["seconds"].dropna().to_list()
-    assert 0 < seconds[0] < seconds[1] == pytest.approx(performance["seconds"], abs=0.1)
+    assert 0 < seconds[0] < seconds[1] <= performance["seconds"]
     assert json.loads((folder / "environment.json").read_text())["torch"] == torch.__version__
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     exported = genoseq.load(folder / "model").state_dict()
@@ -256,6 +258,12 @@ def test_early_stopping_stays_stopped(tiny_config: Config) -> None:
 def test_an_unknown_monitor_names_those_there_are(tiny_config: Config) -> None:
     with pytest.raises(ConfigError, match="val/perplexity"):
         train(tiny_config("callbacks.checkpoint.monitor=val/auroc"))
+
+
+@pytest.mark.parametrize("metric", ["val/auroc", "test/bits_per_base"])
+def test_a_sweep_looks_for_what_validation_measures(tiny_config: Config, metric: str) -> None:
+    with pytest.raises(ConfigError, match=f"optimized_metric={metric} .* There are: .*val/bits_per_base"):
+        train(tiny_config(f"optimized_metric={metric}"))
 
 
 def test_a_run_without_an_end(tiny_config: Config) -> None:

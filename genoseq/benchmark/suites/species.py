@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from genoseq.benchmark.suites.base import Suite, Task
+from genoseq.benchmark.suites.windows import draw_window
 from genoseq.data.datamodule import Split
 from genoseq.data.fasta import Fasta
 from genoseq.errors import ConfigError, DataError
 from genoseq.paths import require_file
-
-_TRIES = 100
 
 
 class SpeciesClassification(Suite):
@@ -88,9 +87,8 @@ class SpeciesClassification(Suite):
             fasta = Fasta(self.folder / path)
             names = self._of(fasta, part, species)
             generator = np.random.default_rng([self._seed, list(get_args(Split)).index(part), number])
-            lengths = np.array([fasta.lengths[name] - self._length + 1 for name in names], dtype=np.float64)
             for _ in range(self._windows[part]):
-                chromosome, start, letters = self._window(fasta, names, lengths, generator, species)
+                chromosome, start, letters = draw_window(fasta, names, self._length, generator)
                 rows.append(
                     {
                         "sequence": letters,
@@ -114,22 +112,6 @@ class SpeciesClassification(Suite):
                 "smaller suite.length."
             )
         return chosen
-
-    def _window(
-        self,
-        fasta: Fasta,
-        names: Sequence[str],
-        lengths: np.ndarray,
-        generator: np.random.Generator,
-        species: str,
-    ) -> tuple[str, int, str]:
-        for _ in range(_TRIES):
-            place = int(generator.choice(len(names), p=lengths / lengths.sum()))
-            start = int(generator.integers(int(lengths[place])))
-            letters = fasta.fetch(names[place], start, start + self._length).upper()
-            if letters.count("N") * 10 <= self._length:
-                return names[place], start, letters
-        raise DataError(f"{species}: {_TRIES} windows in a row are mostly N. Give another genome.")
 
 
 class _Drawing:

@@ -2,7 +2,7 @@
 
 from genoseq.inference.align.encoders import KmerEncoder, ModelEncoder, ReadEncoder
 from genoseq.inference.align.index import GenomeIndex, build_index, load_index, save_index
-from genoseq.inference.align.output import PafWriter, SamWriter
+from genoseq.inference.align.output import PafWriter, SamWriter, open_alignments
 from genoseq.inference.align.run import Aligned, AlignSettings, align
 from genoseq.inference.align.store import STORES, VectorStore, make_store
 
@@ -21,5 +21,6 @@ __all__ = [
     "build_index",
     "load_index",
     "make_store",
+    "open_alignments",
     "save_index",
 ]

@@ -1,16 +1,23 @@
-"""Alignments as PAF or SAM."""
+"""Alignments as PAF, SAM or BAM."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from genoseq.data.reads import Read
+from genoseq.data.vcf import require_pysam
+from genoseq.errors import ConfigError
 from genoseq.inference.align.run import Aligned
+from genoseq.inference.outputs import atomic_file
 from genoseq.sequence import reverse_complement
 
 _REVERSE, _UNMAPPED = 16, 4
+_SORT_MEMORY = "256M"
+_BAI_ROOM = 2**29  # bases of a contig that a BAI index reaches
 _STEP = re.compile(r"(\d+)([=XID])")
 
 
@@ -53,37 +60,85 @@ class SamWriter:
 
     def __init__(self, file: TextIO, lengths: Mapping[str, int]) -> None:
         self._file = file
-        file.write("@HD\tVN:1.6\tSO:unknown\n")
-        for name, length in lengths.items():
-            file.write(f"@SQ\tSN:{name}\tLN:{length}\n")
-        file.write("@PG\tID:genoseq\tPN:genoseq\n")
+        file.write(_sam_header(lengths))
 
     def write(self, read: Read, found: Aligned | None) -> None:
         """One read."""
-        sequence, quality = read.sequence.upper(), read.quality or "*"
-        if found is None:
-            self._line(read.name, _UNMAPPED, "*", 0, 0, "*", sequence, quality, [])
+        self._file.write(_sam_line(read, found) + "\n")
+
+
+class BamWriter:
+    """BAM of the same records, by their places in the genome; unmapped reads are at its end.
+
+    Args:
+        path: of the file, which is there once `close` has sorted it; until then records wait beside it.
+        lengths: of the chromosomes.
+        index: where the index goes: `.csi` or `.bai`, as its name says.
+
+    Raises:
+        ConfigError: pysam is not installed.
+    """
+
+    def __init__(self, path: Path, lengths: Mapping[str, int], index: Path) -> None:
+        self._pysam = require_pysam(path, plain=".sam")
+        self._path, self._index = path, index
+        self._unsorted = path.with_suffix(".unsorted")
+        self._header = self._pysam.AlignmentHeader.from_text(_sam_header(lengths))
+        self._file = self._pysam.AlignmentFile(str(self._unsorted), "wb", header=self._header)
+
+    def write(self, read: Read, found: Aligned | None) -> None:
+        """One read."""
+        self._file.write(self._pysam.AlignedSegment.fromstring(_sam_line(read, found), self._header))
+
+    def close(self) -> None:
+        """Sort what was written, and index it."""
+        self._file.close()
+        self._pysam.sort("--no-PG", "-m", _SORT_MEMORY, "-o", str(self._path), str(self._unsorted))
+        kind = "-c" if self._index.suffix == ".csi" else "-b"
+        self._pysam.index(kind, str(self._path), str(self._index))
+
+
+@contextmanager
+def open_alignments(out: str, lengths: Mapping[str, int]) -> Iterator[PafWriter | SamWriter | BamWriter]:
+    """A writer of the format that a name's ending says; the file is there once the block ends well.
+
+    Args:
+        out: its name, ending in .paf, .sam or .bam; a BAM's index comes beside it.
+        lengths: of the chromosomes.
+
+    Raises:
+        ConfigError: another ending, or pysam is not installed. DataError: it cannot be written there.
+    """
+    suffix = Path(out).suffix.lower()
+    if suffix not in (".paf", ".sam", ".bam"):
+        raise ConfigError(f"out={out}: the name has to end in .paf, .sam or .bam, which says the format.")
+    with ExitStack() as stack:
+        if suffix != ".bam":
+            text = stack.enter_context(atomic_file(out)).open("w", encoding="ascii")
+            stack.enter_context(text)
+            yield (PafWriter if suffix == ".paf" else SamWriter)(text, lengths)
             return
-        flag = 0
+        kind = "csi" if max(lengths.values()) > _BAI_ROOM else "bai"
+        beside = stack.enter_context(atomic_file(f"{out}.{kind}"))
+        # Entered last and so in place first: an index is never older than its file.
+        writer = BamWriter(stack.enter_context(atomic_file(out)), lengths, beside)
+        yield writer
+        writer.close()
+
+
+def _sam_header(lengths: Mapping[str, int]) -> str:
+    contigs = (f"@SQ\tSN:{name}\tLN:{length}\n" for name, length in lengths.items())
+    return f"@HD\tVN:1.6\tSO:unknown\n{''.join(contigs)}@PG\tID:genoseq\tPN:genoseq\n"
+
+
+def _sam_line(read: Read, found: Aligned | None) -> str:
+    sequence, quality = read.sequence.upper(), read.quality or "*"
+    place: tuple[str | int, ...] = ("*", 0, 0, "*")
+    flag, tags = _UNMAPPED, []
+    if found is not None:
+        flag, tags = 0, [f"NM:i:{found.distance}"]
+        place = (found.chromosome, found.start + 1, found.quality, found.cigar)
         if found.strand == "-":
             flag, sequence = _REVERSE, reverse_complement(sequence)
             quality = quality[::-1]
-        tags = [f"NM:i:{found.distance}"]
-        place = (found.chromosome, found.start + 1, found.quality, found.cigar)
-        self._line(read.name, flag, *place, sequence, quality, tags)
-
-    def _line(
-        self,
-        name: str,
-        flag: int,
-        chromosome: str,
-        position: int,
-        mapping_quality: int,
-        cigar: str,
-        sequence: str,
-        quality: str,
-        tags: list[str],
-    ) -> None:
-        place = (chromosome, position, mapping_quality, cigar)
-        fields = (name, flag, *place, "*", 0, 0, sequence, quality, *tags)
-        self._file.write("\t".join(map(str, fields)) + "\n")
+    return "\t".join(map(str, (read.name, flag, *place, "*", 0, 0, sequence, quality, *tags)))
