@@ -50,7 +50,7 @@ def run(config: DictConfig) -> None:
         page = None if config.page is None else files.enter_context(_page(config.page))
         starts, known = _texts(config, "starts"), _texts(config, "reference")
         constraints = _constraints(config, starts)
-        scorer = ModelScorer(_model(config, "checkpoint"), target=config.target)
+        scorer = ModelScorer(_model(config, "checkpoint"), target=config.target, passes=config.passes)
         judge = None
         if config.judge is not None:
             judge = ModelScorer(_model(config, "judge"), target=config.judge_target)
@@ -117,7 +117,13 @@ def _designs(
             raise ConfigError("method=generation begins from nothing: leave starts= out.")
         generator = _model(config, "checkpoint" if config.generator is None else "generator")
         return draw(
-            generator, scorer, constraints, candidates=config.candidates, control=config.control, **shared
+            generator,
+            scorer,
+            constraints,
+            candidates=config.candidates,
+            control=config.control,
+            sweeps=config.sweeps,
+            **shared,
         )
     unused = [name for name in ("generator", "control") if config[name] is not None]
     if unused:
