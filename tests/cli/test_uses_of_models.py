@@ -95,7 +95,9 @@ def test_design(classifier, language_model, tmp_path, mistake):
         "log-odds of yes",
         "An independent judge",
         "Novelty",
-        "constraint: gc",
+        "constraint: GC",
+        "30% to 70%",
+        "TATAAA at 5",
         "Distance to real sequence",
     ):
         assert words in text

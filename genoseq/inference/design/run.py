@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from genoseq.errors import ConfigError, SequenceError, require_choice
+from genoseq.errors import ConfigError, SequenceError, require_choice, require_whole
 from genoseq.inference.design.infilling import infill
 from genoseq.inference.design.methods import METHODS, Method, Population, Search
 from genoseq.inference.design.scorers import Scorer
@@ -78,6 +78,7 @@ def design(
     """
     require_choice("method", method, get_args(Method))
     require_choice("direction", direction, get_args(Direction))
+    require_whole(num_sequences=num_sequences, batch_size=batch_size, seed=seed)
     if num_sequences < 1:
         raise ConfigError(f"num_sequences={num_sequences} has to be at least 1.")
     feasible = Feasible(constraints)
@@ -135,6 +136,7 @@ def draw(
         DeviceError: a batch does not fit in memory.
     """
     require_choice("direction", direction, get_args(Direction))
+    require_whole(num_sequences=num_sequences, candidates=candidates, batch_size=batch_size, seed=seed)
     if min(num_sequences, candidates) < 1:
         raise ConfigError(f"num_sequences={num_sequences}, candidates={candidates}: both are 1 or more.")
     feasible, sign = Feasible(constraints), 1 if direction == "maximise" else -1
