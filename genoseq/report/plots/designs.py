@@ -60,7 +60,7 @@ def judge_scatter(groups: Mapping[str, pd.DataFrame], what: str, judge: str) -> 
             label=label,
         )
     axes.set(xlabel=f"designed for: {what}", ylabel=f"judge: {judge}")
-    axes.legend(loc="best", reverse=True, markerscale=2)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, reverse=True, markerscale=2)
     caption = (
         "What was raised, and what a scorer says that the design never saw. Designs that rise in the first "
         "alone have learnt its faults."
