@@ -1,6 +1,7 @@
 """The mistakes a user can make and mend. Each message says what was given, what was wanted, and a way out."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 
 class GenoseqError(ValueError):
@@ -67,3 +68,14 @@ def require_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         raise ConfigError(f"{name}={value!r}: choose one of {', '.join(choices)}.")
+
+
+def require_whole(**settings: object) -> None:
+    """Refuse settings that are no whole numbers; None is none that was given.
+
+    Raises:
+        ConfigError: one is another thing.
+    """
+    for name, value in settings.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
+            raise ConfigError(f"{name}={value!r}: give a whole number.")

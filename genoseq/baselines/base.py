@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -33,6 +33,10 @@ class Baseline(ABC):
     """A simple model to compare with. `name` is how reports call it; it may become more exact once fitted."""
 
     name: str
+
+    def name_for(self, problems: Collection[str]) -> str:
+        """How a report of data of such problems calls it, before it is fitted on any."""
+        return self.name
 
     @abstractmethod
     def require_data(self, datamodule: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -48,13 +48,22 @@ class SequenceRegression(Baseline):
     validation; the fit is on train alone.
 
     Args:
+        name: what it is called before the kind of regression is known, "regression" in it.
         penalties: strengths of the L2 penalty to choose from, larger is stronger.
     """
 
-    def __init__(self, *, penalties: Sequence[float]) -> None:
+    def __init__(self, name: str, *, penalties: Sequence[float]) -> None:
         if not penalties or min(penalties) <= 0:
             raise ConfigError(f"penalties must be positive numbers, one at least; given {list(penalties)}")
         self.penalties = tuple(penalties)
+        self.name = self._unfitted_name = name
+
+    def name_for(self, problems: Collection[str]) -> str:
+        """With the kind of regression, where it is one for all of the problems."""
+        kinds = {"ridge" if problem == "regression" else "logistic" for problem in problems}
+        if len(kinds) != 1:
+            return self._unfitted_name
+        return self._unfitted_name.replace("regression", f"{kinds.pop()} regression")
 
     @abstractmethod
     def featurise(self, codes: Sequence[np.ndarray], length: int) -> Any:
@@ -88,6 +97,7 @@ class SequenceRegression(Baseline):
         self.require_data(datamodule)
         train, validation, wanted = (datamodule.examples(part) for part in ("train", "validation", split))
         model, both_strands, length = self._choose(train, validation, datamodule.problem)
+        self.name = self.name_for([datamodule.problem])
         table = self._table(model, self._features(wanted, length, both_strands), wanted, datamodule)
         leaked = datamodule.leaked(split)
         return table if leaked is None else table.assign(leaked=leaked)
@@ -146,12 +156,12 @@ class KmerLogisticRegression(SequenceRegression):
         penalties: Sequence[float] = (100.0, 300.0, 1000.0),
         log_counts: bool = False,
     ) -> None:
-        super().__init__(penalties=penalties)
+        what = "k-mer count" if log_counts else "k-mer"
+        super().__init__(f"{what} regression (1 to {max_k})", penalties=penalties)
         if not 1 <= max_k <= _LARGEST_K:
             raise ConfigError(f"max_k must lie in 1 to {_LARGEST_K}; given {max_k}")
         self.max_k = max_k
         self.log_counts = log_counts
-        self.name = f"k-mer {'count ' if log_counts else ''}regression (1 to {max_k})"
 
     strand_choices = (False, True)
 
@@ -172,11 +182,10 @@ class OneHotLogisticRegression(SequenceRegression):
         penalties: strengths of the L2 penalty to choose from on validation.
     """
 
-    name = "one-hot regression"
     strand_choices = (False,)
 
     def __init__(self, *, penalties: Sequence[float] = (100.0, 1000.0, 10000.0)) -> None:
-        super().__init__(penalties=penalties)
+        super().__init__("one-hot regression", penalties=penalties)
 
     def featurise(self, codes: Sequence[np.ndarray], length: int) -> sparse.csr_matrix:
         """(N, 4 * length) sparse float32; what is longer than the longest of train is cut off."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from genoseq.benchmark.facts import TaskFacts
@@ -33,12 +35,14 @@ class Contender:
     """What is measured.
 
     Attributes:
+        key: in settings, and as the name of its folders.
         name: in tables.
         kind: whether it is trained by `genoseq train`, or a baseline.
         settings: of a model, the overrides of `genoseq train`; of a baseline, its component.
         seeded: it depends on the seed; what does not has one cell a task.
     """
 
+    key: str
     name: str
     kind: Kind
     settings: Any
@@ -92,22 +96,28 @@ def model_contenders(models: Sequence[str] | Mapping[str, Mapping[str, Any]]) ->
                 "optimizer.lr:1e-3}}, or a list of presets and checkpoints."
             )
         return [
-            Contender(str(name), "model", tuple(f"{key}={_text(value)}" for key, value in given.items()))
+            Contender(
+                str(name), str(name), "model", tuple(f"{key}={_text(value)}" for key, value in given.items())
+            )
             for name, given in models.items()
         ]
     found = []
     for given in map(str, models):
         if (configs_dir() / "model" / f"{given}.yaml").is_file():
-            found.append(Contender(given, "model", (f"model={given}",)))
+            found.append(_model(given, (f"model={given}",)))
         else:
             settings = ("model=pretrained", f"model.checkpoint={given}")
-            found.append(Contender(Path(given).name, "model", settings))
+            found.append(_model(Path(given).name, settings))
     names = [contender.name for contender in found]
     if len(set(names)) < len(names):
         raise ConfigError(
             f"models={list(models)}: two have one name; write models={{NAME:{{model:PRESET}},...}}."
         )
     return found
+
+
+def _model(name: str, settings: tuple[str, ...]) -> Contender:
+    return Contender(name, name, "model", settings)
 
 
 def _text(value: Any) -> str:
@@ -119,10 +129,18 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def baseline_contenders(baselines: Mapping[str, Any]) -> list[Contender]:
-    """The baselines of a config: those that take a seed are run with each."""
+def baseline_contenders(baselines: Mapping[str, Any], problems: Collection[str]) -> list[Contender]:
+    """The baselines of a config, on tasks of such problems: those that take a seed are run with each."""
+    names = {key: instantiate(component).name_for(problems) for key, component in baselines.items()}
+    times = Counter(names.values())
     return [
-        Contender(key.replace("_", " "), "baseline", component, seeded="seed" in component)
+        Contender(
+            key,
+            names[key] if times[names[key]] == 1 else f"{names[key]}, {key}",
+            "baseline",
+            component,
+            seeded="seed" in component,
+        )
         for key, component in baselines.items()
     ]
 
@@ -137,7 +155,7 @@ def plan_cells(
             for contender in contenders:
                 if not contender.seeded and place:
                     continue
-                folder = out / "cells" / slug(task) / slug(contender.name)
+                folder = out / "cells" / slug(task) / slug(contender.key)
                 number = seed if contender.seeded else None
                 cells.append(
                     Cell(task, contender, number, folder / (f"seed_{seed}" if contender.seeded else "once"))

@@ -18,7 +18,7 @@ from genoseq.benchmark.summary import Measured, words
 from genoseq.inference.outputs import atomic_file
 from genoseq.report.html import render as render_page
 from genoseq.report.style import INK, MATPLOTLIB, MODEL, MUTED, ORANGE, Plot, new_axes
-from genoseq.report.words import metric_label
+from genoseq.report.words import PROBLEMS, metric_label
 
 _TEMPLATE = "benchmark.html.j2"
 _COLUMNS = (
@@ -162,7 +162,7 @@ def _facts(fact: TaskFacts) -> list[tuple[str, str]]:
     classes = "" if fact.classes is None else f"{len(fact.classes)} outputs, "
     return [
         ("rows", ", ".join(f"{part} {count:,}" for part, count in fact.rows.items())),
-        ("kind", f"{fact.problem}, {classes}{fact.strand}, at most {fact.longest:,} bases"),
+        ("kind", f"{PROBLEMS[fact.problem]}, {classes}{fact.strand}, at most {fact.longest:,} bases"),
         ("split", "; ".join(f"{part}: {origin}" for part, origin in fact.split.items())),
         (
             "test rows in train or validation",

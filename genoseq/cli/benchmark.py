@@ -57,9 +57,11 @@ def run(config: DictConfig) -> None:
     require_choice("keep", config.keep, get_args(Keep))
     seeds = _seeds(config.seeds)
     out = locate(config.out)
-    contenders = [*model_contenders(_plain(config.models)), *baseline_contenders(_plain(config.baselines))]
     suite: Suite = instantiate(config.suite)
     tasks = {task.name: task for task in suite.tasks()}
+    problems = {task.problem for task in tasks.values()}
+    baselines = baseline_contenders(_plain(config.baselines), problems)
+    contenders = [*model_contenders(_plain(config.models)), *baselines]
     data = {name: _data(task, config) for name, task in tasks.items()}
     facts = {}
     for name, task in tasks.items():
@@ -186,7 +188,8 @@ def _write(
     tasks: Mapping[str, Task],
     facts: Mapping[str, TaskFacts],
 ) -> None:
-    measured = summarise(cells, facts, reference=config.reference, resamples=config.resamples)
+    reference = _reference(config, cells)
+    measured = summarise(cells, facts, reference=reference, resamples=config.resamples)
     frame = as_frame(measured)
     with atomic_file(out / "table.tsv") as path:
         frame.to_csv(path, sep="\t", index=False)
@@ -196,11 +199,21 @@ def _write(
         list(tasks.values()),
         facts,
         suite=config.suite.name,
-        reference=config.reference,
+        reference=reference,
         settings=_described(config, cells),
     )
     _print(measured)
     log.info("table in %s, report in %s", out / "table.md", report)
+
+
+def _reference(config: DictConfig, cells: Sequence[Cell]) -> str | None:
+    """The name of the contender that the others are held against; None, and a warning, for one that is not
+    there."""
+    names = {cell.contender.key: cell.contender.name for cell in cells}
+    if config.reference is not None and config.reference not in names:
+        known = ", ".join(names)
+        log.warning("reference=%s is none of %s: nothing is held against it", config.reference, known)
+    return names.get(config.reference)
 
 
 def _described(config: DictConfig, cells: Sequence[Cell]) -> dict[str, str]:

@@ -27,11 +27,12 @@ from genoseq.inference.design import (
 )
 from genoseq.inference.devices import pick_device
 from genoseq.inference.outputs import atomic_file, open_fasta, open_table, write_fasta
-from genoseq.inference.records import Record
+from genoseq.inference.records import Record, naming
+from genoseq.models.chunks import require_bases
 from genoseq.models.hub import load
 from genoseq.paths import locate
 from genoseq.report import DesignReport
-from genoseq.sequence import Constraints
+from genoseq.sequence import Constraints, encode_bases
 
 log = logging.getLogger(__name__)
 _GENERATION = "generation"
@@ -50,17 +51,21 @@ def run(config: DictConfig) -> None:
         page = None if config.page is None else files.enter_context(_page(config.page))
         starts, known = _texts(config, "starts"), _texts(config, "reference")
         constraints = _constraints(config, starts)
-        scorer = ModelScorer(_model(config, "checkpoint"), target=config.target)
+        scorer = ModelScorer(_model(config, "checkpoint"), target=config.target, passes=config.passes)
         judge = None
         if config.judge is not None:
+            if locate(config.judge) == locate(config.checkpoint):
+                log.warning("judge=%s is the scorer itself: it is no independent one", config.judge)
             judge = ModelScorer(_model(config, "judge"), target=config.judge_target)
+        # Scored first: what a model cannot read is told before any work is done.
+        known_rows = None if page is None or known is None else _scored(known, scorer, judge)
         designs = _designs(config, scorer, constraints, starts)
         rows = _described(designs.table, judge, known)
         write_fasta(fasta, (Record(_header(number, row), row["sequence"]) for number, row in rows.iterrows()))
         if table is not None:
             table.write(rows)
         if page is not None:
-            groups = _groups(rows, scorer, judge, known)
+            groups = _groups(rows, known_rows)
             _report(config, groups, designs.rounds, scorer, judge).write(page)
     log.info("%s designs in %s", len(rows), config.out)
 
@@ -78,8 +83,13 @@ def _page(path: str) -> Any:
 def _texts(config: DictConfig, setting: str) -> list[str] | None:
     if config[setting] is None:
         return None
-    records = read_records(config[setting], sequence_column=config.sequence_column)
-    return [record.sequence[:].upper() for record in records]
+    texts = []
+    for record in read_records(config[setting], sequence_column=config.sequence_column):
+        with naming(record):
+            require_bases(record.sequence)
+            encode_bases(record.sequence[:])
+        texts.append(record.sequence[:].upper())
+    return texts
 
 
 def _constraints(config: DictConfig, starts: Sequence[str] | None) -> Constraints:
@@ -92,14 +102,20 @@ def _constraints(config: DictConfig, starts: Sequence[str] | None) -> Constraint
     fixed = given.pop("fixed") or {}
     if not isinstance(fixed, dict) or not all(str(place).isdecimal() for place in fixed):
         raise ConfigError(f"constraints.fixed={fixed}: give places and letters, such as {{20: TATAAA}}.")
+    gc = given.pop("gc")
     return Constraints(
         length=length,
-        gc=None if given["gc"] is None else tuple(given.pop("gc")),
-        forbidden=tuple(given.pop("forbidden")),
-        enzymes=tuple(given.pop("enzymes")),
+        gc=None if gc is None else tuple(gc) if isinstance(gc, list) else (gc,),
+        forbidden=_several(given.pop("forbidden")),
+        enzymes=_several(given.pop("enzymes")),
         fixed={int(place): str(letters) for place, letters in fixed.items()},
-        **{name: value for name, value in given.items() if name != "gc"},
+        **given,
     )
+
+
+def _several(given: Any) -> tuple[str, ...]:
+    """A list, or one alone, as words: a single motif is no list of its letters."""
+    return tuple(map(str, given if isinstance(given, list) else [given]))
 
 
 def _designs(
@@ -117,7 +133,13 @@ def _designs(
             raise ConfigError("method=generation begins from nothing: leave starts= out.")
         generator = _model(config, "checkpoint" if config.generator is None else "generator")
         return draw(
-            generator, scorer, constraints, candidates=config.candidates, control=config.control, **shared
+            generator,
+            scorer,
+            constraints,
+            candidates=config.candidates,
+            control=config.control,
+            sweeps=config.sweeps,
+            **shared,
         )
     unused = [name for name in ("generator", "control") if config[name] is not None]
     if unused:
@@ -150,20 +172,20 @@ def _header(number: Any, row: pd.Series) -> str:
     return " ".join(words)
 
 
-def _groups(
-    rows: pd.DataFrame, scorer: ModelScorer, judge: ModelScorer | None, known: Sequence[str] | None
-) -> dict[str, pd.DataFrame]:
+def _scored(texts: Sequence[str], scorer: ModelScorer, judge: ModelScorer | None) -> pd.DataFrame:
+    columns: dict[str, Any] = {"sequence": texts, "score": scorer(texts)}
+    if judge is not None:
+        columns["judge_score"] = judge(texts)
+    return pd.DataFrame(columns)
+
+
+def _groups(rows: pd.DataFrame, known: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
     """Designs, what they began as, and known sequences, each with its scores."""
     began = rows[["start", "start_score"]].set_axis(["sequence", "score"], axis=1)
+    if "judge_start_score" in rows:
+        began["judge_score"] = rows["judge_start_score"]
     groups = {"designed": rows, "where they began": began}
-    if judge is not None:
-        groups["where they began"] = began.assign(judge_score=rows["judge_start_score"])
-    if known is not None:
-        columns: dict[str, Any] = {"sequence": known, "score": scorer(known)}
-        if judge is not None:
-            columns["judge_score"] = judge(known)
-        groups["known"] = pd.DataFrame(columns)
-    return groups
+    return groups if known is None else groups | {"known": known}
 
 
 def _report(
@@ -199,7 +221,17 @@ def _rules(config: DictConfig) -> dict[str, str]:
     if not (given["forbidden"] or given["enzymes"]):
         reading.add("both_strands")
     return {
-        name: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        name.replace("gc", "GC"): _in_words(name, value)
         for name, value in given.items()
         if value not in (None, []) and name not in reading
     }
+
+
+def _in_words(name: str, value: Any) -> str:
+    if name == "gc":
+        return f"{value[0]:.0%} to {value[1]:.0%}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{letters} at {place}" for place, letters in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

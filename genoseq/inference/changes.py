@@ -10,11 +10,11 @@ import torch
 from genoseq.data.substitutions import Substitution
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
+from genoseq.inference.hidden import hidden_log_probs
 from genoseq.inference.records import require_tokenizer
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import batches
 from genoseq.models.likelihood import log_likelihoods
-from genoseq.models.modes import evaluating
 from genoseq.models.strand_heads import MaskedLanguageModelHead
 from genoseq.sequence import CODON
 from genoseq.tokenizers import CodingTokenizer, Tokenizer
@@ -86,18 +86,11 @@ def _of_masked(model: SequenceModel, changes: Sequence[Substitution]) -> np.ndar
             )
     ids, others = (tokenizer.pad(rows) for rows in (old, new))
     touched = ids.input_ids != others.input_ids
-    mask = None if ids.attention_mask.all() else ids.attention_mask.to(model.device)
-    with evaluating(model):
-        hidden = torch.where(touched, hidden_tokens(tokenizer, ids.input_ids), ids.input_ids).to(model.device)
-        logits = model(hidden, mask).logits[..., : tokenizer.vocab_size]
-    log_probs = logits.float().log_softmax(dim=-1).double().cpu()
-    gains = log_probs.gather(2, others.input_ids[..., None]) - log_probs.gather(2, ids.input_ids[..., None])
-    return gains[..., 0].where(touched, 0.0).sum(1).numpy()
-
-
-def hidden_tokens(tokenizer: Tokenizer, ids: torch.Tensor) -> torch.Tensor:
-    """The token that hides each, of their shape."""
-    return torch.from_numpy(tokenizer.hidden_ids)[ids]
+    mask = None if ids.attention_mask.all() else ids.attention_mask
+    log_probs = hidden_log_probs(model, ids.input_ids, touched, mask).double().cpu()
+    gained, lost = (log_probs.gather(1, rows.input_ids[touched, None])[:, 0] for rows in (others, ids))
+    gains = torch.zeros(touched.shape, dtype=torch.float64).masked_scatter(touched, gained - lost)
+    return gains.sum(1).numpy()
 
 
 def encode_coding(tokenizer: Tokenizer, sequence: str) -> np.ndarray:

@@ -11,8 +11,8 @@ import torch
 
 from genoseq.data.alleles import AllelePair
 from genoseq.errors import ConfigError, require_choice
-from genoseq.inference.changes import hidden_tokens
 from genoseq.inference.devices import explain_full_memory
+from genoseq.inference.hidden import hidden_log_probs, require_separate
 from genoseq.inference.predict import predict
 from genoseq.inference.records import Record, require_tokenizer, tokenize
 from genoseq.inference.targets import output_names
@@ -22,7 +22,6 @@ from genoseq.models.embedding import embed_tokens, require_embedding
 from genoseq.models.generation import require_language_model
 from genoseq.models.heads import PlainPooling, SequenceHead
 from genoseq.models.likelihood import log_likelihoods
-from genoseq.models.modes import evaluating
 from genoseq.models.strand_heads import MaskedLanguageModelHead
 from genoseq.sequence import AS_GIVEN, StrandPolicy, Strands, strand_policy
 from genoseq.tokenizers import Tokenizer, touches
@@ -122,6 +121,7 @@ class PseudoLikelihoodRatio(AlleleScore):
     def of_strand(self, pairs: Sequence[AllelePair]) -> np.ndarray:
         questions = _Questions()
         tokenizer = require_tokenizer(self.model)
+        require_separate(tokenizer, "Give scores=[distance].")
         for number, pair in enumerate(pairs):
             for sign, sequence in ((-1.0, pair.reference), (1.0, pair.alternate)):
                 self._ask(questions, tokenizer, number, sign, sequence, pair)
@@ -145,12 +145,6 @@ class PseudoLikelihoodRatio(AlleleScore):
         first = max(pair.offset - self.neighbours, 0)
         counted[first : pair.offset + pair.width + self.neighbours] = True
         is_known = np.isin(ids, tokenizer.known_ids)
-        if (offsets[1:, 0] < offsets[:-1, 1]).any():
-            raise ConfigError(
-                f"the tokens of {tokenizer!r} overlap, so that neighbours tell what is hidden: no "
-                "pseudo-likelihood. "
-                "Give scores=[distance]."
-            )
         for token in np.flatnonzero(touches(offsets, counted) & is_known):
             questions.add(ids, int(token), number, sign)
 
@@ -159,16 +153,14 @@ class PseudoLikelihoodRatio(AlleleScore):
         """log p of each question's token, (Q,) float64."""
         found: list[np.ndarray] = []
         for rows in batches(questions.rows, self.batch_size):
-            with explain_full_memory(len(rows)), evaluating(self.model):
+            with explain_full_memory(len(rows)):
                 ids, mask = tokenizer.pad([row.ids for row in rows])
                 # Where `pad` put a row's first token.
                 begins = mask.int().argmax(1)
-                tokens = begins + torch.tensor([row.token for row in rows])
-                places = torch.arange(len(rows)), tokens
-                ids[places] = hidden_tokens(tokenizer, ids[places])
-                attention = None if mask.all() else mask.to(self.model.device)
-                logits = self.model(ids.to(self.model.device), attention).logits
-                told = logits[places][:, : tokenizer.vocab_size].float().log_softmax(dim=-1)
+                places = torch.arange(len(rows)), begins + torch.tensor([row.token for row in rows])
+                hidden = torch.zeros_like(mask)
+                hidden[places] = True
+                told = hidden_log_probs(self.model, ids, hidden, None if mask.all() else mask)
             found.append(told.cpu().numpy())
         table = np.concatenate(found)
         return table[questions.row_numbers, questions.tokens].astype(np.float64)

@@ -246,11 +246,20 @@ def _require_whole_words(tokenizer: Tokenizer, prompt: str, length: int) -> int:
 
 
 def _require_for(feasible: Feasible, tokenizer: Tokenizer, length: int) -> None:
-    """Check that constraints are for sequences of this length, and tokens single nucleotides."""
+    """Check that constraints are for sequences of this length and for these tokens."""
     if feasible.length != length:
         raise ConfigError(
             f"the constraints are for {feasible.length:,} bases, and length={length:,}: give both alike."
         )
+    require_single_bases(tokenizer)
+
+
+def require_single_bases(tokenizer: Tokenizer) -> None:
+    """Check that tokens are single nucleotides, which constraints are on.
+
+    Raises:
+        SequenceError: they are others.
+    """
     if not np.array_equal(tokenizer.known_ids, tokenizer.base_ids):
         raise SequenceError(f"constraints are on single nucleotides, and {tokenizer!r} has other tokens.")
 

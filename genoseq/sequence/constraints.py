@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genoseq.errors import ConfigError
+from genoseq.errors import ConfigError, SequenceError, require_whole
 from genoseq.sequence.alphabet import encode_base_sets, encode_bases, reverse_complement
 from genoseq.sequence.genetic_code import CODONS, genetic_code
 from genoseq.sequence.residues import require_protein
@@ -58,6 +58,12 @@ class Constraints:
     code: int | str = 1
 
     def __post_init__(self) -> None:
+        require_whole(
+            length=self.length,
+            gc_window=self.gc_window,
+            max_homopolymer=self.max_homopolymer,
+            protein_start=self.protein_start,
+        )
         if self.length < 1:
             raise ConfigError(f"length={self.length}: a sequence has 1 base or more.")
         self._check_gc()
@@ -66,7 +72,7 @@ class Constraints:
         if "" in self.forbidden:
             raise ConfigError("forbidden holds an empty motif: give letters, such as [TATAAA].")
         for motif in self.forbidden:
-            encode_base_sets(motif)
+            _letters_of(f"forbidden {motif}", motif)
         for name in self.enzymes:
             restriction_enzyme(name)
         _ = self.letter_sets
@@ -101,7 +107,7 @@ class Constraints:
                     f"from 0 to {self.length - len(letters)}."
                 )
             part = slice(start, start + len(letters))
-            sets[part] &= encode_base_sets(letters)
+            sets[part] &= _letters_of(f"fixed {{{start}: {letters}}}", letters)
             if not sets[part].all():
                 place = start + int(np.flatnonzero(sets[part] == 0)[0])
                 raise ConfigError(f"fixed: two of its entries contradict each other at base {place}.")
@@ -190,7 +196,8 @@ class Constraints:
                     f"gc_window={self.gc_window} has no meaning without gc=[LOW,HIGH]: give both."
                 )
             return
-        if len(self.gc) != 2 or not 0 <= self.gc[0] <= self.gc[1] <= 1:
+        shares = all(isinstance(share, int | float) for share in self.gc)
+        if not shares or len(self.gc) != 2 or not 0 <= self.gc[0] <= self.gc[1] <= 1:
             raise ConfigError(
                 f"gc={list(self.gc)}: give two shares from 0 to 1, the smaller first: [0.4,0.6]."
             )
@@ -205,8 +212,10 @@ class Constraints:
             )
 
     def _check_protein(self, residues: str) -> None:
+        if self.protein_start < 0:
+            raise ConfigError(f"protein_start={self.protein_start}: places are counted from 0.")
         end = self.protein_start + CODON * len(residues)
-        if self.protein_start < 0 or end > self.length:
+        if end > self.length:
             raise ConfigError(
                 f"a protein of {len(residues)} residues from base {self.protein_start} ends at {end}, the "
                 f"sequence has {self.length}: give length={end} or more, or another protein_start."
@@ -236,6 +245,14 @@ def restriction_enzyme(name: str) -> Any:
     if not enzyme.site or not set(enzyme.site.upper()) <= set(_REGEX_OF_LETTER):
         raise ConfigError(f"the recognition site of {name} is not known: leave it out.")
     return enzyme
+
+
+def _letters_of(setting: str, letters: str) -> np.ndarray:
+    """(L,) uint8 base sets; an error says which setting has no nucleotides."""
+    try:
+        return encode_base_sets(letters)
+    except SequenceError as error:
+        raise SequenceError(f"{setting}: {error}") from error
 
 
 def _strands(motif: str) -> tuple[str, ...]:

@@ -120,7 +120,9 @@ def test_numbers_are_predicted_by_ridge_regression() -> None:
     tables = three_splits()
     for table in tables.values():
         table["label"] = table["sequence"].str.count("[GC]") / 60 + 3
-    table = KmerLogisticRegression(max_k=1, penalties=[0.01]).predict(Examples(tables, "regression"))
+    baseline = KmerLogisticRegression(max_k=1, penalties=[0.01])
+    table = baseline.predict(Examples(tables, "regression"))
+    assert baseline.name == "k-mer ridge regression (1 to 1)"
     assert list(table.columns) == ["index", "label", "prediction"]
     np.testing.assert_allclose(table["prediction"], table["label"], atol=0.02)
 
@@ -144,3 +146,11 @@ def test_more_than_one_label_a_sequence_is_refused(changed: dict, named: str) ->
 def test_settings_out_of_range_are_refused(settings: dict) -> None:
     with pytest.raises(ConfigError, match="must"):
         KmerLogisticRegression(**settings)
+
+
+def test_names_say_the_kind_of_regression_where_there_is_one():
+    kmers, places = KmerLogisticRegression(max_k=4, log_counts=True), OneHotLogisticRegression()
+    assert kmers.name == "k-mer count regression (1 to 4)"
+    assert kmers.name_for(["single_label", "multi_label"]) == "k-mer count logistic regression (1 to 4)"
+    assert places.name_for(["regression"]) == "one-hot ridge regression"
+    assert places.name_for(["regression", "single_label"]) == "one-hot regression"

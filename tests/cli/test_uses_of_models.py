@@ -95,7 +95,9 @@ def test_design(classifier, language_model, tmp_path, mistake):
         "log-odds of yes",
         "An independent judge",
         "Novelty",
-        "constraint: gc",
+        "constraint: GC",
+        "30% to 70%",
+        "TATAAA at 5",
         "Distance to real sequence",
     ):
         assert words in text
@@ -103,12 +105,26 @@ def test_design(classifier, language_model, tmp_path, mistake):
     alone = tmp_path / "alone.html"
     main(["design", *settings, "length=40", f"page={alone}"])
     assert "real sequence" not in alone.read_text(), "none is known"
+    main(["design", *settings, "length=40", "constraints.enzymes=EcoRI", "constraints.forbidden=CCWGG"])
+    cut = Fasta(out)
+    assert not any("GAATTC" in cut.fetch(name, 0, 40) for name in cut.names), (
+        "one enzyme is no list of letters"
+    )
     markdown = tmp_path / "x.md"
     generation = ["method=generation", f"generator={language_model}", "length=50", "candidates=4"]
     main(["design", *settings, *generation, f"page={markdown}"])
     assert "| designed | 3 | 3 |" in markdown.read_text()
     call = ["design", *settings]
     assert "length=null" in mistake(main, call)
+    assert "length='abc': give a whole number" in mistake(main, [*call, "length=abc"])
+    assert "rounds='x': give a whole number" in mistake(main, [*call, "length=50", "rounds=x"])
+    assert "gc=[0.5]: give two shares" in mistake(main, [*call, "length=50", "constraints.gc=0.5"])
+    alien = tmp_path / "protein.fa"
+    alien.write_text(">p\nMKVLLE\n")
+    assert "p: 'L' at position 3" in mistake(main, [*call, "length=50", f"reference={alien}"])
+    long, unread = tmp_path / "long.fa", ["length=50", "rounds=1000000", f"page={tmp_path / 'y.html'}"]
+    long.write_text(f">long\n{'ACGTT' * 100}\n")
+    assert "takes at most" in mistake(main, [*call, *unread, f"reference={long}"]), "told before designing"
     assert "contradict" in mistake(main, [*call, "length=50", "constraints.forbidden=[TATAAA]"])
     assert "method=generation" in mistake(main, [*call, "length=50", "control=1"])
     assert "places and letters" in mistake(main, [*call[:-1], "length=50", "constraints.fixed=TATA"])

@@ -13,18 +13,21 @@ from genoseq.inference.design import (
     Search,
     design,
     draw,
+    infill,
     nearest_known,
     pairwise_identity,
 )
 from genoseq.inference.design.comparison import identity
 from genoseq.inference.records import Record
-from genoseq.models import SequenceModel, StrandSequenceHead, TokenHead
+from genoseq.models import MaskedLanguageModelHead, SequenceModel, StrandSequenceHead, TokenHead
 from genoseq.models.caduceus import Caduceus
-from genoseq.models.heads import SequenceHead
+from genoseq.models.heads import LanguageModelHead, SequenceHead
+from genoseq.models.likelihood import log_likelihoods
 from genoseq.models.mamba import Mamba
+from genoseq.models.sampling import Sampling
 from genoseq.sequence import Constraints, encode_bases, genetic_code, reverse_complement
 from genoseq.sequence.feasible import Feasible
-from genoseq.tokenizers import CharacterTokenizer
+from genoseq.tokenizers import BpeTokenizer, CharacterTokenizer, KmerTokenizer
 
 RULES = Constraints(length=48, gc=(0.3, 0.6), gc_window=16, max_homopolymer=3, fixed={10: "TATAAA"})
 
@@ -60,6 +63,62 @@ def test_likelihoods_are_those_of_log_prob(language_model, texts):
     np.testing.assert_allclose(ModelScorer(language_model)(texts), expected, atol=1e-5)
 
 
+def masked_model(tokenizer=None, symmetry="none"):
+    torch.manual_seed(0)
+    tokenizer = tokenizer or CharacterTokenizer()
+    backbone = Caduceus(
+        d_model=16, num_layers=2, d_state=4, symmetry=symmetry, vocab_size=tokenizer.vocab_size
+    )
+    for parameter in backbone.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    return SequenceModel(backbone, MaskedLanguageModelHead(backbone), tokenizer).eval()
+
+
+def told_by_hand(model, text, passes):
+    """Pseudo-log-likelihood a base, one token at a time."""
+    tokenizer = model.tokenizer
+    ids = torch.from_numpy(tokenizer.encode(text))
+    places = [place for place, token in enumerate(ids.tolist()) if token in tokenizer.known_ids]
+    total = 0.0
+    for number, place in enumerate(places):
+        shown = ids.clone()
+        for other in places[number % passes :: passes]:
+            shown[other] = tokenizer.mask_id
+        with torch.inference_mode():
+            logits = model(shown[None]).logits[0, place, : tokenizer.vocab_size]
+        total += float(logits.log_softmax(-1)[ids[place]])
+    return total / sum(int(tokenizer.num_bases[ids[place]]) for place in places)
+
+
+def test_masked_models_score_by_pseudo_likelihood_a_base(texts):
+    texts = [texts[0][:24], texts[1][:17]]
+    words = BpeTokenizer.train(texts * 3, vocab_size=20)
+    for tokenizer in (CharacterTokenizer(), words, KmerTokenizer(k=4)):
+        model = masked_model(tokenizer)
+        for passes in (None, 3):
+            found = ModelScorer(model, passes=passes)(texts)
+            expected = [told_by_hand(model, text, passes or 99) for text in texts]
+            np.testing.assert_allclose(found, expected, atol=2e-5)
+    assert ModelScorer(model).name == "pseudo-log-likelihood a base"
+
+
+def test_a_masked_model_blind_to_strand_scores_both_alike(texts):
+    model = masked_model(CharacterTokenizer(special_tokens="none"), symmetry="shared")
+    scorer = ModelScorer(model)
+    np.testing.assert_allclose(scorer(texts), scorer(list(map(reverse_complement, texts))), atol=1e-5)
+
+
+def test_words_of_several_bases_count_by_their_bases(texts):
+    torch.manual_seed(0)
+    words = KmerTokenizer(k=4)
+    backbone = Mamba(d_model=16, num_layers=2, vocab_size=words.vocab_size)
+    model = SequenceModel(backbone, LanguageModelHead(backbone), words).eval()
+    tokens = torch.from_numpy(np.stack([words.encode(text) for text in texts]))
+    bases = 4 * np.isin(tokens[:, 1:], words.known_ids).sum(1)
+    expected = log_likelihoods(model, tokens) / bases
+    np.testing.assert_allclose(ModelScorer(model)(texts), expected, atol=1e-6)
+
+
 def of_numbers(backbone, head):
     return SequenceModel(backbone, head(backbone, num_outputs=1, problem="regression"), CharacterTokenizer())
 
@@ -75,6 +134,11 @@ def test_gradients_of_hyena_and_of_likelihoods(classifier, language_model, texts
     classifier.preprocessing["strands"] = "average"
     check_gradients(classifier, texts)
     check_gradients(language_model, texts)
+
+
+def test_gradients_of_pseudo_likelihoods(texts):
+    for symmetry in ("none", "shared"):
+        check_gradients(masked_model(symmetry=symmetry), [text[:8] for text in texts[:2]])
 
 
 def check_gradients(model, texts):
@@ -160,6 +224,24 @@ def test_a_language_model_writes_under_constraints(language_model, classifier):
     assert again.table["sequence"].tolist() == designs.table["sequence"].tolist()
 
 
+def test_a_masked_model_fills_in_under_constraints(classifier):
+    model = masked_model()
+    settings = {"num_sequences": 3, "candidates": 4, "seed": 2, "sweeps": 2}
+    designs = draw(model, ModelScorer(classifier), RULES, **settings)
+    assert [RULES.violations(text) for text in designs.table["sequence"]] == [[]] * 3
+    assert (designs.table["score"] >= designs.table["start_score"]).all()
+    again = draw(model, ModelScorer(classifier), RULES, **settings, batch_size=4)
+    assert again.table["sequence"].tolist() == designs.table["sequence"].tolist()
+
+
+def test_what_is_filled_in_is_likelier_than_chance():
+    model, free = masked_model(), Feasible(Constraints(length=40))
+    scorer = ModelScorer(model)
+    made = scorer(infill(model, free, num_sequences=12, sweeps=4, temperature=0.5))
+    chance = scorer(infill(model, free, num_sequences=12, sweeps=1, temperature=1e6))
+    assert np.median(made) > np.median(chance) + 0.15
+
+
 def test_constraints_leave_draws_alone_where_they_allow_them(language_model):
     free = language_model.sample("ACG", length=30, num_sequences=3)
     same = language_model.sample("ACG", length=30, num_sequences=3, feasible=Feasible(Constraints(length=30)))
@@ -191,6 +273,22 @@ def test_what_cannot_be_designed(classifier, language_model, labelled_model):
         design(scorer, RULES, num_sequences=0)
     with pytest.raises(ConfigError, match="rounds=0"):
         Search(rounds=0)
+    with pytest.raises(ConfigError, match="only a masked language model hides"):
+        ModelScorer(classifier, passes=3)
+    with pytest.raises(ConfigError, match="passes=0"):
+        ModelScorer(masked_model(), passes=0)
+    with pytest.raises(ConfigError, match="no targets"):
+        ModelScorer(masked_model(), target="yes")
+    with pytest.raises(ConfigError, match="overlap"):
+        ModelScorer(masked_model(KmerTokenizer(k=3, overlapping=True)))
+    with pytest.raises(ConfigError, match="asked for no label"):
+        draw(masked_model(), scorer, RULES, num_sequences=1, control="yes")
+    with pytest.raises(ConfigError, match="top_k=2"):
+        draw(masked_model(), scorer, RULES, num_sequences=1, sampling=Sampling(top_k=2))
+    with pytest.raises(SequenceError, match="no token 'A'"):
+        infill(masked_model(KmerTokenizer(k=4)), Feasible(Constraints(length=40)), num_sequences=1)
+    with pytest.raises(ConfigError, match="sweeps=0"):
+        infill(masked_model(), Feasible(Constraints(length=40)), num_sequences=1, sweeps=0)
     classifier.preprocessing["strands"] = "echo"
     with pytest.raises(ConfigError, match="strands=echo"):
         design(ModelScorer(classifier), Constraints(length=20), num_sequences=1, method="gradient")

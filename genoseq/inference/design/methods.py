@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from genoseq.errors import ConfigError
+from genoseq.errors import ConfigError, require_whole
 from genoseq.inference.design.scorers import ModelScorer, Scorer
 from genoseq.sequence import decode_bases
 from genoseq.sequence.feasible import Feasible
@@ -43,6 +43,7 @@ class Search:
     learning_rate: float = 0.1
 
     def __post_init__(self) -> None:
+        require_whole(rounds=self.rounds, children=self.children, mutations=self.mutations)
         for name in ("rounds", "children", "mutations"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}: give 1 or more.")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import partial
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from genoseq.errors import ConfigError, SequenceError, require_choice
+from genoseq.errors import ConfigError, SequenceError, require_choice, require_whole
+from genoseq.inference.design.infilling import infill
 from genoseq.inference.design.methods import METHODS, Method, Population, Search
 from genoseq.inference.design.scorers import Scorer
 from genoseq.inference.devices import explain_full_memory
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import batches
 from genoseq.models.sampling import Sampling
+from genoseq.models.strand_heads import MaskedLanguageModelHead
 from genoseq.sequence import BASES, Constraints, decode_bases, encode_bases
 from genoseq.sequence.feasible import Feasible
 
@@ -75,6 +78,7 @@ def design(
     """
     require_choice("method", method, get_args(Method))
     require_choice("direction", direction, get_args(Direction))
+    require_whole(num_sequences=num_sequences, batch_size=batch_size, seed=seed)
     if num_sequences < 1:
         raise ConfigError(f"num_sequences={num_sequences} has to be at least 1.")
     feasible = Feasible(constraints)
@@ -108,6 +112,7 @@ def draw(
     candidates: int = 16,
     control: str | None = None,
     sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+    sweeps: int = 10,
     direction: Direction = "maximise",
     seed: int = 0,
     batch_size: int = 64,
@@ -116,10 +121,12 @@ def draw(
     """Designs from a language model: of some candidates that it writes under the constraints, the best.
 
     Args:
-        model: a causal language model of single nucleotides.
+        model: a language model of single nucleotides: a causal one writes base by base, a masked one as
+            `genoseq.inference.design.infill` does.
         candidates: of each design; `start` in the table is the first of them.
-        control: the label that they are to have, of a model that was trained with control tokens.
-        sampling: how bases are drawn.
+        control: the label that they are to have, of a causal model that was trained with control tokens.
+        sampling: how bases are drawn; by a masked model at its temperature, with no other rule.
+        sweeps: of a masked model, times that every base is drawn.
         scorer, constraints, num_sequences, direction, seed, batch_size, progress: as for `design`;
             `batch_size` is of candidates.
 
@@ -129,27 +136,22 @@ def draw(
         DeviceError: a batch does not fit in memory.
     """
     require_choice("direction", direction, get_args(Direction))
+    require_whole(num_sequences=num_sequences, candidates=candidates, batch_size=batch_size, seed=seed)
     if min(num_sequences, candidates) < 1:
         raise ConfigError(f"num_sequences={num_sequences}, candidates={candidates}: both are 1 or more.")
     feasible, sign = Feasible(constraints), 1 if direction == "maximise" else -1
+    settings: dict[str, Any] = {"feasible": feasible, "sampling": sampling, "seed": seed}
+    write: Callable[[int, int], list[str]]
+    if isinstance(model.head, MaskedLanguageModelHead):
+        _require_plain(control, sampling)
+        write = partial(_by_infilling, model, **settings, sweeps=sweeps)
+    else:
+        write = partial(_by_base, model, **settings, control=control)
     rows = []
     for indices in batches(progress(iter(range(num_sequences))), max(batch_size // candidates, 1)):
         count = len(indices) * candidates
         with explain_full_memory(count):
-            drawn = model.sample(
-                length=constraints.length,
-                num_sequences=count,
-                control=control,
-                sampling=sampling,
-                seed=seed,
-                first_index=indices[0] * candidates,
-                feasible=feasible,
-            )
-        numbers = range(indices[0] * candidates, (indices[-1] + 1) * candidates)
-        texts = [
-            _mended(result.sequence, feasible, [seed, number])
-            for number, result in zip(numbers, drawn, strict=True)
-        ]
+            texts = write(count, indices[0] * candidates)
         scores = np.asarray(scorer(texts), dtype=np.float64).reshape(-1, candidates)
         best = (sign * scores).argmax(axis=1)
         for row, chosen in enumerate(best):
@@ -178,6 +180,60 @@ def _begun(
     known = codes < BASES.index("N")
     preferences[np.flatnonzero(known), codes[known]] = _KEPT
     return feasible.find(preferences, generator)
+
+
+def _by_base(
+    model: SequenceModel,
+    count: int,
+    first: int,
+    *,
+    feasible: Feasible,
+    sampling: Sampling,
+    seed: int,
+    control: str | None,
+) -> list[str]:
+    """So many sequences that a causal model writes, from number `first` on."""
+    drawn = model.sample(
+        length=feasible.length,
+        num_sequences=count,
+        control=control,
+        sampling=sampling,
+        seed=seed,
+        first_index=first,
+        feasible=feasible,
+    )
+    return [_mended(found.sequence, feasible, [seed, first + number]) for number, found in enumerate(drawn)]
+
+
+def _by_infilling(
+    model: SequenceModel,
+    count: int,
+    first: int,
+    *,
+    feasible: Feasible,
+    sampling: Sampling,
+    seed: int,
+    sweeps: int,
+) -> list[str]:
+    """So many sequences that a masked model fills in, from number `first` on."""
+    return infill(
+        model,
+        feasible,
+        num_sequences=count,
+        sweeps=sweeps,
+        temperature=sampling.temperature,
+        seed=seed,
+        first_index=first,
+    )
+
+
+def _require_plain(control: str | None, sampling: Sampling) -> None:
+    """Refuse what a masked model does not do when it writes."""
+    if control is not None or sampling != Sampling(temperature=sampling.temperature):
+        raise ConfigError(
+            f"control={control}, {sampling}: a masked model has a temperature and sweeps, and is asked for "
+            "no label. Leave the rest out, or give a causal generator."
+        )
 
 
 def _mended(text: str, feasible: Feasible, seed: Sequence[int]) -> str:

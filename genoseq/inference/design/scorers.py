@@ -9,15 +9,11 @@ import numpy as np
 import torch
 
 from genoseq.errors import ConfigError
+from genoseq.inference.design.measures import measure_of
 from genoseq.inference.devices import explain_full_memory
-from genoseq.inference.records import Record, Tokens, require_tokenizer, tokenize
-from genoseq.inference.targets import chosen_output
+from genoseq.inference.records import Record, require_tokenizer, tokenize
 from genoseq.models.base import SequenceModel
 from genoseq.models.chunks import batches
-from genoseq.models.generation import require_language_model
-from genoseq.models.heads import SequenceHead
-from genoseq.models.modes import evaluating
-from genoseq.models.token_shares import read_shares, shares_of_bases
 from genoseq.sequence import decode_bases, reverse_complement
 
 
@@ -40,35 +36,37 @@ class ModelScorer:
     | one of several classes | natural log-odds of the target against all others |
     | several labels | natural log-odds of the target |
     | numbers | the target's value |
-    | causal language model | mean natural log-probability a base |
+    | causal language model | natural log-probability a base |
+    | masked language model | natural pseudo-log-likelihood a base |
 
     A model whose predictions are the mean over both strands gives the mean of their scores.
 
     Args:
-        model: a head for classes, labels or numbers of whole sequences, or a causal language model.
+        model: a head for classes, labels or numbers of whole sequences, or a language model.
         target: name of the class or number; None for the second of two classes, or the only output.
+        passes: of a masked language model: times that it reads a sequence, with every so-many-th token
+            hidden; None hides each token alone.
         batch_size: sequences at a time.
 
     Raises:
-        ConfigError: the model predicts nothing of whole sequences, or has no such target.
+        ConfigError: the model predicts nothing of whole sequences, or a setting is not for it.
         CheckpointError: it has no tokenizer.
     """
 
-    def __init__(self, model: SequenceModel, *, target: str | None = None, batch_size: int = 128) -> None:
+    def __init__(
+        self,
+        model: SequenceModel,
+        *,
+        target: str | None = None,
+        passes: int | None = None,
+        batch_size: int = 128,
+    ) -> None:
+        require_tokenizer(model)
         self._model = model
-        self._tokenizer = require_tokenizer(model)
         self._batch_size = batch_size
         self._policy = model.strand_policy()
-        if isinstance(model.head, SequenceHead):
-            self._target = chosen_output(model, model.head, target)
-            names = model.preprocessing.get("classes")
-            what = "log-odds" if model.head.problem != "regression" else "value"
-            self.name = f"{what} of {names[self._target]}" if names else what
-        else:
-            require_language_model(model, "designing")
-            if target is not None:
-                raise ConfigError(f"target={target}: a language model has no targets, leave it out.")
-            self.name = "log-likelihood a base"
+        self._measure = measure_of(model, target=target, passes=passes)
+        self.name = self._measure.name
 
     def __call__(self, sequences: Sequence[str]) -> np.ndarray:
         """(N,) float64.
@@ -117,31 +115,5 @@ class ModelScorer:
         """(B,) scores of one strand, read as they stand or, with `soft` (B, L, 4), as mixtures."""
         records = [Record(str(number), text) for number, text in enumerate(texts)]
         tokens = tokenize(records, self._model, self._policy)
-        with explain_full_memory(len(texts)), evaluating(self._model):
-            if soft is None:
-                output = self._model(tokens.input_ids, tokens.mask, second_pass=tokens.second_pass)
-            else:
-                ids, bases = tokens.input_ids, soft.to(self._model.device)
-                shares = shares_of_bases(self._model, self._tokenizer, ids, tokens.letters, bases)
-                output = read_shares(self._model, shares, ids, tokens.mask)
-        logits = output.logits.float()
-        if not isinstance(self._model.head, SequenceHead):
-            return self._likelihood(logits, tokens, soft)
-        own = logits[:, self._target]
-        if self._model.head.problem != "single_label":
-            return own
-        others = torch.cat([logits[:, : self._target], logits[:, self._target + 1 :]], dim=1)
-        return own - others.logsumexp(dim=1)
-
-    def _likelihood(self, logits: torch.Tensor, tokens: Tokens, soft: torch.Tensor | None) -> torch.Tensor:
-        """Mean over the letters that have a token before them."""
-        expected = logits[:, :-1, : self._tokenizer.vocab_size].log_softmax(dim=-1)
-        counted = tokens.letters[:, 1:]
-        if soft is None:
-            own = expected.gather(-1, tokens.input_ids[:, 1:, None]).squeeze(-1)
-            return (own * counted).sum(1) / counted.sum(1)
-        bases = torch.from_numpy(self._tokenizer.base_ids).to(logits.device)
-        # Where nothing comes before the first letter, its share has no part.
-        shares = soft.to(logits.device)[:, soft.shape[1] - int(counted[0].sum()) :]
-        letters = expected[counted].reshape(*shares.shape[:2], -1)
-        return (letters[..., bases] * shares).sum(-1).mean(1)
+        with explain_full_memory(len(texts)):
+            return self._measure(tokens, soft)

@@ -171,7 +171,7 @@ def _reliability(curves: list[Scores]) -> Plot:
         "On the diagonal, what was called 80 % likely came true 80 % of the time. Ten bins of equal size; "
         "the mean distance to the diagonal in brackets."
     )
-    plot, axes = _unit_square("reliability", "Reliability", caption, curves, draw, legend="upper left")
+    plot, axes = _unit_square("reliability", "Reliability", caption, curves, draw, legend="lower right")
     axes.set(xlabel="predicted probability", ylabel="observed frequency")
     return plot
 
@@ -183,7 +183,7 @@ def _unit_square(
     curves: list[Scores],
     draw: Callable[[Axes, Scores, Series], None],
     *,
-    legend: Literal["lower right", "lower left", "upper left"],
+    legend: Literal["lower right", "lower left"],
     diagonal: bool = True,
 ) -> tuple[Plot, Axes]:
     """Axes from 0 to 1 with each curve that has both positives and negatives, the first one strongest."""

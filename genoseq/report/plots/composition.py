@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 from scipy.spatial.distance import jensenshannon
 
 from genoseq.report.style import GREEN, MODEL, MUTED, ORANGE, SQUARE, WIDE, Plot, new_axes
@@ -99,6 +99,7 @@ def _spectrum(generated: list[np.ndarray], reference: list[np.ndarray], k: int) 
     axes.set_xlabel(f"{k}-mers in real sequence (per thousand)")
     axes.set_ylabel(f"{k}-mers in generated sequence (per thousand)")
     for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter(NullFormatter())
     axes.legend(loc="upper left")

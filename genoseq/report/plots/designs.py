@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 
 from genoseq.report.style import GREEN, MODEL, MUTED, ORANGE, SQUARE, WIDE, Plot, new_axes
+from genoseq.report.words import number
 
 DESIGNED = "designed"
 _COLOURS = (MODEL.colour, ORANGE.light, GREEN.light, MUTED.light)
 _MARKERS = ("o", "s", "^", "D")
 _MOST_MARKS = 2000
+_BINS = (10, 60)
+_LEGEND_ROOM = 1.25
 
 
 def score_histogram(groups: Mapping[str, np.ndarray], name: str, what: str, caption: str) -> Plot:
@@ -26,12 +29,14 @@ def score_histogram(groups: Mapping[str, np.ndarray], name: str, what: str, capt
     """
     finite = {label: values[np.isfinite(values)] for label, values in groups.items()}
     seen = np.concatenate(list(finite.values()))
-    edges = np.linspace(seen.min(), seen.max() if seen.max() > seen.min() else seen.min() + 1, 61)
+    # As many bins as the smallest group can fill.
+    bins = int(np.clip(2 * np.sqrt(min(map(len, finite.values()))), *_BINS))
+    edges = np.linspace(seen.min(), seen.max() if seen.max() > seen.min() else seen.min() + 1, bins + 1)
     figure, axes = new_axes(WIDE)
     for place, (label, values) in enumerate(finite.items()):
         colour = _COLOURS[place % len(_COLOURS)]
         share = 100 * np.histogram(values, edges)[0] / max(len(values), 1)
-        text = f"{label}: median {np.median(values):.3g}, {len(values):,} sequences"
+        text = f"{label}: median {number(float(np.median(values)))}, {len(values):,} sequences"
         axes.stairs(share, edges, color=colour, linewidth=2 if label == DESIGNED else 1.3, label=text)
     axes.set(xlabel=what, ylabel="share of sequences (%)")
     axes.legend(loc="best")
@@ -55,7 +60,7 @@ def judge_scatter(groups: Mapping[str, pd.DataFrame], what: str, judge: str) -> 
             label=label,
         )
     axes.set(xlabel=f"designed for: {what}", ylabel=f"judge: {judge}")
-    axes.legend(loc="best")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, reverse=True, markerscale=2)
     caption = (
         "What was raised, and what a scorer says that the design never saw. Designs that rise in the first "
         "alone have learnt its faults."
@@ -87,7 +92,8 @@ def identity_histogram(novelty: np.ndarray | None, diversity: np.ndarray | None)
             axes.stairs(
                 share, edges, color=colour, linewidth=2, label=f"{label}: median {np.median(values):.1%}"
             )
-    axes.set(xlabel="identity (%)", ylabel="share (%)", xlim=(0, 100))
+    axes.set(xlabel="identity (%)", ylabel="share (%)", xlim=(0, 100), ylim=(0, None))
+    axes.set_ylim(top=axes.get_ylim()[1] * _LEGEND_ROOM)
     axes.legend(loc="upper left")
     caption = "Unrelated sequences of a few hundred bases are about half identical when aligned."
     return Plot("identity", "Novelty and diversity", caption, figure)
