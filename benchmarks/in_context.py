@@ -66,6 +66,7 @@ class Study:
         prompts: numbers of vectors.
         seeds: how many.
         steps: of each training.
+        rates: learning rates of prompts to choose from.
         extra: settings of every training.
     """
 
@@ -79,17 +80,18 @@ class Study:
     prompts: Sequence[int]
     seeds: int
     steps: int
+    rates: Sequence[float] = RATES
     extra: Sequence[str] = ()
 
     def candidates(self) -> list[Job]:
         """Every start with every prompt on every set, at each rate, with the first seed and without test."""
-        return [self._prompted(*case, rate, seed=0) for case in self._prompt_cases() for rate in RATES]
+        return [self._prompted(*case, rate, seed=0) for case in self._prompt_cases() for rate in self.rates]
 
     def chosen(self) -> list[Job]:
         """All seeds of each at the rate that validation chose, which is written down; with test."""
         jobs, rates = [], {}
         for case in self._prompt_cases():
-            scores = {rate: _best(self._prompted(*case, rate, seed=0).done.parent) for rate in RATES}
+            scores = {rate: _best(self._prompted(*case, rate, seed=0).done.parent) for rate in self.rates}
             rate = max(scores, key=lambda rate, scores=scores: scores[rate])
             rates["/".join(map(str, case))] = rate
             jobs += [self._prompted(*case, rate, seed=seed, test=True) for seed in range(self.seeds)]
@@ -211,6 +213,7 @@ def main() -> None:
         "--prompts", nargs="+", type=int, default=PROMPTS, help="numbers of vectors (0 to 128)"
     )
     running.add_argument("--seeds", type=int, default=3)
+    running.add_argument("--rates", nargs="+", type=float, default=RATES, help="of prompts (1e-3, 1e-2)")
     running.add_argument("--steps", type=int, default=400, help="of each training (400)")
     given = vars(parser.parse_args())
     if given["command"] == "run":
@@ -228,6 +231,7 @@ def main() -> None:
             prompts=given["prompts"],
             seeds=given["seeds"],
             steps=given["steps"],
+            rates=given["rates"],
             extra=given["set"],
         )
         run(study, devices=given["devices"], parallel=given["parallel"])

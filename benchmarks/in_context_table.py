@@ -17,10 +17,11 @@ from genoseq.statistics import mean_interval
 
 METRICS = ("mcc", "accuracy")
 KMERS = "k-mers"
+MEAN = "mean of the sets"
 WAYS = {"prompt": "vectors", "tuned": "shots", "held out": "shots"}
 TITLES = {
     "prompt": "Soft prompt, frozen model",
-    "tuned": "Few shots, sets tuned on (mean)",
+    "tuned": "Few shots, sets tuned on",
     "held out": "Few shots, held-out set",
 }
 
@@ -50,7 +51,10 @@ def table(out: Path) -> pd.DataFrame:
 
 
 def results(out: Path) -> pd.DataFrame:
-    """`way`, `set`, `arm`, `number`, `seed`, `metric`, `value` of all that has ended."""
+    """`way`, `set`, `arm`, `number`, `seed`, `metric`, `value` of all that has ended.
+
+    Of the sets tuned on also their mean, with each seed.
+    """
     found = [*_prompted(out), *_answered(out), *_kmers(out)]
     rows = [
         {**row, "metric": metric, "value": scores[metric]}
@@ -58,7 +62,12 @@ def results(out: Path) -> pd.DataFrame:
         for metric in METRICS
         if scores[metric] is not None
     ]
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    if frame.empty:
+        return frame
+    keys = ["way", "arm", "number", "seed", "metric"]
+    tuned = frame[frame["way"] == "tuned"].groupby(keys, sort=False, dropna=False)["value"].mean()
+    return pd.concat([frame, tuned.reset_index().assign(set=MEAN)], ignore_index=True)
 
 
 def as_markdown(frame: pd.DataFrame) -> str:
@@ -97,27 +106,26 @@ def draw(frame: pd.DataFrame) -> Plot:
 
 
 def _draw_panel(axes: Axes, part: pd.DataFrame, *, by: str) -> None:
-    """A line for each set, or arm; those of several sets are their mean."""
+    """A line for each set, or for each arm of their mean."""
+    part = part[part["set"] == MEAN] if MEAN in set(part["set"]) else part
     styles = _styles(part, by)
+    numbers = sorted(part["number"].dropna().unique())
     for (name, arm), rows in part[part["number"].notna()].groupby([by, "arm"], sort=False):
-        mean = rows.groupby("number")[["mean", "low", "high"]].mean()
+        line = rows.sort_values("number")
+        # Even steps: the numbers double, and there is none.
+        places = [numbers.index(number) for number in line["number"]]
         style = styles[str(name)] if arm != KMERS else Series(MUTED.light, "-", "x")
         label = str(name) if by == "arm" or part["arm"].nunique() <= 2 else f"{name}, {arm}"
-        axes.plot(
-            mean.index, mean["mean"], color=style.colour, ls=style.line, marker=style.marker, label=label
-        )
-        axes.fill_between(mean.index, mean["low"], mean["high"], color=style.colour, alpha=0.15, lw=0)
-    whole = part[part["number"].isna()]
-    for name, rows in whole.groupby(by):
+        look = {"color": style.colour, "ls": style.line, "marker": style.marker}
+        axes.plot(places, line["mean"], label=label, **look)
+        axes.fill_between(places, line["low"], line["high"], color=style.colour, alpha=0.15, lw=0)
+    for name, rows in part[part["number"].isna()].groupby(by):
         colour = styles[str(name)].colour if by == "set" else INK.light
         axes.axhline(rows["mean"].mean(), color=colour, ls=":", lw=1.2)
     axes.axhline(0, color=MUTED.light, lw=0.8)
-    # Even steps from 0, 1, 2 on: doubling numbers, and none.
-    axes.set_xscale("symlog", base=2, linthresh=1)
-    numbers = sorted(part["number"].dropna().unique())
-    axes.set_xticks(numbers, [f"{number:.0f}" for number in numbers])
-    axes.minorticks_off()
-    axes.legend(loc="best")
+    axes.set_xticks(range(len(numbers)), [f"{number:.0f}" for number in numbers])
+    if numbers:
+        axes.legend(loc="best")
 
 
 def _styles(part: pd.DataFrame, by: str) -> dict[str, Series]:
@@ -127,7 +135,14 @@ def _styles(part: pd.DataFrame, by: str) -> dict[str, Series]:
 
 
 def _prompted(out: Path) -> Iterator[tuple[dict[str, Any], dict[str, float | None]]]:
-    for file in sorted((out / "prompts").glob("*/*/length_*/rate_*/seed_*/results.json")):
+    chosen = out / "chosen.json"
+    for case, rate in json.loads(chosen.read_text()).items() if chosen.exists() else ():
+        start, name, length = case.split("/")
+        yield from _of_case(out / "prompts" / start / name / f"length_{length}" / f"rate_{rate:g}")
+
+
+def _of_case(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, float | None]]]:
+    for file in sorted(folder.glob("seed_*/results.json")):
         start, name, length, _, seed = file.parts[-6:-1]
         row = {"way": "prompt", "set": name, "arm": start, "number": _number(length), "seed": _number(seed)}
         yield row, json.loads(file.read_text())["rows"][0]["metrics"]

@@ -114,6 +114,8 @@ def test_the_table_and_the_plot(script: Callable[[str], ModuleType], tmp_path: P
         return {"metrics": {"mcc": mcc, "accuracy": 0.5}}
 
     write("study.json", {"held_out": "held"})
+    write("chosen.json", {f"tiny/shown/{length}": 0.01 for length in (0, 8)})
+    write("prompts/tiny/shown/length_8/rate_0.1/seed_0/results.json", {"rows": [scores(-1.0)]})  # not chosen
     for seed, more in enumerate((0.0, 0.2)):
         for length in (0, 8):
             path = f"prompts/tiny/shown/length_{length}/rate_0.01/seed_{seed}/results.json"

@@ -74,6 +74,18 @@ def test_a_task_that_it_was_not_tuned_on(tuned, tables, tmp_path, capsys):
     assert "demonstrations of each class" in capsys.readouterr().out
 
 
+def test_a_prompt_of_a_frozen_model_that_answers_in_tokens_it_knows(tables, tmp_path):
+    folder = tmp_path / "prompted"
+    main(["train", "experiment=few_shot", *TINY, *task("gc", tables), "data.shots=[0,1]", "trainer=cpu",
+          "finetuning=soft_prompt", "finetuning.length=3", "data.answers=[A,N]", "global_batch_size=8",
+          "trainer.max_steps=2", "trainer.val_check_interval=2", "report=false", f"run_dir={folder}",
+    ])  # fmt: skip
+    model = load(folder)
+    assert model.backbone.prompt_length == 3
+    assert model.preprocessing["answers"] == ["A", "N"]
+    assert model.head.weight is model.backbone.input_embedding.weight
+
+
 def test_what_cannot_be(tuned, tables, tmp_path, mistake, language_model):
     held = ["data=few_shot", "data.shots=[0]", "device=cpu"]
     asked = [*held, *task("ca", tables)]
