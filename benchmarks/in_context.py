@@ -49,6 +49,7 @@ SHOTS = (0, 1, 2, 4, 8, 16)
 PROMPTS = (0, 2, 8, 32, 128)
 RATES = (1e-3, 1e-2)
 TUNING_RATE = 6e-4
+VALIDATION = 64  # questions of each set, at each number of shots
 ANSWERS = {"fixed": False, "permuted": True}
 
 
@@ -105,7 +106,8 @@ class Study:
         for start, folder, seed in self._few_shot_cases():
             overrides = ["experiment=few_shot", *_model(self.starts[start]), *given, *self._asked(folder)]
             overrides += [f"data.train_shots={self.train_shots}", f"optimizer.lr={TUNING_RATE:g}"]
-            overrides += [*self._length(), f"seed={seed}", "test=true"]
+            overrides += [f"data.validation_questions={VALIDATION}", *self._length(), f"seed={seed}"]
+            overrides += ["test=true"]
             jobs.append(training(folder, overrides, done="results.json"))
         return jobs
 

@@ -194,14 +194,13 @@ def prediction_tensors(problem: str, table: pd.DataFrame) -> tuple[torch.Tensor,
 
 def _within(problem: str, table: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
     """The same metrics for each value of some columns, and accuracy with its interval over examples."""
-    found = []
+    found: list[dict[str, Any]] = []
     for _, rows in table.groupby(columns):
-        where = rows[columns].iloc[0].to_dict()
+        first = rows.iloc[0]
+        where = {name: first[name] if isinstance(first[name], str) else int(first[name]) for name in columns}
         accuracy = mean_interval(_scores(problem, rows), unit="example")
-        found.append(
-            {name: value if isinstance(value, str) else int(value) for name, value in where.items()}
-            | {"metrics": metrics(problem, rows), "accuracy": _finite(dataclasses.asdict(accuracy))}
-        )
+        measured = {"metrics": metrics(problem, rows), "accuracy": _finite(dataclasses.asdict(accuracy))}
+        found.append(where | measured)
     return found
 
 
