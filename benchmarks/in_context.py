@@ -5,7 +5,7 @@
 
     python benchmarks/in_context.py run OUT tiny=runs/tiny --folder ../shared/data \\
         --tuned GUE_prom_core_tata --held-out umaydis_splice_donors --shots 0 1 2 --prompts 0 8 \\
-        --steps 60 --devices cpu
+        --steps 60 --tuning-steps 60 --devices cpu
 
 After HyenaDNA (Nguyen et al. 2023), whose two ways these are. A start is a run or model folder of a causal
 model of single nucleotides; sets are those of `suite=open`, in `--folder`.
@@ -66,7 +66,7 @@ class Study:
         shots, train_shots: demonstrations of each class, in evaluation and in tuning.
         prompts: numbers of vectors.
         seeds: how many.
-        steps: of each training.
+        steps, tuning_steps: of each training of a prompt, and to answer.
         rates: learning rates of prompts to choose from.
         extra: settings of every training.
     """
@@ -81,6 +81,7 @@ class Study:
     prompts: Sequence[int]
     seeds: int
     steps: int
+    tuning_steps: int
     rates: Sequence[float] = RATES
     extra: Sequence[str] = ()
 
@@ -106,8 +107,8 @@ class Study:
         for start, folder, seed in self._few_shot_cases():
             overrides = ["experiment=few_shot", *_model(self.starts[start]), *given, *self._asked(folder)]
             overrides += [f"data.train_shots={self.train_shots}", f"optimizer.lr={TUNING_RATE:g}"]
-            overrides += [f"data.validation_questions={VALIDATION}", *self._length(), f"seed={seed}"]
-            overrides += ["test=true"]
+            overrides += [f"data.validation_questions={VALIDATION}", f"seed={seed}"]
+            overrides += [*self._length(self.tuning_steps), "test=true"]
             jobs.append(training(folder, overrides, done="results.json"))
         return jobs
 
@@ -140,7 +141,7 @@ class Study:
         overrides = ["experiment=finetune", *_model(self.starts[start]), *how]
         task = self.tasks[name]
         overrides += [*data_settings("data", task), f"optimizer.lr={rate:g}", f"seed={seed}"]
-        overrides += [f"head.num_outputs={number_of_classes(task.train)}", *self._length()]
+        overrides += [f"head.num_outputs={number_of_classes(task.train)}", *self._length(self.steps)]
         if not test:
             return training(folder, overrides)
         return training(folder, [*overrides, "test=true"], done="results.json")
@@ -161,10 +162,10 @@ class Study:
         permuted = str(ANSWERS[folder.parent.name]).lower()
         return [f"data.shots=[{','.join(map(str, self.shots))}]", f"data.permute_answers={permuted}"]
 
-    def _length(self) -> list[str]:
-        interval = max(self.steps // 5, 1)
+    def _length(self, steps: int) -> list[str]:
+        interval = max(steps // 5, 1)
         return [
-            f"trainer.max_steps={self.steps}", f"trainer.val_check_interval={interval}", "baselines=none",
+            f"trainer.max_steps={steps}", f"trainer.val_check_interval={interval}", "baselines=none",
             "report=false", *self.extra,
         ]  # fmt: skip
 
@@ -172,7 +173,7 @@ class Study:
 def run(study: Study, *, devices: Sequence[str], parallel: int) -> None:
     """Train and measure everything; the longest first, for all places to end together."""
     study.out.mkdir(parents=True, exist_ok=True)
-    described = {"held_out": study.held_out, "train_shots": study.train_shots, "steps": study.steps}
+    described = {"held_out": study.held_out, "train_shots": study.train_shots}
     (study.out / "study.json").write_text(json.dumps(described) + "\n")
     places = {"devices": devices, "parallel": parallel}
     run_jobs([*study.tunings(), study.baselines(), *study.candidates()], **places)
@@ -210,13 +211,14 @@ def main() -> None:
     running.add_argument("--tuned", nargs="+", default=TUNED)
     running.add_argument("--held-out", default=HELD_OUT)
     running.add_argument("--shots", nargs="+", type=int, default=SHOTS, help="of each class (0 to 16)")
-    running.add_argument("--train-shots", type=int, default=8, help="the most in tuning (8)")
+    running.add_argument("--train-shots", type=int, default=4, help="in tuning, at most (4)")
     running.add_argument(
         "--prompts", nargs="+", type=int, default=PROMPTS, help="numbers of vectors (0 to 128)"
     )
     running.add_argument("--seeds", type=int, default=3)
     running.add_argument("--rates", nargs="+", type=float, default=RATES, help="of prompts (1e-3, 1e-2)")
-    running.add_argument("--steps", type=int, default=400, help="of each training (400)")
+    running.add_argument("--steps", type=int, default=400, help="of each prompt (400)")
+    running.add_argument("--tuning-steps", type=int, default=1200, help="of learning to answer (1200)")
     given = vars(parser.parse_args())
     if given["command"] == "run":
         starts = dict(text.split("=", 1) for text in given["starts"])
@@ -233,6 +235,7 @@ def main() -> None:
             prompts=given["prompts"],
             seeds=given["seeds"],
             steps=given["steps"],
+            tuning_steps=given["tuning_steps"],
             rates=given["rates"],
             extra=given["set"],
         )

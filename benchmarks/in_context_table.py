@@ -98,6 +98,9 @@ def draw(frame: pd.DataFrame) -> Plot:
         axes.set_title(TITLES[way], fontsize=9.5)
         axes.set_xlabel(f"{unit} before a sequence" if way == "prompt" else f"{unit} of each class")
     panels[0].set_ylabel("MCC on test")
+    low, high = panels[0].get_ylim()
+    # Intervals over few seeds may be wider than what there is.
+    panels[0].set_ylim(max(low, -1), min(high, 1))
     caption = (
         "Means and 95 % intervals over seeds. Dotted: k-mer regression on all of train; grey: on as many "
         "demonstrations."

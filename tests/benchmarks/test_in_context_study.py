@@ -46,7 +46,7 @@ def tasks(tmp_path: Path) -> dict[str, Task]:
 def test_its_jobs(script: Callable[[str], ModuleType], tasks: dict[str, Task], tmp_path: Path) -> None:
     study = script("in_context").Study(
         out=tmp_path, starts={"tiny": "runs/tiny"}, folder="data", tasks=tasks, held_out="held",
-        shots=[0, 2], train_shots=2, prompts=[0, 8], seeds=3, steps=10,
+        shots=[0, 2], train_shots=2, prompts=[0, 8], seeds=3, steps=10, tuning_steps=20,
     )  # fmt: skip
     trying = study.candidates()
     assert len(trying) == 2 * 2 * 2
