@@ -48,7 +48,7 @@ HELD_OUT = "human_enhancers_iEnhancer2L"
 SHOTS = (0, 1, 2, 4, 8, 16)
 PROMPTS = (0, 2, 8, 32, 128)
 RATES = (1e-3, 1e-2)
-TUNING_RATE = 6e-4
+TUNING_RATE = 1e-3
 VALIDATION = 64  # questions of each set, at each number of shots
 ANSWERS = {"fixed": False, "permuted": True}
 
