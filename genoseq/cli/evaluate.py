@@ -45,24 +45,31 @@ def _print(config: DictConfig, results: dict[str, Any], num_rows: int) -> None:
         table.add_column(f"{results['metric'].replace('_', ' ')}: model minus this, 95 %", justify="right")
     for row in results["rows"]:
         values = [row["metrics"][name] for name in names]
-        cells = ["not defined" if value is None else f"{value:.4f}" for value in values]
+        cells = [_cell(value) for value in values]
         if config.baselines:
             cells.append(interval_text(row["versus_model"]))
         table.add_row(row["name"], *cells)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     if "by_length" in results:
-        console.print(_length_table(names, results["by_length"]))
+        rows = results["by_length"]
+        title = f"{rows[0]['accuracy']['n']:,} examples of each length"
+        console.print(_table_within(title, {"length": "bases"}, names, rows))
+    if "by_shots" in results:
+        shown = {"task": "task", "shots": "shots"}
+        console.print(_table_within("demonstrations of each class", shown, names, results["by_shots"]))
     if "by_unit" in results:
         console.print(_unit_table(results["by_unit"]))
 
 
-def _length_table(names: list[str], rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=f"{rows[0]['accuracy']['n']:,} examples of each length")
-    for name in ("bases", *names):
+def _table_within(title: str, columns: dict[str, str], names: list[str], rows: list[dict[str, Any]]) -> Table:
+    """The metrics `names` of rows that are told apart by `columns`, as those are to be called."""
+    table = Table(title=title)
+    for name in (*columns.values(), *names):
         table.add_column(name.replace("_", " "), justify="right")
     for row in rows:
-        table.add_row(f"{row['length']:,}", *(f"{row['metrics'][name]:.4f}" for name in names))
+        where = [row[column] if isinstance(row[column], str) else f"{row[column]:,}" for column in columns]
+        table.add_row(*where, *(_cell(row["metrics"][name]) for name in names))
     return table
 
 
@@ -82,6 +89,10 @@ def _with_interval(estimate: dict[str, Any]) -> tuple[str, str]:
         for key in ("mean", "low", "high", "p_value")
     )
     return f"{mean} [{low}, {high}]", p_value
+
+
+def _cell(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.4f}"
 
 
 def _checkpoints(config: DictConfig) -> Any:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from genoseq.data.coding_datamodule import CodingDataModule
 from genoseq.data.datamodule import ExampleDataModule, SequenceDataModule, Split
+from genoseq.data.few_shot_datamodule import FewShotDataModule
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
@@ -112,6 +113,7 @@ def _open_data(config: DictConfig, model: SequenceModel | SignalModel) -> Exampl
         raise ConfigError(f"the data are of the kind {problem}, the checkpoint is for {trained_for}.")
     _require_same_classes(getattr(datamodule, "classes", None), model.preprocessing.get("classes"))
     _require_same_controls(getattr(datamodule, "controls", None), model.preprocessing.get("controls"))
+    _require_same_answers(getattr(datamodule, "answers", None), model.preprocessing.get("answers"))
     return datamodule
 
 
@@ -128,6 +130,15 @@ def _require_same_controls(wanted: dict[str, Any] | None, known: dict[str, Any] 
         raise ConfigError(
             f"the data have the controls {wanted}, the checkpoint has {known or 'none'}: give the train "
             "table, classes and bins that it was trained with."
+        )
+
+
+def _require_same_answers(wanted: list[str] | None, known: list[str] | None) -> None:
+    if wanted is not None and wanted != known:
+        raise ConfigError(
+            f"the data want answers in {', '.join(wanted)}, the checkpoint has learnt "
+            f"{', '.join(known or []) or 'none'}: give tasks of as many classes and the data.answers that it "
+            "was tuned with (experiment=few_shot)."
         )
 
 
@@ -164,6 +175,8 @@ def _task(config: DictConfig, model: SequenceModel | SignalModel, datamodule: Ex
             "the checkpoint gives vectors of reads, which are judged by what they find in a genome: use "
             "genoseq align."
         )
+    if isinstance(datamodule, FewShotDataModule):
+        return instantiate(config.tasks.in_context)(model=model, **training)
     if isinstance(model.head, LanguageModelHead):
         return instantiate(config.tasks.language_model)(model=model, **training)
     if isinstance(model.head, LifeCodeHead) and isinstance(datamodule, CodingDataModule):

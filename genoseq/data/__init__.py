@@ -13,6 +13,7 @@ from genoseq.data.contigs import ContigNames
 from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.families import is_whole, protein_families, split_genes
 from genoseq.data.fasta import Fasta
+from genoseq.data.few_shot_datamodule import FewShotDataModule
 from genoseq.data.forecast_windows import ForecastWindows
 from genoseq.data.forecasting_datamodule import ForecastingDataModule
 from genoseq.data.gene_models import GeneModel, read_gene_models
@@ -56,6 +57,7 @@ __all__ = [
     "ConditionalDataModule",
     "ContigNames",
     "Fasta",
+    "FewShotDataModule",
     "ForecastWindows",
     "ForecastingDataModule",
     "FractionBorders",

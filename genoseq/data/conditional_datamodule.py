@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genoseq.data.controls import ControlScheme
+from genoseq.data.controls import ControlScheme, with_controls
 from genoseq.data.datamodule import SequenceDataModule, Split
 from genoseq.data.labelled import LabelledSequences
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.errors import ConfigError, require_choice
 from genoseq.sequence import StrandKind, Strands
-from genoseq.tokenizers import CharacterTokenizer, ControlTokenizer, Tokenizer
 
 _STRANDS = ("none", "augment")
 
@@ -46,7 +45,7 @@ class ConditionalDataModule(SequenceDataModule):
         require_choice("strands", labelled.strands, _STRANDS)
         self._scheme = _fit_scheme(labelled, bins)
         super().__init__(
-            tokenizer=_with_controls(labelled.tokenizer, self._scheme.labels),
+            tokenizer=with_controls(labelled.tokenizer, self._scheme.labels),
             global_batch_size=labelled.global_batch_size,
             micro_batch_size=labelled.micro_batch_size,
             num_workers=labelled.num_workers,
@@ -98,14 +97,3 @@ def _fit_scheme(labelled: LabelledDataModule, bins: int | None) -> ControlScheme
     if bins is None:
         raise ConfigError("the labels are numbers: say how many bins to cut them into, such as bins=4.")
     return ControlScheme.of_quantiles(labelled.labels("train"), bins)
-
-
-def _with_controls(tokenizer: Tokenizer, labels: tuple[str, ...]) -> ControlTokenizer:
-    if not isinstance(tokenizer, CharacterTokenizer):
-        raise ConfigError(f"control tokens go with tokenizer=character, not with {tokenizer!r}.")
-    if not len(tokenizer.suffix_ids):
-        raise ConfigError(
-            f"{tokenizer!r} ends no sequence, so that generation could not end one either: give "
-            "special_tokens=sep or cls_sep."
-        )
-    return ControlTokenizer(**tokenizer.settings | {"controls": labels})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from genoseq.errors import ConfigError
+from genoseq.tokenizers import CharacterTokenizer, ControlTokenizer, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,20 @@ class ControlScheme:
     def _bin(self, value: float | np.ndarray) -> int:
         assert self.edges is not None
         return int(np.searchsorted(self.edges, float(value), side="right"))
+
+
+def with_controls(tokenizer: Tokenizer, labels: tuple[str, ...]) -> ControlTokenizer:
+    """The same tokens with one more a label.
+
+    Raises:
+        ConfigError: they are other tokens than characters, a label cannot be a control, or nothing ends a
+            sequence.
+    """
+    if not isinstance(tokenizer, CharacterTokenizer):
+        raise ConfigError(f"control tokens go with tokenizer=character, not with {tokenizer!r}.")
+    if not len(tokenizer.suffix_ids):
+        raise ConfigError(
+            f"{tokenizer!r} ends no sequence, so that generation could not end one either: give "
+            "special_tokens=sep or cls_sep."
+        )
+    return ControlTokenizer(**tokenizer.settings | {"controls": labels})

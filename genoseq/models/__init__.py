@@ -21,6 +21,7 @@ from genoseq.models.lifecode import LifeCode, LifeCodeHead
 from genoseq.models.llama import Llama
 from genoseq.models.mamba import Mamba, Mamba2
 from genoseq.models.patchtst import PatchTST
+from genoseq.models.prompted import PromptedBackbone
 from genoseq.models.sampling import Sampling
 from genoseq.models.series_classifier import SeriesClassifier
 from genoseq.models.signal import Forecaster, RecordingModel, SignalModel, SignalOutput, SignalRegressor
@@ -58,6 +59,7 @@ __all__ = [
     "MaskedLanguageModelHead",
     "ModelOutput",
     "PatchTST",
+    "PromptedBackbone",
     "ProteinTeacher",
     "RecordingModel",
     "ResidueProperties",

@@ -38,6 +38,7 @@ from genoseq.models.llama import Llama
 from genoseq.models.llama_layouts import LLAMA_LAYOUTS
 from genoseq.models.mamba import Mamba, Mamba2
 from genoseq.models.mamba_layouts import MAMBA2_LAYOUTS, MAMBA_LAYOUTS
+from genoseq.models.prompted import PromptedBackbone, unprompted
 from genoseq.models.signal import SignalModel
 from genoseq.models.signal_hub import SIGNAL_FAMILIES, read_signals, recognised
 from genoseq.models.strand_heads import STRAND_HEADS
@@ -181,7 +182,7 @@ def load_sequence_model(path: str | os.PathLike[str], **settings: Any) -> Sequen
 def load_backbone(*, checkpoint: str | os.PathLike[str]) -> Backbone:
     """The backbone of any checkpoint that `load` takes, ready to be fine-tuned under another head.
 
-    The log says where a head with weights of its own is left behind.
+    The log says where a head with weights of its own is left behind, or a soft prompt.
 
     Raises:
         CheckpointError: as `load`.
@@ -196,7 +197,10 @@ def load_backbone(*, checkpoint: str | os.PathLike[str]) -> Backbone:
             checkpoint,
             f"{left:,}",
         )
-    return model.backbone.train()
+    if isinstance(model.backbone, PromptedBackbone):
+        length = model.backbone.prompt_length
+        _log.info("the prompt of %s is left behind, %s vectors", checkpoint, length)
+    return unprompted(model.backbone).train()
 
 
 def _find(path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
@@ -272,6 +276,7 @@ def _from_genoseq(folder: Path, config: Mapping[str, Any], arguments: Mapping[st
         head.get("arguments") or {},
         tokenizer=tokenizer,
         preprocessing=preprocessing,
+        prompt_length=config.get("prompt_length"),
     )
 
 
@@ -318,6 +323,7 @@ def _build(
     *,
     tokenizer: Tokenizer | None,
     preprocessing: dict[str, Any],
+    prompt_length: int | None = None,
 ) -> SequenceModel:
     heads = HEADS | STRAND_HEADS | {LifeCodeHead.head_type: LifeCodeHead}
     heads |= {EmbeddingHead.head_type: EmbeddingHead}
@@ -327,6 +333,8 @@ def _build(
     with torch.random.fork_rng(devices=[]):
         backbone = construct(family.backbone, **arguments)
         head = construct(heads[head_type], backbone, **head_arguments)
+        if prompt_length is not None:
+            backbone = PromptedBackbone(backbone, prompt_length=prompt_length)
     return SequenceModel(backbone, head, tokenizer, preprocessing)
 
 

@@ -11,6 +11,7 @@ from genoseq.models.base import SequenceModel
 from genoseq.models.card import model_card
 from genoseq.models.hub import FORMAT_VERSION, family_of
 from genoseq.models.layouts import OfficialFiles
+from genoseq.models.prompted import PromptedBackbone
 from genoseq.models.signal import SignalModel
 from genoseq.models.signal_hub import write_official
 from genoseq.models.strict import unique_state
@@ -42,6 +43,8 @@ def save(model: SequenceModel | SignalModel, folder: str | os.PathLike[str]) -> 
     }
     if isinstance(model, SequenceModel):
         config["head"] = {"type": model.head.head_type, "arguments": model.head.arguments}
+        if isinstance(model.backbone, PromptedBackbone):
+            config["prompt_length"] = model.backbone.prompt_length
     write_json(folder / "config.json", config)
     return folder
 
@@ -68,6 +71,8 @@ def export(
         return _write(write_official(model, layout), Path(folder))
     if model.tokenizer is not None and model.tokenizer.controls:
         raise CheckpointError(f"the {layout} layout has no place for control tokens: give layout=genoseq.")
+    if isinstance(model.backbone, PromptedBackbone):
+        raise CheckpointError(f"the {layout} layout has no place for a soft prompt: give layout=genoseq.")
     family = family_of(model.backbone.model_type)
     chosen = [known for known in family.layouts if known.name == layout]
     if not chosen:

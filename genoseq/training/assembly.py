@@ -25,7 +25,17 @@ from genoseq.training.finetuning import FineTuning, FullFineTuning
 _log = logging.getLogger(__name__)
 
 # What a reader of the model folder has to know of the data to predict for new sequences, or to ask for some.
-_DESCRIBED = ("problem", "classes", "controls", "strand", "strands", "coding", "window", "window_stride")
+_DESCRIBED = (
+    "problem",
+    "classes",
+    "controls",
+    "answers",
+    "strand",
+    "strands",
+    "coding",
+    "window",
+    "window_stride",
+)
 # What a model of signals is made for, and its data may have; a model that says None or 0 does not care.
 _OF_WINDOWS = ("sequence_length", "horizon", "num_channels", "num_marks", "num_outputs")
 _OF_SAMPLES = ("input_channels", "samples_per_prediction")

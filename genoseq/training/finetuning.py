@@ -1,4 +1,4 @@
-"""What of a model learns: everything, at one rate or one a layer, its head alone, or low-rank additions."""
+"""What of a model learns: all of it, at one rate or one a layer, its head alone, additions, or a prompt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from genoseq.errors import ConfigError
-from genoseq.models import SequenceModel
+from genoseq.models import PromptedBackbone, SequenceModel
 from genoseq.training.optimizers import scale_learning_rate
 
 _log = logging.getLogger(__name__)
@@ -148,6 +148,41 @@ class LowRankAdaptation(FineTuning):
         for name, module in backbone.named_modules():
             if isinstance(module, nn.Linear) and name.rpartition(".")[2] in wanted:
                 yield name, module
+
+
+class SoftPrompt(FineTuning):
+    """A prompt: vectors before each sequence learn, and the head, on a frozen backbone.
+
+    A head that shares the embedding's weights, as a language model's does, is frozen with it. The prompt
+    stays in the model that is written. Its first values are the embeddings of random bases.
+
+    Args:
+        length: vectors of the prompt.
+        dropout: of their numbers, in training; the backbone draws none.
+
+    Raises:
+        ConfigError: the model is not causal, its `l_max` has no room for the prompt, or it has no memory yet.
+
+    Source: Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", sections 2 and
+    3.2; Nguyen et al. 2023, "HyenaDNA", in-context learning by soft prompts.
+    """
+
+    def __init__(self, *, length: int = 32, dropout: float = 0.1) -> None:
+        self.length = length
+        self.dropout = dropout
+
+    def prepare(self, model: SequenceModel) -> None:
+        assert model.tokenizer is not None, "a model in training has the tokenizer of its data"
+        if model.device.type == "meta":
+            raise ConfigError("finetuning=soft_prompt goes with trainer=ddp, not with trainer=fsdp2.")
+        _freeze(model.backbone)
+        model.backbone.eval()
+        prompted = PromptedBackbone(model.backbone, prompt_length=self.length, dropout=self.dropout)
+        known = torch.from_numpy(model.tokenizer.known_ids)
+        prompted.begin_with(known[torch.randint(len(known), (self.length,))])
+        model.backbone = prompted
+        count = prompted.prompt.weight.numel()
+        _log.info("a prompt of %s vectors learns: %s parameters", self.length, f"{count:,}")
 
 
 # What the families call the layers that project into their mixers and out of them.

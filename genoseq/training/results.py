@@ -49,7 +49,13 @@ def describe_rows(predictions: pd.DataFrame, datamodule: Any, split: Split) -> p
         tiles = datamodule.tiles(split).iloc[index].reset_index(drop=True)
         return pd.concat([tiles[["chromosome", "start", "end"]], predictions[["num_bases", "bits"]]], axis=1)
     examples = datamodule.examples(split).iloc[index].reset_index(drop=True)
-    kept = examples[[column for column in ("name", "recording", "group", "control") if column in examples]]
+    kept = examples[
+        [
+            column
+            for column in ("name", "recording", "group", "control", "task", "shots")
+            if column in examples
+        ]
+    ]
     table = pd.concat([predictions, kept], axis=1)
     leaked = datamodule.leaked(split)
     return table if leaked is None else table.assign(leaked=leaked[index])
@@ -97,7 +103,8 @@ def compare(
     Returns:
         Rows of metrics; each baseline with the paired difference (model minus baseline) and its interval.
         Where the table says which rows were leaked, the same again without them, if any is left. For answers,
-        the model's metrics at each length; for recordings, those by window, recording and subject.
+        the model's metrics at each length; for episodes, those of each task and number of shots; for
+        recordings, those by window, recording and subject.
     """
     metric, higher_is_better = _HEADLINE[problem]
     results = {
@@ -108,7 +115,9 @@ def compare(
         "rows": _rows(problem, name, table, baselines),
     }
     if problem == "answers":
-        results["by_length"] = [_at_length(length, rows) for length, rows in table.groupby("length")]
+        results["by_length"] = _within(problem, table, ["length"])
+    if "shots" in table:
+        results["by_shots"] = _within(problem, table, ["task", "shots"])
     if problem == "single_label" and "recording" in table:
         results["by_unit"] = by_unit(table)
     if "leaked" in table and not table["leaked"].all():
@@ -186,13 +195,16 @@ def prediction_tensors(problem: str, table: pd.DataFrame) -> tuple[torch.Tensor,
     return torch.from_numpy(np.array(table[columns], dtype=np.float32, order="C")), torch.from_numpy(labels)
 
 
-def _at_length(length: Any, table: pd.DataFrame) -> dict[str, Any]:
-    accuracy = mean_interval(_scores("answers", table), unit="example")
-    return {
-        "length": int(length),
-        "metrics": metrics("answers", table),
-        "accuracy": _finite(dataclasses.asdict(accuracy)),
-    }
+def _within(problem: str, table: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
+    """The same metrics for each value of some columns, and accuracy with its interval over examples."""
+    found: list[dict[str, Any]] = []
+    for _, rows in table.groupby(columns):
+        first = rows.iloc[0]
+        where = {name: first[name] if isinstance(first[name], str) else int(first[name]) for name in columns}
+        accuracy = mean_interval(_scores(problem, rows), unit="example")
+        measured = {"metrics": metrics(problem, rows), "accuracy": _finite(dataclasses.asdict(accuracy))}
+        found.append(where | measured)
+    return found
 
 
 def _difference(problem: str, model: pd.DataFrame, baseline: pd.DataFrame) -> Estimate:

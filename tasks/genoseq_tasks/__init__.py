@@ -5,6 +5,7 @@ from genoseq_tasks.causal_lm import CausalLM
 from genoseq_tasks.contrastive import Contrastive
 from genoseq_tasks.distillation import Distillation
 from genoseq_tasks.forecasting import Forecasting
+from genoseq_tasks.in_context import InContext
 from genoseq_tasks.lifecode import LifeCodeTask
 from genoseq_tasks.masked_lm import MaskedLM
 from genoseq_tasks.recordings import MaskedRecording, RecordingPrediction
@@ -16,6 +17,7 @@ __all__ = [
     "Contrastive",
     "Distillation",
     "Forecasting",
+    "InContext",
     "LifeCodeTask",
     "MaskedLM",
     "MaskedRecording",

@@ -73,6 +73,30 @@ def test_lora_gives_a_plain_model_that_predicts_as_it_was_measured(base, finetun
     assert again["probability_1"].to_numpy() == pytest.approx(measured["probability_1"].to_numpy(), abs=1e-4)
 
 
+def test_a_soft_prompt_is_kept_and_read_by_predict_and_evaluate(base, finetune, tmp_path, mistake):
+    given = ["model=pretrained", f"model.checkpoint={base}", "finetuning=soft_prompt"]
+    folder = finetune(*given, "finetuning.length=6", "optimizer.lr=0.1", "test=true")
+    before, model = weights(load(base)), load(folder)
+    after = model.backbone.inner.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    # It began as bases: what has learnt is none of them any more.
+    apart = torch.cdist(model.backbone.prompt.weight, model.backbone.input_embedding.weight)
+    assert apart.shape == (6, 16)
+    assert apart.min() > 1e-3
+    measured = pd.read_parquet(folder / "predictions.parquet")
+    out = tmp_path / "again.tsv"
+    main(["predict", f"checkpoint={folder}", f"input={tmp_path / 'test.csv'}", f"out={out}", "device=cpu"])
+    again = pd.read_csv(out, sep="\t")
+    assert again["probability_1"].to_numpy() == pytest.approx(measured["probability_1"].to_numpy(), abs=1e-5)
+    rows = tmp_path / "rows.tsv"
+    files = [f"data.{part}={tmp_path / part}.csv" for part in ("train", "test")]
+    data = ["data=labelled", *files, "data.leaks=report"]
+    main(["evaluate", f"checkpoint={folder}", *data, f"out={rows}", "device=cpu"])
+    evaluated = pd.read_csv(rows, sep="\t")["probability_1"].to_numpy()
+    assert evaluated == pytest.approx(measured["probability_1"].to_numpy(), abs=1e-5)
+    assert "leaves no room in this model's l_max=400" in mistake(finetune, *given, "finetuning.length=400")
+
+
 def test_class_weights_change_what_is_learnt(finetune):
     plain, balanced, heavy = (
         weights(load(finetune(*SMALL, *given)))

@@ -21,7 +21,7 @@ from genoseq.models import (
     SequenceModel,
 )
 from genoseq.tokenizers import CharacterTokenizer
-from genoseq.training.finetuning import FrozenBackbone, FullFineTuning, LowRankAdaptation
+from genoseq.training.finetuning import FrozenBackbone, FullFineTuning, LowRankAdaptation, SoftPrompt
 from genoseq.training.optimizers import parameter_groups
 
 BACKBONES: dict[str, Any] = {
@@ -114,6 +114,27 @@ def test_a_probe_of_a_head_without_weights_is_refused() -> None:
     backbone = BACKBONES["HyenaDNA"]()
     with pytest.raises(ConfigError, match="shares the embedding's"):
         FrozenBackbone().prepare(SequenceModel(backbone, LanguageModelHead(backbone), CharacterTokenizer()))
+
+
+@pytest.mark.parametrize("kind", ["HyenaDNA", "Mamba", "HybriDNA"])
+def test_of_a_prompted_model_the_prompt_and_the_head_learn(kind: str, ids: torch.Tensor) -> None:
+    model = model_of(kind).train()
+    SoftPrompt(length=4).prepare(model)
+    rows = model.backbone.input_embedding.weight[torch.from_numpy(CharacterTokenizer().known_ids)]
+    assert (torch.cdist(model.backbone.prompt.weight, rows).min(dim=1).values == 0).all()
+    assert not model.backbone.inner.training
+    (group,) = [
+        group
+        for group in parameter_groups(model, lr=1e-3, weight_decay=0.1)
+        if any(parameter is model.backbone.prompt.weight for parameter in group["params"])
+    ]
+    assert group["weight_decay"] == 0
+    assert set(step(model, ids)) == {"backbone.prompt.weight", "head.score.weight", "head.score.bias"}
+
+
+def test_a_prompt_of_a_model_that_reads_both_ways_is_refused() -> None:
+    with pytest.raises(ConfigError, match="Caduceus reads both ways"):
+        SoftPrompt().prepare(model_of("Caduceus"))
 
 
 def test_lower_layers_learn_more_slowly() -> None:
