@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.models.backbone import Backbone, BackboneOutput, StreamingBackbone
-from genoseq.models.residual_stack import longest_sequence, require_tokens
+from genoseq.models.residual_stack import batch_context, longest_sequence
 
 _FIRST_STD = 0.02
 
@@ -96,7 +96,9 @@ class PromptedBackbone(StreamingBackbone):
         Raises:
             SequenceError: sequences are packed, or one is longer than `l_max`.
         """
-        require_tokens(input_ids)
+        batch_context(
+            input_ids, attention_mask
+        )  # refuses what it would refuse of any model, before it is longer
         if segment_ids is not None:
             raise SequenceError("sequences that share a row have no place for a prompt each: give one a row.")
         if self.l_max is not None and input_ids.shape[1] > self.l_max:
@@ -122,7 +124,9 @@ class PromptedBackbone(StreamingBackbone):
         settings = {"output_hidden_states": output_hidden_states}
         if state[0].position:
             return self.inner.read_on(input_ids, state, attention_mask, **settings)
-        require_tokens(input_ids)
+        batch_context(
+            input_ids, attention_mask
+        )  # refuses what it would refuse of any model, before it is longer
         longer = _lengthened(input_ids, attention_mask, self.prompt_length, self.vocab_size)
         with self._reading(input_ids, longer):
             output = self.inner.read_on(longer.ids, state, longer.mask, **settings)
