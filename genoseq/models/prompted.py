@@ -96,9 +96,7 @@ class PromptedBackbone(StreamingBackbone):
         Raises:
             SequenceError: sequences are packed, or one is longer than `l_max`.
         """
-        batch_context(
-            input_ids, attention_mask
-        )  # what any model refuses
+        batch_context(input_ids, attention_mask)  # what any model refuses
         if segment_ids is not None:
             raise SequenceError("sequences that share a row have no place for a prompt each: give one a row.")
         if self.l_max is not None and input_ids.shape[1] > self.l_max:
@@ -124,9 +122,7 @@ class PromptedBackbone(StreamingBackbone):
         settings = {"output_hidden_states": output_hidden_states}
         if state[0].position:
             return self.inner.read_on(input_ids, state, attention_mask, **settings)
-        batch_context(
-            input_ids, attention_mask
-        )  # what any model refuses
+        batch_context(input_ids, attention_mask)  # what any model refuses
         longer = _lengthened(input_ids, attention_mask, self.prompt_length, self.vocab_size)
         with self._reading(input_ids, longer):
             output = self.inner.read_on(longer.ids, state, longer.mask, **settings)
