@@ -1,8 +1,8 @@
 """A VCF in, the same VCF with scores in its INFO column out.
 
 Three passes over the file: the first reads every record, finds what is wrong before anything is computed, and
-remembers which alleles get a score; the second scores them, the third writes. Scores go to a journal beside the output as they come: a run that is
-killed goes on from there, and gives the same file.
+remembers which alleles get a score; the second scores them, the third writes. Scores go to a journal beside
+the output as they come: a run that is killed goes on from there, and gives the same file.
 """
 
 from __future__ import annotations
