@@ -69,6 +69,11 @@ class AlleleReader:
         """
         chromosome = self._own_name(variant)
         self._require_reference(str(variant), chromosome, variant.position, variant.reference)
+        return self.known_pair(variant, length)
+
+    def known_pair(self, variant: Variant, length: int) -> AllelePair | None:
+        """The same of a variant whose reference allele has been compared with the genome, in less time."""
+        chromosome = self._own_name(variant)
         change = variant.trimmed()
         window = allele_window(change, length, self.fasta.lengths[chromosome])
         if window is None:

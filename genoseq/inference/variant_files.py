@@ -127,7 +127,7 @@ class VcfScoring:
                 variant = Variant(
                     record.chromosome, record.position, record.reference.upper(), alternate.upper()
                 )
-                pair = self.reader.pair(variant, self.window)
+                pair = self.reader.known_pair(variant, self.window)
                 assert pair is not None, "it fits"
                 yield pair
 

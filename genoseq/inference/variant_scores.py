@@ -144,14 +144,13 @@ class PseudoLikelihoodRatio(AlleleScore):
         counted = np.zeros(len(sequence), dtype=bool)
         first = max(pair.offset - self.neighbours, 0)
         counted[first : pair.offset + pair.width + self.neighbours] = True
-        is_known = np.isin(ids, tokenizer.known_ids)
         if (offsets[1:, 0] < offsets[:-1, 1]).any():
             raise ConfigError(
                 f"the tokens of {tokenizer!r} overlap, so that neighbours tell what is hidden: no "
                 "pseudo-likelihood. "
                 "Give scores=[distance]."
             )
-        for token in np.flatnonzero(touches(offsets, counted) & is_known):
+        for token in np.flatnonzero(touches(offsets, counted) & tokenizer.is_known[ids]):
             questions.add(ids, int(token), number, sign)
 
     @torch.inference_mode()

@@ -219,9 +219,7 @@ def log_likelihoods(
     place = torch.device("cpu") if log_probs.device.type == "mps" else log_probs.device
     own = tokens[:, 1:].to(log_probs.device)
     told = log_probs.gather(2, own[..., None])[..., 0].to(place).double()
-    is_known = torch.zeros(tokenizer.vocab_size, dtype=torch.bool, device=place)
-    is_known[torch.from_numpy(tokenizer.known_ids).to(place)] = True
-    counted = is_known[own.to(place)]
+    counted = torch.from_numpy(tokenizer.is_known).to(place)[own.to(place)]
     if mask is not None:
         counted &= mask[:, :-1].to(place)
     return told.where(counted, 0.0).sum(1).cpu().numpy()

@@ -53,7 +53,8 @@ class Tokenizer(ABC):
         padding_side: the side `pad` fills up: "left" keeps the last position of a causal model real.
         prefix_ids, suffix_ids: (n,) int64, what `encode` puts around a sequence.
         special_ids: (n,) int64, the tokens that stand for no letters.
-        known_ids: (n,) int64, the tokens of A, C, G and T alone: what a language model is scored by.
+        is_known: (V,) bool, the tokens of A, C, G and T alone: what a language model is scored by.
+        known_ids: (n,) int64, these.
         num_bases: (V,) int64, by how many bases each token makes a sequence longer; 0 for special tokens.
         pad_id: the token that fills up.
         controls: labels that a sequence can be asked for by a token before it; most tokenizers have none.
@@ -95,8 +96,8 @@ class Tokenizer(ABC):
         self._mask_token = mask_token
         self._is_special = np.isin(np.arange(self.vocab_size), self.special_ids)
         self.num_bases = np.where(self._is_special, 0, [len(token) for token in self.vocabulary])
-        known = [not token.strip("ACGT") for token in self.vocabulary]
-        self.known_ids = np.flatnonzero(np.array(known) & ~self._is_special)
+        self.is_known = np.array([not token.strip("ACGT") for token in self.vocabulary]) & ~self._is_special
+        self.known_ids = np.flatnonzero(self.is_known)
 
     @property
     @abstractmethod
@@ -268,7 +269,9 @@ class Tokenizer(ABC):
 
     def is_letter(self, ids: torch.Tensor) -> torch.Tensor:
         """Where ids stand for letters, bool of their shape: not at special tokens, not at padding."""
-        return ~torch.as_tensor(self._is_special, device=ids.device)[ids]
+        letters = torch.as_tensor(~self._is_special, device=ids.device)
+        # A third of the time of indexing by a tensor.
+        return letters.index_select(0, ids.flatten()).view(ids.shape)
 
     def decode(
         self, ids: Sequence[int] | np.ndarray | torch.Tensor, *, skip_special_tokens: bool = True
