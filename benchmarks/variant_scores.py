@@ -4,8 +4,7 @@
     python benchmarks/variant_scores.py compare OUT.vcf LABELS.tsv.gz FASTA [--json FILE]
 
 FASTA is plain or bgzip: `gunzip -c human_b37_chr20_first2Mb.fa.gz > chr20.fa`. It is a part of the contig
-that the VCF declares, so that lengths are not compared here (`genoseq score` wants contig_lengths=ignore); REF
-alleles are.
+that the VCF declares, so that lengths are not compared here, as with contig_lengths=ignore; REF alleles are.
 
 `score` is `genoseq score` with the clock on: how many REF alleles agree with the FASTA, and alternate alleles
 a second. It wants no pysam, so that it also runs where nothing can be installed.
