@@ -71,3 +71,13 @@ def test_the_table_tells_what_each_recipe_wins(study: ModuleType, tmp_path: Path
         (run / "metrics.csv").write_text(f"step,val/mcc\n1,\n2,{best}\n3,0.1\n")
     row = study.table(tmp_path).set_index(["model", "recipe"]).loc[("hybridna_tiny", "words_of_6")]
     assert (row["GUE_tf_2"], row["GUE_mouse_0"], row["won"]) == (0.6, 0.4, "1 of 2")
+
+
+def test_each_model_is_made_by_each_recipe(study: ModuleType) -> None:
+    for model in study.MODELS:
+        for recipe in study.RECIPES:
+            config = study._composed("train", [*study.settings_of(model, recipe), "data.train=x"])
+            words = {"words_of_4": 4, "words_of_6": 6}.get(recipe)
+            assert config.data.tokenizer.get("k") == words
+            if words:
+                assert config.model.vocab_size == study.instantiate(config.data.tokenizer).vocab_size
