@@ -3,6 +3,9 @@
     python benchmarks/variant_scores.py score CHECKPOINT FASTA VCF OUT.vcf [--device cuda] [--batch-size 256]
     python benchmarks/variant_scores.py compare OUT.vcf LABELS.tsv.gz FASTA [--json FILE]
 
+FASTA is plain or bgzip: `gunzip -c human_b37_chr20_first2Mb.fa.gz > chr20.fa`. It is a part of the contig
+that the VCF declares, so that lengths are not compared here, as with contig_lengths=ignore; REF alleles are.
+
 `score` is `genoseq score` with the clock on: how many REF alleles agree with the FASTA, and alternate alleles
 a second. It wants no pysam, so that it also runs where nothing can be installed.
 
@@ -134,7 +137,11 @@ def compare(options: argparse.Namespace) -> None:
     )
     fields = [name for name in table.columns if name.startswith(f"{PREFIX}_")]
     missing = table[fields].isna().any(axis=1)
-    assert not missing.any(), f"{missing.sum()} labelled sites have no score"
+    if missing.any():
+        raise SystemExit(
+            f"{missing.sum():,} of {len(table):,} labelled sites have no score in {options.vcf}: score the "
+            "whole VCF."
+        )
     labels, blocks = table["label"].to_numpy(), (table["pos"] // BLOCK).to_numpy()
     genome = Fasta(options.fasta)
     context = contexts(table, genome)

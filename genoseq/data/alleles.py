@@ -69,6 +69,11 @@ class AlleleReader:
         """
         chromosome = self._own_name(variant)
         self._require_reference(str(variant), chromosome, variant.position, variant.reference)
+        return self.known_pair(variant, length)
+
+    def known_pair(self, variant: Variant, length: int) -> AllelePair | None:
+        """The same of a variant whose reference allele has been compared with the genome, in less time."""
+        chromosome = self._own_name(variant)
         change = variant.trimmed()
         window = allele_window(change, length, self.fasta.lengths[chromosome])
         if window is None:
@@ -158,20 +163,27 @@ class AlleleReader:
             )
 
 
+def contigs_of_other_lengths(header: VcfHeader, names: ContigNames) -> list[str]:
+    """Those for which a VCF declares another length than the genome has, as the VCF calls them."""
+    return [
+        contig
+        for contig, declared in header.contigs.items()
+        if declared is not None and (own := names.find(contig)) and declared != names.lengths[own]
+    ]
+
+
 def check_contig_lengths(header: VcfHeader, names: ContigNames) -> None:
     """Compare the lengths that a VCF declares with the genome's; contigs it does not know are passed by.
 
     Raises:
         DataError: one differs.
     """
-    for contig, declared in header.contigs.items():
+    for contig in contigs_of_other_lengths(header, names):
         name = names.find(contig)
-        if name is not None and declared is not None and declared != names.lengths[name]:
-            raise DataError(
-                f"the VCF declares {declared:,} bases for {contig}, and the FASTA's {name} has "
-                f"{names.lengths[name]:,}: they are of two builds. Give the right FASTA. If it is a part of "
-                "the same "
-                "build, whose positions are those of the whole, say contig_lengths=ignore: REF alleles are "
-                "compared "
-                "in any case."
-            )
+        assert name is not None, "it has a length"
+        raise DataError(
+            f"the VCF declares {header.contigs[contig]:,} bases for {contig}, and the FASTA's {name} has "
+            f"{names.lengths[name]:,}: they are of two builds. Give the right FASTA. If it is a part of the "
+            "same build, whose positions are those of the whole, say contig_lengths=ignore: REF alleles are "
+            "compared in any case."
+        )

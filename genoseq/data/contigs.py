@@ -22,17 +22,18 @@ class ContigNames:
 
     def __init__(self, lengths: Mapping[str, int], aliases: Mapping[str, str] | None = None) -> None:
         self.lengths = lengths
-        self._aliases = {str(name): str(own) for name, own in (aliases or {}).items()}
-        for name, own in self._aliases.items():
-            if own not in lengths:
+        # What is looked up once for each record is kept.
+        self._found: dict[str, str | None] = {}
+        for name, own in (aliases or {}).items():
+            if str(own) not in lengths:
                 raise ConfigError(f"aliases: {name} is to mean {own}, and {self._known}.")
+            self._found[str(name)] = str(own)
 
     def find(self, name: str) -> str | None:
         """The genome's own name; None where no alias explains the given one."""
-        if name in self._aliases:
-            return self._aliases[name]
-        others = (name.removeprefix("chr"), f"chr{name}", *(_MITOCHONDRIA if name in _MITOCHONDRIA else ()))
-        return next((own for own in (name, *others) if own in self.lengths), None)
+        if name not in self._found:
+            self._found[name] = next((own for own in _names_alike(name) if own in self.lengths), None)
+        return self._found[name]
 
     def explain(self, name: str) -> str:
         """Words for a name that is not found."""
@@ -46,3 +47,8 @@ class ContigNames:
     def _known(self) -> str:
         names = list(self.lengths)
         return f"the FASTA has {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+
+
+def _names_alike(name: str) -> tuple[str, ...]:
+    mitochondrial = _MITOCHONDRIA if name in _MITOCHONDRIA else ()
+    return (name, name.removeprefix("chr"), f"chr{name}", *mitochondrial)

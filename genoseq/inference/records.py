@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from genoseq.data.bed import read_bed
@@ -134,10 +135,7 @@ def tokenize(
     """
     tokenizer, longest = require_tokenizer(model), model.backbone.l_max
     encoded = []
-    for record in records:
-        with naming(record):
-            require_bases(record.sequence)
-            ids = model.encode(record.sequence[:], strand)
+    for record, ids in zip(records, _letter_ids(records, model, strand), strict=True):
         passes = encode_passes(tokenizer, ids, policy)
         if longest is not None and len(passes.input_ids) > longest:
             raise SequenceError(
@@ -148,12 +146,28 @@ def tokenize(
         encoded.append(passes)
     batch = pad_passes(tokenizer, encoded)
     device, mask, second = model.device, batch.attention_mask, batch.second_pass
+    alike = len({len(passes.input_ids) for passes in encoded}) == 1
     return Tokens(
         batch.input_ids.to(device),
-        None if mask.all() else mask.to(device),
+        None if alike else mask.to(device),
         batch.letters.to(device),
         None if second is None else second.to(device),
     )
+
+
+def _letter_ids(records: Sequence[Record], model: SequenceModel, strand: Strand) -> list[np.ndarray]:
+    """What `SequenceModel.encode` gives for each, all at once where that is possible."""
+    sequences = [record.sequence[:] for record in records]
+    with suppress(SequenceError):
+        if all(sequences):
+            return model.encode_each(sequences, strand)
+    ids = []
+    for record, sequence in zip(records, sequences, strict=True):
+        # One by one the message says of which sequence it is.
+        with naming(record):
+            require_bases(sequence)
+            ids.append(model.encode(sequence, strand))
+    return ids
 
 
 def _is_table(path: PathLike) -> bool:

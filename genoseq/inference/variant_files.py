@@ -1,8 +1,8 @@
 """A VCF in, the same VCF with scores in its INFO column out.
 
-Three passes over the file: the first reads every record and finds what is wrong before anything is computed,
-the second scores, the third writes. Scores go to a journal beside the output as they come: a run that is
-killed goes on from there, and gives the same file.
+Three passes over the file: the first reads every record, finds what is wrong before anything is computed, and
+remembers which alleles get a score; the second scores them, the third writes. Scores go to a journal beside
+the output as they come: a run that is killed goes on from there, and gives the same file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -116,22 +116,27 @@ class VcfScoring:
         if contig_lengths == "check":
             check_contig_lengths(self.vcf.header, self.reader.names)
         self.contigs: dict[str, int] = {}
+        # A byte an allele, in the order of the file: whether it gets a score.
+        self._is_scored = bytearray()
         self.counts = self._survey()
 
     def pairs(self) -> Iterator[AllelePair]:
         """The sequences with either allele, of all that are scored, in the order of the file."""
-        for read in self._records():
-            for variant in read.variants:
-                pair = self.reader.pair(variant, self.window)
+        for record, is_scored in self._judged_records():
+            for alternate in compress(record.alternates, is_scored):
+                variant = Variant(
+                    record.chromosome, record.position, record.reference.upper(), alternate.upper()
+                )
+                pair = self.reader.known_pair(variant, self.window)
                 assert pair is not None, "it fits"
                 yield pair
 
     def lines(self, scores: Iterable[np.ndarray], names: Sequence[str], samples: Samples) -> Iterator[str]:
         """The records with the scores of `pairs`, each (K,), under K names in INFO."""
         rows = iter(scores)
-        for read in self._records():
-            found = [next(rows) if isinstance(allele, Variant) else None for allele in read.alleles]
-            yield with_info(read.record.line, _info(found, names), samples=samples)
+        for record, is_scored in self._judged_records():
+            found = [next(rows) if scored else None for scored in is_scored]
+            yield with_info(record.line, _info(found, names), samples=samples)
 
     def added_header(self, columns: Sequence[Column], prefix: str, told: Mapping[str, object]) -> list[str]:
         """The lines that the header has to have more: contigs, INFO fields, and what was done."""
@@ -152,54 +157,44 @@ class VcfScoring:
 
     def _survey(self) -> Counts:
         counts = Counts()
-        for read in self._records():
-            counts.records += 1
-            counts.alleles += len(read.alleles)
-            if read.error is not None:
-                counts.skipped[read.error.problem] += 1
-                counts.first_skipped = counts.first_skipped or str(read.error)
-                continue
-            counts.scored += len(read.variants)
-            counts.passed.update(allele for allele in read.alleles if isinstance(allele, str))
-            if read.record.chromosome not in self.contigs:
-                own = self.reader.names.find(read.record.chromosome)
-                assert own is not None, "it was read"
-                self.contigs[read.record.chromosome] = self.reader.names.lengths[own]
-        return counts
-
-    def _records(self) -> Iterator[_Read]:
         for record in self.vcf:
+            counts.records += 1
+            counts.alleles += len(record.alternates)
             try:
                 alleles = self.reader.alleles(record)
             except RecordError as error:
-                if self._on_error == "raise":
-                    where = f"{self.vcf.path}, {error.record}"
-                    raise RecordError(where, error.problem, error.message) from error
-                yield _Read(record, [error.problem] * len(record.alternates), error)
-            else:
-                yield _Read(record, [self._judged(allele) for allele in alleles])
+                self._skip(error, counts)
+                self._is_scored.extend(bytes(len(record.alternates)))
+                continue
+            unscored = [self._why_unscored(allele) for allele in alleles]
+            counts.passed.update(why for why in unscored if why is not None)
+            self._is_scored.extend(why is None for why in unscored)
+            if record.chromosome not in self.contigs:
+                own = self.reader.names.find(record.chromosome)
+                assert own is not None, "it was read"
+                self.contigs[record.chromosome] = self.reader.names.lengths[own]
+        counts.scored = sum(self._is_scored)
+        return counts
 
-    def _judged(self, allele: Variant | str) -> Variant | str:
-        if isinstance(allele, Variant) and not self.reader.fits(allele, self.window):
-            return _TOO_LONG
-        return allele
+    def _skip(self, error: RecordError, counts: Counts) -> None:
+        if self._on_error == "raise":
+            where = f"{self.vcf.path}, {error.record}"
+            raise RecordError(where, error.problem, error.message) from error
+        counts.skipped[error.problem] += 1
+        counts.first_skipped = counts.first_skipped or str(error)
 
+    def _why_unscored(self, allele: Variant | str) -> str | None:
+        if isinstance(allele, str):
+            return allele
+        return None if self.reader.fits(allele, self.window) else _TOO_LONG
 
-@dataclass(frozen=True)
-class _Read:
-    """Attributes:
-    alleles: each a variant to be scored, or why it is not.
-    error: what is wrong with the record.
-    """
-
-    record: VcfRecord
-    alleles: list[Variant | str]
-    error: RecordError | None = None
-
-    @property
-    def variants(self) -> list[Variant]:
-        """Those to be scored."""
-        return [allele for allele in self.alleles if isinstance(allele, Variant)]
+    def _judged_records(self) -> Iterator[tuple[VcfRecord, bytearray]]:
+        """The records, and of each alternate allele whether it gets a score."""
+        first = 0
+        for record in self.vcf.in_any_order():
+            last = first + len(record.alternates)
+            yield record, self._is_scored[first:last]
+            first = last
 
 
 def annotate_vcf(

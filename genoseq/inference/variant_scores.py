@@ -144,8 +144,7 @@ class PseudoLikelihoodRatio(AlleleScore):
         counted = np.zeros(len(sequence), dtype=bool)
         first = max(pair.offset - self.neighbours, 0)
         counted[first : pair.offset + pair.width + self.neighbours] = True
-        is_known = np.isin(ids, tokenizer.known_ids)
-        for token in np.flatnonzero(touches(offsets, counted) & is_known):
+        for token in np.flatnonzero(touches(offsets, counted) & tokenizer.is_known[ids]):
             questions.add(ids, int(token), number, sign)
 
     @torch.inference_mode()

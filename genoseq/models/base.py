@@ -98,11 +98,15 @@ class SequenceModel(nn.Module):
             SequenceError: no nucleotides, or, for a model of codons, no whole number of them.
             ConfigError: there is no tokenizer.
         """
+        return self.encode_each([sequence], strand)[0]
+
+    def encode_each(self, sequences: Sequence[str], strand: Strand = "+") -> list[np.ndarray]:
+        """`encode` of several sequences, in less time."""
         if self.tokenizer is None:
             raise ConfigError("this model has no tokenizer: give it one, or call it with token ids.")
         if self.preprocessing.get("coding") == "whole":
-            return encode_codons(self.tokenizer, sequence, strand)
-        return self.tokenizer.encode(sequence, add_special_tokens=False)
+            return [encode_codons(self.tokenizer, sequence, strand) for sequence in sequences]
+        return self.tokenizer.encode_each(sequences)
 
     def forward(
         self,

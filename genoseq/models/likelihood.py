@@ -215,13 +215,14 @@ def log_likelihoods(
     """
     tokenizer = require_language_model(model, "a log-likelihood")
     log_probs = next_token_log_probs(model, tokens, mask)
-    own = tokens[:, 1:, None].to(log_probs.device)
-    # Summed on the CPU, for not every device has float64.
-    told = log_probs.gather(2, own)[..., 0].cpu().double()
-    counted = torch.isin(tokens[:, 1:].cpu(), torch.from_numpy(tokenizer.known_ids))
+    # Where there is float64 to sum in: Apple's GPUs have none.
+    place = torch.device("cpu") if log_probs.device.type == "mps" else log_probs.device
+    own = tokens[:, 1:].to(log_probs.device)
+    told = log_probs.gather(2, own[..., None])[..., 0].to(place).double()
+    counted = torch.from_numpy(tokenizer.is_known).to(place)[own.to(place)]
     if mask is not None:
-        counted &= mask[:, :-1].cpu()
-    return told.where(counted, 0.0).sum(1).numpy()
+        counted &= mask[:, :-1].to(place)
+    return told.where(counted, 0.0).sum(1).cpu().numpy()
 
 
 def _log_probs(model: SequenceModel, logits: torch.Tensor) -> torch.Tensor:

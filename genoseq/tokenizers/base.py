@@ -53,7 +53,8 @@ class Tokenizer(ABC):
         padding_side: the side `pad` fills up: "left" keeps the last position of a causal model real.
         prefix_ids, suffix_ids: (n,) int64, what `encode` puts around a sequence.
         special_ids: (n,) int64, the tokens that stand for no letters.
-        known_ids: (n,) int64, the tokens of A, C, G and T alone: what a language model is scored by.
+        is_known: (V,) bool, the tokens of A, C, G and T alone: what a language model is scored by.
+        known_ids: (n,) int64, these.
         num_bases: (V,) int64, by how many bases each token makes a sequence longer; 0 for special tokens.
         pad_id: the token that fills up.
         controls: labels that a sequence can be asked for by a token before it; most tokenizers have none.
@@ -95,8 +96,8 @@ class Tokenizer(ABC):
         self._mask_token = mask_token
         self._is_special = np.isin(np.arange(self.vocab_size), self.special_ids)
         self.num_bases = np.where(self._is_special, 0, [len(token) for token in self.vocabulary])
-        known = [not token.strip("ACGT") for token in self.vocabulary]
-        self.known_ids = np.flatnonzero(np.array(known) & ~self._is_special)
+        self.is_known = np.array([not token.strip("ACGT") for token in self.vocabulary]) & ~self._is_special
+        self.known_ids = np.flatnonzero(self.is_known)
 
     @property
     @abstractmethod
@@ -218,6 +219,14 @@ class Tokenizer(ABC):
         ids = self._encode(sequence)
         return self._frame(ids) if add_special_tokens else ids
 
+    def encode_each(self, sequences: Sequence[str]) -> list[np.ndarray]:
+        """Token ids of several sequences, each (L,) int64, without special tokens.
+
+        Raises:
+            SequenceError: a character that is no letter of the alphabet.
+        """
+        return [self._encode(sequence) for sequence in sequences]
+
     def encode_codes(self, codes: np.ndarray) -> np.ndarray:
         """Token ids, (L,) int64, of base codes, (L,) uint8, without special tokens.
 
@@ -260,7 +269,9 @@ class Tokenizer(ABC):
 
     def is_letter(self, ids: torch.Tensor) -> torch.Tensor:
         """Where ids stand for letters, bool of their shape: not at special tokens, not at padding."""
-        return ~torch.isin(ids, torch.as_tensor(self.special_ids, device=ids.device))
+        letters = torch.as_tensor(~self._is_special, device=ids.device)
+        # A third of the time of indexing by a tensor.
+        return letters.index_select(0, ids.flatten()).view(ids.shape)
 
     def decode(
         self, ids: Sequence[int] | np.ndarray | torch.Tensor, *, skip_special_tokens: bool = True
@@ -290,13 +301,14 @@ class Tokenizer(ABC):
             raise SequenceError(
                 f"a sequence of {longest:,} tokens cannot be padded to {width:,}: cut it first."
             )
-        input_ids = torch.full((len(sequences), width), self.pad_id, dtype=torch.int64)
-        attention_mask = torch.zeros((len(sequences), width), dtype=torch.bool)
+        # Filled as arrays: a row of a tensor takes ten times as long to write to.
+        input_ids = np.full((len(sequences), width), self.pad_id)
+        attention_mask = np.zeros((len(sequences), width), dtype=bool)
         for row, ids in enumerate(sequences):
             start = width - len(ids) if self.padding_side == "left" else 0
-            input_ids[row, start : start + len(ids)] = torch.as_tensor(ids)
+            input_ids[row, start : start + len(ids)] = ids
             attention_mask[row, start : start + len(ids)] = True
-        return TokenBatch(input_ids, attention_mask)
+        return TokenBatch(torch.from_numpy(input_ids), torch.from_numpy(attention_mask))
 
     def __call__(
         self,
@@ -317,7 +329,7 @@ class Tokenizer(ABC):
             SequenceError: letters that are none, a sequence longer than `max_length`, or none at all.
         """
         texts = [sequences] if isinstance(sequences, str) else sequences
-        encoded = [self._encode(text) for text in texts]
+        encoded = self.encode_each(texts)
         if max_length is not None:
             room = max_length - (self.num_special_tokens if add_special_tokens else 0)
             encoded = [_fit(ids, room, truncation, number) for number, ids in enumerate(encoded)]

@@ -86,6 +86,20 @@ def test_a_vcf_may_call_the_contigs_otherwise(tiny_fasta, tmp_path):
     )
 
 
+def test_what_is_offered_for_a_vcf_is_taken_by_scoring(tiny_fasta, tmp_path):
+    first = tiny_fasta.read_text().splitlines()[1][0]
+    path = tmp_path / "x.vcf"
+    header = HEADER.replace("#CHROM", "##contig=<ID=chr1,length=999>\n#CHROM")
+    path.write_text(f"{header}chr1\t1\t.\t{first}\t<DEL>\t.\tPASS\t.\tGT\t0|1\n")
+    findings = inspect(path, Options(fasta=tiny_fasta))
+    assert any("another length" in remark for remark in findings.remarks)
+    assert all(use.endswith("out=FILE contig_lengths=ignore") for use in findings.uses)
+    with path.open("a") as file:
+        file.write("chr1\t900000\t.\tA\t<DEL>\t.\tPASS\t.\tGT\t0|1\n")
+    (use,) = inspect(path, Options(fasta=tiny_fasta)).uses
+    assert use.endswith("contig_lengths=ignore on_error=skip")
+
+
 def test_the_sites_of_1000_genomes(shared):
     folder = shared / "data" / "bench"
     (path,) = (folder / "variants").glob("*.vcf.gz")

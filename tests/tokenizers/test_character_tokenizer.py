@@ -56,6 +56,18 @@ def test_a_bad_letter_is_refused_with_its_place() -> None:
         CharacterTokenizer().encode("AC-GT")
 
 
+@given(sequences=st.lists(dna, max_size=5))
+def test_several_at_once_are_each_alone(sequences: list[str]) -> None:
+    tokenizer = CharacterTokenizer()
+    alone = [tokenizer.encode(sequence, add_special_tokens=False).tolist() for sequence in sequences]
+    assert [ids.tolist() for ids in tokenizer.encode_each(sequences)] == alone
+
+
+def test_a_bad_letter_among_several_is_told_by_its_own_place() -> None:
+    with pytest.raises(SequenceError, match=r"'-' at position 1 .* sequence of 3"):
+        CharacterTokenizer().encode_each(["ACGT", "A-C"])
+
+
 @pytest.mark.parametrize("special_tokens", FRAMES)
 @given(sequence=dna)
 def test_decoding_undoes_encoding(special_tokens, sequence: str) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genoseq.data.alleles import AlleleReader
+from genoseq.data.alleles import AlleleReader, contigs_of_other_lengths
 from genoseq.data.fasta import Fasta
 from genoseq.data.inspection.findings import Findings, Options, Value, some
 from genoseq.data.vcf import COLUMNS, RecordOrder, Vcf, VcfHeader, VcfRecord
@@ -73,8 +73,17 @@ def inspect_vcf(path: Path, options: Options) -> Findings:
         checked = total - tally.problems["unknown contig"] - tally.problems["no alleles"]
         facts["REF agrees with the genome"] = f"{checked - len(tally.disagree):,} of {checked:,}"
     source = f"vcf={path} fasta={options.fasta or 'GENOME'}"
-    uses = {f"genoseq score checkpoint=DIR {source} out=FILE": f"{total:,} records"}
+    settings = _settings(tally, vcf.header, genome)
+    uses = {f"genoseq score checkpoint=DIR {source} out=FILE{settings}": f"{total:,} records"}
     return Findings("VCF", {"variants": facts}, tuple(_remarks(tally, vcf.header, genome)), uses)
+
+
+def _settings(tally: _Tally, header: VcfHeader, genome: AlleleReader | None) -> str:
+    """What `genoseq score` has to be told so that it takes such a file."""
+    if genome is None:
+        return ""
+    lengths = " contig_lengths=ignore" if contigs_of_other_lengths(header, genome.names) else ""
+    return lengths + (" on_error=skip" if tally.problems else "")
 
 
 def _count(tally: _Tally, record: VcfRecord) -> None:
@@ -119,6 +128,11 @@ def _remarks(tally: _Tally, header: VcfHeader, genome: AlleleReader | None) -> l
         unknown = [name for name in tally.records if genome.names.find(name) is None]
         if unknown:
             remarks.append(f"The genome has no {some(unknown)}; it has {some(genome.fasta.names)}.")
+        if other := contigs_of_other_lengths(header, genome.names):
+            remarks.append(
+                f"The header declares another length than the genome has for {some(other)}: is that a part "
+                "of the contig, or another build?"
+            )
         if tally.disagree:
             remarks.append(f"REF is not what the genome has at {some(tally.disagree, _SHOWN)}.")
     return remarks
