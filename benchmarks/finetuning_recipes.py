@@ -35,7 +35,7 @@ _FAST = ("global_batch_size=32", "optimizer.lr=3e-3")
 RECIPES = {
     "bases": ("experiment=finetune", "trainer.max_steps=1000"),
     "bases_largest": ("experiment=finetune", "head.pooling=max", *_FAST),
-    "words_of_4": (
+    "words_of_4_largest": (
         "experiment=finetune_words",
         "data.tokenizer.k=4",
         "model.vocab_size=261",
@@ -43,6 +43,7 @@ RECIPES = {
         "optimizer.lr=2e-3",
     ),
     "words_of_6": ("experiment=finetune_words",),
+    "words_of_6_largest": ("experiment=finetune_words", "head.pooling=max"),
 }
 COUNTS = "counts.json"
 LEAK_K = 32
