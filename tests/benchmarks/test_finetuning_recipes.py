@@ -76,8 +76,10 @@ def test_the_table_tells_what_each_recipe_wins(study: ModuleType, tmp_path: Path
 def test_each_model_is_made_by_each_recipe(study: ModuleType) -> None:
     for model in study.MODELS:
         for recipe in study.RECIPES:
-            config = study._composed("train", [*study.settings_of(model, recipe), "data.train=x"])
-            words = {"words_of_4": 4, "words_of_6": 6}.get(recipe)
+            config = study._composed(
+                "train", [*study.settings_of(model, recipe), "data=labelled", "data.train=x"]
+            )
+            words = int(recipe.split("_")[2]) if recipe.startswith("words") else None
             assert config.data.tokenizer.get("k") == words
             if words:
                 assert config.model.vocab_size == study.instantiate(config.data.tokenizer).vocab_size
