@@ -157,9 +157,9 @@ def _fill(
 
 def _require_same(cell: Cell, overrides: Sequence[str] | None, data: DictConfig) -> None:
     """Refuse to mix cells of different settings under one name; note those of a new one."""
-    given = (
-        overrides if overrides is not None else {"baseline": cell.contender.settings, "data": _plain(data)}
-    )
+    given: Any = {"baseline": cell.contender.settings, "data": _plain(data)}
+    if overrides is not None:  # but for the folder: a benchmark that was moved goes on
+        given = [setting for setting in overrides if not setting.startswith("run_dir=")]
     kept = cell.folder / _SETTINGS
     text = json.dumps(given, indent=1) + "\n"
     if kept.is_file() and kept.read_text(encoding="utf-8") != text:

@@ -87,6 +87,11 @@ def test_a_benchmark_and_what_it_writes(benchmark, tmp_path, refused):
     again = [*benchmark, "seeds=1", STEPS.replace("max_steps=4", "max_steps=6")]
     assert "was made with other settings" in refused(["benchmark", *again])
 
+    moved = out.rename(tmp_path / "moved")
+    before = changed(moved)
+    main(["benchmark", *benchmark, "seeds=1", f"out={moved}"])
+    assert changed(moved) == before, "a benchmark may be moved"
+
 
 def test_a_cell_that_fails_is_told_and_the_others_are_in_the_table(benchmark, tmp_path, refused):
     wrong = [text.replace("model.l_max:400", "model.l_max:20") for text in benchmark]
