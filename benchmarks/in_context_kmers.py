@@ -11,44 +11,21 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from replaced_split import ReplacedSplit
 
 from genoseq.benchmark.suites.base import Task
-from genoseq.data import LabelledDataModule
-from genoseq.data.datamodule import Split
 from genoseq.data.tables import read_table
 from genoseq.paths import configs_dir
 from genoseq.training.results import metrics
 
 METRICS = ("accuracy", "mcc")
-
-
-@dataclass(frozen=True)
-class ShownData:
-    """Labelled data of which a few rows alone are there to fit on."""
-
-    real: LabelledDataModule
-    shown: pd.DataFrame
-    problem: str = "single_label"
-    level: str = "sequence"
-
-    @property
-    def classes(self) -> Sequence[str] | None:
-        return self.real.classes
-
-    def examples(self, split: Split) -> pd.DataFrame:
-        return self.shown if split == "train" else self.real.examples(split)
-
-    def leaked(self, split: Split) -> np.ndarray:
-        return self.real.leaked(split)
 
 
 def write(out: Path, *, folder: str, sets: Sequence[str], seeds: int, shots: Sequence[int]) -> None:
@@ -62,7 +39,7 @@ def write(out: Path, *, folder: str, sets: Sequence[str], seeds: int, shots: Seq
             # More shots have those of fewer among them.
             mixed = real.examples("train").sample(frac=1, random_state=seed).groupby("label", sort=False)
             for count in filter(None, shots):
-                predicted = regression.predict(ShownData(real, mixed.head(count)))
+                predicted = regression.predict(ReplacedSplit(real, "train", mixed.head(count)))
                 rows.append({"set": name, "shots": count, "seed": seed, **_scores(predicted)})
     out.write_text(json.dumps(rows, indent=1) + "\n")
 
