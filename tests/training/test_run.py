@@ -42,7 +42,7 @@ def test_the_folder_holds_everything(tiny_config: Config) -> None:
     performance = json.loads((folder / "performance.json").read_text())
     assert performance["tokens_per_second"] > 0
     seconds = metrics["seconds"].dropna().to_list()
-    assert 0 < seconds[0] < seconds[1] <= performance["seconds"]
+    assert 0 < seconds[0] < seconds[1] == pytest.approx(performance["seconds"], abs=0.1)
     assert json.loads((folder / "environment.json").read_text())["torch"] == torch.__version__
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     exported = genoseq.load(folder / "model").state_dict()
