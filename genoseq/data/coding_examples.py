@@ -75,7 +75,7 @@ class CodingExamples(Dataset[dict[str, Any]]):
         residues = np.full(len(ids), IGNORED_LABEL)
         meanings = encode_residues(record.protein + STOP * record.has_stop)
         residues[len(tokenizer.prefix_ids) + firsts] = meanings[whole]
-        known = np.isin(ids, tokenizer.known_ids)
+        known = tokenizer.is_known[ids]
         return {
             "input_ids": np.where(hidden, tokenizer.hidden_ids[ids], ids),
             "labels": np.where(hidden & known, ids, IGNORED_LABEL),

@@ -255,7 +255,7 @@ class GenomeTiles(_GenomeDataset):
         ids = self._encode(codes, Interval(chromosome, window, end))
         # Of words that overlap, each is scored by the bases that the one before has not.
         new = self._tokenizer.offsets(ids, len(codes))[:, 1] - self._tokenizer.num_bases[ids]
-        scored = np.isin(ids, self._tokenizer.known_ids) & (new >= start - window)
+        scored = self._tokenizer.is_known[ids] & (new >= start - window)
         labels = np.where(scored, ids, IGNORED_LABEL)
         return {"input_ids": ids, "labels": labels, "index": key.index, "counted": key.counted}
 

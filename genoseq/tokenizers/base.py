@@ -54,7 +54,6 @@ class Tokenizer(ABC):
         prefix_ids, suffix_ids: (n,) int64, what `encode` puts around a sequence.
         special_ids: (n,) int64, the tokens that stand for no letters.
         is_known: (V,) bool, the tokens of A, C, G and T alone: what a language model is scored by.
-        known_ids: (n,) int64, these.
         num_bases: (V,) int64, by how many bases each token makes a sequence longer; 0 for special tokens.
         pad_id: the token that fills up.
         controls: labels that a sequence can be asked for by a token before it; most tokenizers have none.
@@ -97,7 +96,6 @@ class Tokenizer(ABC):
         self._is_special = np.isin(np.arange(self.vocab_size), self.special_ids)
         self.num_bases = np.where(self._is_special, 0, [len(token) for token in self.vocabulary])
         self.is_known = np.array([not token.strip("ACGT") for token in self.vocabulary]) & ~self._is_special
-        self.known_ids = np.flatnonzero(self.is_known)
 
     @property
     @abstractmethod
@@ -127,6 +125,11 @@ class Tokenizer(ABC):
         Raises:
             SequenceError: an id that the vocabulary does not have.
         """
+
+    @property
+    def known_ids(self) -> np.ndarray:
+        """(n,) int64, the ids that `is_known`."""
+        return np.flatnonzero(self.is_known)
 
     @property
     def vocab_size(self) -> int:

@@ -67,7 +67,7 @@ class FrameTokenizer(CodingTokenizer):
         self.bases = np.minimum(codes, len(BASES) - 1)
         # A token's text is longer than its base.
         self.num_bases = np.where(self._is_special, 0, 1)
-        self.known_ids = np.flatnonzero(self.bases < len(BASES) - 1)
+        self.is_known = self.bases < len(BASES) - 1
         self.hidden_ids = np.where(
             self.places >= 0, _FIRST_PLACE + _EACH * self.places + _HIDDEN, np.arange(self.vocab_size)
         )

@@ -69,3 +69,11 @@ def test_what_is_hidden_keeps_its_place() -> None:
 def test_a_region_beyond_the_sequence_is_refused() -> None:
     with pytest.raises(IntervalError, match="no part of a sequence of 4"):
         tokenizer.encode("ACGT", coding=[(0, 5)])
+
+
+def test_a_base_is_known_at_every_place() -> None:
+    tokenizer = FrameTokenizer()
+    known = [text[0] for text, one in zip(tokenizer.vocabulary, tokenizer.is_known, strict=True) if one]
+    places = len(known) // 4
+    assert {letter: known.count(letter) for letter in "ACGT"} == dict.fromkeys("ACGT", places)
+    assert places > 1
