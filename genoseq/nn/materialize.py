@@ -91,12 +91,16 @@ def materialize(module: Any, device: torch.device, *, seed: int) -> None:
         module: has `reset_parameters()`.
         device: of the memory.
         seed: of the first values; torch's own random state stays as it is.
+
+    Raises:
+        AssertionError: `reset_parameters()` leaves a tensor without values.
     """
     _allocate(module, device)
     with torch.random.fork_rng(devices=[]), torch.no_grad(), _WholeDraws():
         # Not torch.manual_seed, which would seed the devices too.
         torch.default_generator.manual_seed(seed)
         module.reset_parameters()
+    _require_values(module)
     for part in module.modules():
         for name, value in part.__dict__.pop(_WAITING, {}).items():
             _copy_whole(getattr(part, name).detach(), value)
@@ -139,6 +143,28 @@ def _allocate(module: nn.Module, device: torch.device) -> None:
                 if tensor is not None:
                     places.setdefault(id(tensor), []).append((table, name))
     module.to_empty(device=device)
+    for tensor in _floats(module).values():
+        tensor.fill_(torch.nan)
     for (table, name), *others in places.values():
         for other, its_name in others:
             other[its_name] = table[name]
+
+
+def _require_values(module: nn.Module) -> None:
+    """No tensor may be left as it was allocated: what happens to lie in memory often passes for values."""
+    forgotten = [name for name, tensor in _floats(module).items() if _local(tensor).isnan().any()]
+    assert not forgotten, f"reset_parameters() of {type(module).__name__} leaves without values: {forgotten}"
+
+
+def _floats(module: nn.Module) -> dict[str, torch.Tensor]:
+    """All parameters and buffers of real or complex numbers, without their gradients, by name."""
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {
+        name: tensor.detach()
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() or tensor.is_complex()
+    }
+
+
+def _local(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor

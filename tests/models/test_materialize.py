@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 from torch.distributed.tensor import DTensor
 
 from genoseq.errors import CheckpointError
@@ -125,3 +126,19 @@ def test_weights_in_several_files(tmp_path: Path) -> None:
     index.write_text(json.dumps({"weight_map": {"a": "gone.safetensors"}}))
     with pytest.raises(CheckpointError, match=r"gone\.safetensors, which is not beside it"):
         load(folder)
+
+
+def test_a_tensor_that_nobody_gives_values_is_named() -> None:
+    class Forgetful(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.known = nn.Parameter(torch.empty(2))
+            self.layer = nn.Linear(2, 2)
+
+        def reset_parameters(self) -> None:
+            nn.init.zeros_(self.known)
+
+    with torch.device("meta"):
+        model = Forgetful()
+    with pytest.raises(AssertionError, match=r"without values: \['layer.weight', 'layer.bias'\]"):
+        materialize(model, CPU, seed=0)

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from genoseq.errors import ConfigError, SequenceError
 from genoseq.nn import BidirectionalS5, MambaMixer, Mixer, MixerContext, S4DMixer, S4Mixer, S5Mixer
-from genoseq.nn.materialize import materialize
+from genoseq.nn.materialize import materialize, reset_children
 from genoseq.nn.ssm_init import (
     Modes,
     diagonal_modes,
@@ -283,12 +284,19 @@ def test_rates_and_decay_of_the_optimiser() -> None:
     assert {name for name, (_, decay) in settings.items() if decay > 0} == {"output.linear.weight"}
 
 
+class Layers(nn.Sequential):
+    """Asks the layers in it for their first values, as a backbone does."""
+
+    def reset_parameters(self) -> None:
+        reset_children(self)
+
+
 @pytest.mark.parametrize("make", [S4DMixer, S5Mixer])
 def test_perturbed_first_values_of_layers_without_memory(make: Any) -> None:
     perturbed_modes.cache_clear()
     with torch.device("meta"):
         mixer = make(d_model=4, d_state=8, init="ptd")
-    materialize(mixer, torch.device("cpu"), seed=0)
+    materialize(Layers(mixer), torch.device("cpu"), seed=0)
     torch.manual_seed(0)
     whole = make(d_model=4, d_state=8, init="ptd")
     assert torch.isfinite(mixer(torch.randn(1, 5, 4))).all()
