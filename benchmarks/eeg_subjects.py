@@ -188,8 +188,7 @@ def _difference(scratch: pd.DataFrame, pretrained: pd.DataFrame) -> str:
     estimate = paired_bootstrap(chances[0], chances[1], unit="subject")
     return (
         f"masked pretraining minus scratch, probability of the true class, paired over {estimate.n} "
-        "subjects: "
-        f"{estimate.mean:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
+        f"subjects: {estimate.mean:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
     )
 
 

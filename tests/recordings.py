@@ -1,5 +1,4 @@
-"""Recordings made for tests: EEG-like noise with a rhythm, in files of the formats and layouts that there "
-"are."""
+"""Recordings made for tests: EEG-like noise with a rhythm, in files of all formats and layouts."""
 
 from __future__ import annotations
 
@@ -49,8 +48,7 @@ def write_edf(
 
 
 def write_tuh(folder, subjects, *, suffix, seconds=12, rate=100):
-    """EDF files in the layout of a corpus of Temple University Hospital; `suffix` gives the folders of "
-    "each."""
+    """EDF files in the layout of a corpus of Temple University Hospital, below folders of their own."""
     labels = [f"EEG {name}-REF" for name in REFERENTIAL] + ["EEG EKG1-REF", "PHOTIC-REF", "IBI"]
     for subject, place in zip(subjects, suffix, strict=True):
         write_edf(

@@ -29,8 +29,7 @@ def run(config: DictConfig) -> None:
     if not isinstance(model, SignalRegressor):
         raise ConfigError(
             f"checkpoint={config.checkpoint} is a {type(model).__name__}: a stream wants a model that gives "
-            "a sequence "
-            "for a sequence (task=signal_regression)."
+            "a sequence for a sequence (task=signal_regression)."
         )
     channels = list(config.channels or model.preprocessing.get("channels") or [])
     if len(channels) != model.input_channels:

@@ -101,9 +101,8 @@ class AlleleReader:
             raise RecordError(
                 record.place,
                 "no alleles",
-                "REF must be of the letters A, C, G, T and N; ALT likewise, *, a symbolic allele as <DEL>, a "
-                "breakend, "
-                "or a single dot. Correct the record, or leave such out with on_error=skip.",
+                "REF must be of the letters A, C, G, T and N; ALT likewise, *, a symbolic allele as <DEL>, "
+                "a breakend, or a single dot. Correct the record, or leave such out with on_error=skip.",
             )
         name = self.names.find(record.chromosome)
         if name is None:
@@ -121,8 +120,7 @@ class AlleleReader:
                     record.place,
                     "ambiguous letters",
                     "an allele has N or another letter that stands for several bases: no likelihood can be "
-                    "given to it. "
-                    "Resolve it, or leave such out with on_error=skip.",
+                    "given to it. Resolve it, or leave such out with on_error=skip.",
                 )
             else:
                 found.append(kind)
@@ -141,8 +139,7 @@ class AlleleReader:
                 place,
                 "beyond the contig",
                 f"the FASTA's {chromosome} has {length:,} bases, positions 1 to {length}. Is it another "
-                "build, or only "
-                "a part of the contig? Records outside of it can be left out with on_error=skip.",
+                "build, or only a part of the contig? Records outside can be left out with on_error=skip.",
             )
         if not reference:
             return
@@ -158,8 +155,7 @@ class AlleleReader:
                 place,
                 "REF mismatch",
                 f"REF is {shorten(reference)}, and the FASTA has {shorten(letters)} there. Give the FASTA of "
-                "the build "
-                "that the variants were called on, or leave such records out with on_error=skip.",
+                "the build that the variants were called on, or leave such out with on_error=skip.",
             )
 
 

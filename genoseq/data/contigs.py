@@ -39,8 +39,7 @@ class ContigNames:
         """Words for a name that is not found."""
         return (
             f"the contig {name!r} is none of the FASTA's, with or without chr: {self._known}. Give the FASTA "
-            "of "
-            f"the same build, or say what it means: aliases={{{name}: NAME}}."
+            f"of the same build, or say what it means: aliases={{{name}: NAME}}."
         )
 
     @property

@@ -139,10 +139,9 @@ def _columns(names: Sequence[str], channels: Sequence[str], source: object) -> l
     missing = [channel for channel in channels if channel not in stripped]
     if missing:
         raise DataError(
-            f"{source} has no {', '.join(missing)}; it has {', '.join(stripped[:30]) or 'nothing'}. Name "
-            "the channels "
-            "with channels=, in the order of the model's, or say header=false where there is no line of "
-            "names."
+            f"{source} has no {', '.join(missing)}; it has {', '.join(stripped[:30]) or 'nothing'}. Name the "
+            "channels with channels=, in the order of the model's, or say header=false where there is no "
+            "line of names."
         )
     return [stripped.index(channel) for channel in channels]
 
@@ -151,6 +150,5 @@ def _require_rate(given: float, wanted: float | None, source: object) -> None:
     if wanted is not None and abs(given - wanted) > 1e-6 * wanted:
         raise DataError(
             f"{source} has {given:g} samples a second, and the model was trained on {wanted:g}. Resample it "
-            "first: a "
-            "stream cannot look ahead, as resampling does."
+            "first: a stream cannot look ahead, as resampling does."
         )

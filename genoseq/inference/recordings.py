@@ -41,8 +41,7 @@ def classify(model: RecordingModel, path: str, *, batch_size: int = 32) -> Itera
     if missing:
         raise CheckpointError(
             f"preprocessing.json of this {type(model).__name__} has no {', '.join(missing)}: how recordings "
-            "are "
-            "prepared is not known. Train it with genoseq, or prepare the windows yourself in Python."
+            "are prepared is not known. Train it with genoseq, or prepare the windows yourself in Python."
         )
     preparation = Preparation(**known["preparation"])
     scaler = ChannelScaler.from_json(known["scaler"])
@@ -52,8 +51,7 @@ def classify(model: RecordingModel, path: str, *, batch_size: int = 32) -> Itera
         if found.rate != known["sampling_rate"] or found.signal.shape[1] < model.sequence_length:
             raise DataError(
                 f"{recording.source}: {found.signal.shape[1]:,} samples at {found.rate:g} Hz; the model "
-                "reads windows "
-                f"of {model.sequence_length:,} at {known['sampling_rate']:g} Hz."
+                f"reads windows of {model.sequence_length:,} at {known['sampling_rate']:g} Hz."
             )
         values = _probabilities(model, found, scaler, batch_size)
         columns = {f"probability_{name}": values[:, row] for row, name in enumerate(names)}

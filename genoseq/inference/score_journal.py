@@ -55,8 +55,7 @@ class ScoreJournal:
         except Timeout as error:
             raise ConfigError(
                 f"another genoseq writes {self.folder.name.removesuffix('.scoring')[1:]} already: wait for "
-                "it, or "
-                "give another out=."
+                "it, or give another out=."
             ) from error
         except OSError as error:
             self._lock.release()

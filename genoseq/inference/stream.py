@@ -37,14 +37,12 @@ def stream(
     if not model.streams:
         raise ConfigError(
             f"this {type(model).__name__} is not causal, or carries no state: it reads whole sequences. Use "
-            "one that "
-            "streams, such as a HiSS of causal layers."
+            "one that streams, such as a HiSS of causal layers."
         )
     if not model.fixed_memory and max_length is None:
         raise ConfigError(
             f"the state of this {type(model).__name__} grows with every sample. Say how many there will be, "
-            "max_length=, "
-            "or use recurrent layers."
+            "max_length=, or use recurrent layers."
         )
     into, out_of = _scales(model)
     names = output_names(model.preprocessing, model.num_outputs)

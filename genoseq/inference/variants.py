@@ -164,7 +164,6 @@ def _window(model: SequenceModel, window: int | None, passes: int) -> int:
     if room is not None and one_base_a_token and window > room:
         raise ConfigError(
             f"window={window}: this model takes {longest:,} tokens, {special} of them special, and so at "
-            f"most {room:,} "
-            "bases. Give a smaller window, or a model for longer sequences."
+            f"most {room:,} bases. Give a smaller window, or a model for longer sequences."
         )
     return window

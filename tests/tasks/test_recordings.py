@@ -1,5 +1,4 @@
-"""Recordings in training: hidden samples, classes by subject, pretraining first, probes, and what a run "
-"writes."""
+"""Recordings in training: hidden samples, classes, pretraining first, probes, what a run writes."""
 
 from __future__ import annotations
 

@@ -112,17 +112,15 @@ def explain_all(
         raise DataError(
             f"{source}: no alias explains the channel{'s' if len(unknown) > 1 else ''} "
             f"{', '.join(map(repr, unknown))}. Say what they are, aliases={{{unknown[0]!r}: Fp1}}, or leave "
-            "them "
-            f"out, ignore_channels=[{unknown[0]!r}]."
+            f"them out, ignore_channels=[{unknown[0]!r}]."
         )
     found = {label: channel for label, channel in explained.items() if channel is not None}
     seen: dict[str, str] = {}
     for label, channel in found.items():
         if channel.kind == "eeg" and seen.setdefault(channel.name, label) != label:
             raise DataError(
-                f"{source}: the channels {seen[channel.name]!r} and {label!r} are both {channel.name}. "
-                "Leave one "
-                f"out: ignore_channels=[{label!r}]."
+                f"{source}: the channels {seen[channel.name]!r} and {label!r} are both {channel.name}. Leave "
+                f"one out: ignore_channels=[{label!r}]."
             )
     return found
 

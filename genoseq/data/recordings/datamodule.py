@@ -313,8 +313,7 @@ class RecordingDataModule(ExampleDataModule):
         if len(rates) > 1:
             raise DataError(
                 f"{self._path} has recordings of {', '.join(f'{rate:g}' for rate in rates)} samples a "
-                "second: "
-                "say which they are to have, preparation.rate=."
+                "second: say which they are to have, preparation.rate=."
             )
 
     def _windows(self, recording: Recording, item: CachedRecording) -> list[Window]:

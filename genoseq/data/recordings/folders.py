@@ -112,8 +112,7 @@ def read_intervals(path: Path) -> pd.DataFrame:
     except (KeyError, ValueError, IndexError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} holds no intervals: {error}. It wants start_time, stop_time, label and channel (.csv), "
-            "or lines of "
-            "start, stop, label (.tse)."
+            "or lines of start, stop, label (.tse)."
         ) from error
     return pd.DataFrame(
         {"onset": onset, "duration": end - onset, "description": label.astype(str), "channel": channel}

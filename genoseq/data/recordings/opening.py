@@ -74,8 +74,7 @@ def open_recording(source: Source) -> Any:
     except Exception as error:  # whatever a reader trips over, the file is what is wrong
         raise DataError(
             f"{path} cannot be read as {kind[1:].upper()}: {type(error).__name__}: {error}. It is corrupt, "
-            "or of "
-            "another kind than its name says."
+            "or of another kind than its name says."
         ) from error
 
 
@@ -102,8 +101,7 @@ def require_whole(path: Path) -> None:
     if there < max(records, 1):
         raise DataError(
             f"{path} is truncated: its header promises {max(records, 1)} data records, {max(there, 0)} are "
-            "there. "
-            "Restore it from a copy, or leave it out."
+            "there. Restore it from a copy, or leave it out."
         )
 
 
@@ -161,8 +159,7 @@ def require_plausible(microvolts: np.ndarray, source: Source) -> None:
     if not 0.05 <= spread <= 5_000:
         raise DataError(
             f"{source}: half of the samples of its EEG lie within {spread:.3g} µV, which no EEG does: the "
-            "units do "
-            "not match. Say which they are, units={'*': uV} (V, mV, uV, nV), or check_units=false."
+            "units do not match. Say which they are, units={'*': uV} (V, mV, uV, nV), or check_units=false."
         )
 
 

@@ -208,8 +208,7 @@ class Preparation:
             ]
             raise DataError(
                 f"{source}: {', '.join(said)}. Say flat_channels=missing to treat such channels as missing "
-                "ones, or "
-                "leave the recording out."
+                "ones, or leave the recording out."
             )
         kept = ~(bad | missing)
         if not kept.any():
@@ -228,8 +227,7 @@ class Preparation:
         if self.missing_channels == "error" or reference & set(missing):
             raise DataError(
                 f"{source} has no {listed}. Say missing_channels=mask, interpolate or drop, or name its "
-                "label with "
-                "aliases."
+                "label with aliases."
             )
 
     def _filtered(self, data: np.ndarray, rate: float, source: Source) -> np.ndarray:
@@ -238,8 +236,7 @@ class Preparation:
         if high is not None and high >= min(rate, target) / 2:
             raise DataError(
                 f"{source}: {high} Hz cannot be kept, of {rate:g} samples a second made {target:g}: give a "
-                "band that "
-                "ends below half of the lower one."
+                "band that ends below half of the lower one."
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -255,8 +252,7 @@ class Preparation:
             except RuntimeWarning as error:
                 raise DataError(
                     f"{source}: {data.shape[1] / rate:g} s are shorter than the filter: leave out notch or "
-                    "the lower "
-                    f"end of band, or the recording. ({error})"
+                    f"the lower end of band, or the recording. ({error})"
                 ) from error
         return data
 
@@ -296,8 +292,7 @@ def _interpolated(
     if len(known) < 4 or any(name not in placed for name in missing):
         raise DataError(
             f"{source}: {', '.join(missing)} cannot be interpolated from {len(known)} electrodes with known "
-            "places: "
-            "it takes four. Say missing_channels=mask or drop."
+            "places: it takes four. Say missing_channels=mask or drop."
         )
     order = [*known, *missing]
     info = mne().create_info(order, 1.0, "eeg")

@@ -74,9 +74,8 @@ def fold(
     subjects = np.array([recording.subject for recording in recordings])
     if not 0 <= number < folds or not 2 <= folds <= len(set(subjects)):
         raise ConfigError(
-            f"fold={number} of folds={folds}: there are {len(set(subjects))} subjects; give at least 2 "
-            "folds and at "
-            "most as many as subjects, and a fold from 0."
+            f"fold={number} of folds={folds}: there are {len(set(subjects))} subjects; give at least 2 folds "
+            "and at most as many as subjects, and a fold from 0."
         )
     labels = [recording.label for recording in recordings]
     places = np.zeros((len(recordings), 1))
@@ -121,8 +120,7 @@ def require_apart(recordings: Sequence[Recording], splits: np.ndarray) -> None:
         if seen.setdefault(number, split) != split:
             raise LeakError(
                 f"the subject of {recording.source} is in both {seen[number]} and {split}: what a model "
-                "learnt of a "
-                "person it would be tested on. Let each subject be in one split."
+                "learnt of a person it would be tested on. Let each subject be in one split."
             )
     prints: dict[str, tuple[str, Source]] = {}
     for recording, split in zip(recordings, splits, strict=True):
@@ -131,8 +129,7 @@ def require_apart(recordings: Sequence[Recording], splits: np.ndarray) -> None:
         if before != split:
             raise LeakError(
                 f"{recording.source} ({split}) has the content of {source} ({before}): the same recording "
-                "under two "
-                "names. Remove one."
+                "under two names. Remove one."
             )
 
 

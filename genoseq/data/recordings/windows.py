@@ -42,10 +42,8 @@ def require_inside(annotations: pd.DataFrame, seconds: float, rate: float, sourc
         first = outside[0]
         raise DataError(
             f"{source}: {len(outside)} of {len(annotations)} annotations lie beyond the recording of "
-            f"{seconds:g} s, "
-            f"the first from {begin[first]:g} to {end[first]:g} s. Were they made for another file? Mend "
-            "them, or say "
-            "beyond_end=drop to do without them."
+            f"{seconds:g} s, the first from {begin[first]:g} to {end[first]:g} s. Were they made for another "
+            "file? Mend them, or say beyond_end=drop to do without them."
         )
 
 
