@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
@@ -20,6 +22,16 @@ from genoseq.paths import locate
 
 log = logging.getLogger(__name__)
 
+# How sequences are found and read, and what that is where nobody says so.
+_OF_SEQUENCES = {
+    "fasta": None,
+    "bed": None,
+    "sequence_column": "sequence",
+    "name_column": None,
+    "chunk_length": None,
+    "context": None,
+}
+
 
 def open_model(config: DictConfig) -> SequenceModel:
     """The model of `checkpoint` on `device`, in eval mode.
@@ -29,12 +41,14 @@ def open_model(config: DictConfig) -> SequenceModel:
         ConfigError: several checkpoints are named.
         DeviceError: the device is not there.
     """
-    if isinstance(config.checkpoint, ListConfig):
-        raise ConfigError(
-            f"checkpoint={list(config.checkpoint)}: only evaluate and predict take several; give one."
-        )
-    device = pick_device(config.device)
-    return load_sequence_model(locate(config.checkpoint), device=str(device))
+    path = _only(config)
+    return load_sequence_model(path, device=str(pick_device(config.device)))
+
+
+def open_any_model(config: DictConfig) -> SequenceModel | SignalModel:
+    """The same, of sequences or of signals."""
+    path = _only(config)
+    return load(path, device=str(pick_device(config.device)))
 
 
 def open_models(config: DictConfig) -> SequenceModel | SignalModel:
@@ -70,6 +84,38 @@ def open_models(config: DictConfig) -> SequenceModel | SignalModel:
         for member in members:
             member.preprocessing["strands"] = member.strand_policy(config.strands).name
     return Ensemble(members) if len(members) > 1 else members[0]
+
+
+def require_left_out(config: DictConfig, settings: Mapping[str, Any], why: str) -> None:
+    """Refuse settings that are for something else.
+
+    Args:
+        config: of the verb.
+        settings: names of the settings, and what they are where nobody gives them.
+        why: what they are for.
+
+    Raises:
+        ConfigError: one is given.
+    """
+    given = [f"{name}={config[name]}" for name, default in settings.items() if config[name] != default]
+    if given:
+        raise ConfigError(f"{', '.join(given)}: {why}. Leave it out.")
+
+
+def require_input_alone(config: DictConfig, settings: Mapping[str, Any], what: str) -> None:
+    """Refuse what is for sequences, where `input` alone is read.
+
+    Args:
+        config: of the verb.
+        settings: of the verb alone that are for sequences; see `require_left_out`.
+        what: is read.
+
+    Raises:
+        ConfigError: one is given, or there is no input.
+    """
+    require_left_out(config, {**_OF_SEQUENCES, **settings}, f"for sequences, not for {what}")
+    if config.input is None:
+        raise ConfigError(f"{what} want input=: a table, a .ts file, or a folder of recordings.")
 
 
 def open_records(config: DictConfig) -> Iterator[Record]:
@@ -108,3 +154,11 @@ def score_settings(config: DictConfig, *, window: int | None) -> ScoreSettings:
         neighbours=config.neighbours,
         batch_size=config.batch_size,
     )
+
+
+def _only(config: DictConfig) -> Path:
+    if isinstance(config.checkpoint, ListConfig):
+        raise ConfigError(
+            f"checkpoint={list(config.checkpoint)}: only evaluate and predict take several; give one."
+        )
+    return locate(config.checkpoint)

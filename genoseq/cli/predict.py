@@ -8,7 +8,13 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 from omegaconf import DictConfig
 
-from genoseq.cli.models import note_reading, open_models, open_records
+from genoseq.cli.models import (
+    note_reading,
+    open_models,
+    open_records,
+    require_input_alone,
+    require_left_out,
+)
 from genoseq.cli.progress import counted
 from genoseq.errors import ConfigError
 from genoseq.inference import Record, bits_per_base, forecast, predict, score_bases
@@ -21,6 +27,8 @@ from genoseq.models.signal import Forecaster, RecordingModel, SignalModel
 
 log = logging.getLogger(__name__)
 
+_OF_LANGUAGE_MODELS = {"summary": False}
+
 
 def run(config: DictConfig) -> None:
     """Write `out` as `configs/predict.yaml` describes it."""
@@ -29,7 +37,7 @@ def run(config: DictConfig) -> None:
         if isinstance(model, RecordingModel):
             of_series = reads_series(model)
             what = "series" if of_series else "recordings"
-            _require_input_alone(config, what)
+            require_input_alone(config, _OF_LANGUAGE_MODELS, what)
             tables = (predict_series if of_series else classify)(
                 model, config.input, batch_size=config.batch_size
             )
@@ -56,18 +64,8 @@ def run(config: DictConfig) -> None:
 def _forecast(config: DictConfig, model: SignalModel) -> pd.DataFrame:
     if not isinstance(model, Forecaster):
         raise ConfigError(f"{type(model).__name__} gives a sequence for a sequence: use genoseq stream.")
-    _require_input_alone(config, "forecasts")
+    require_input_alone(config, _OF_LANGUAGE_MODELS, "forecasts")
     return forecast(model, config.input)
-
-
-def _require_input_alone(config: DictConfig, what: str) -> None:
-    """Refuse what is for sequences, and nothing to read."""
-    others = ("fasta", "bed", "name_column", "chunk_length", "context", "summary")
-    given = [f"{name}={config[name]}" for name in others if config[name]]
-    if given:
-        raise ConfigError(f"{', '.join(given)}: for sequences, not for {what}. Leave it out.")
-    if config.input is None:
-        raise ConfigError(f"{what} want input=: a table, a .ts file, or a folder of recordings.")
 
 
 def _score(config: DictConfig, model: SequenceModel, records: Iterable[Record]) -> Iterator[pd.DataFrame]:
@@ -85,10 +83,5 @@ def _score(config: DictConfig, model: SequenceModel, records: Iterable[Record]) 
 
 
 def _require_no_reading(config: DictConfig, model: SequenceModel) -> None:
-    settings = {"summary": False, "chunk_length": None, "context": None}
-    given = [f"{name}={config[name]}" for name, default in settings.items() if config[name] != default]
-    if given:
-        raise ConfigError(
-            f"{', '.join(given)}: for causal language models, and this checkpoint has a "
-            f"{type(model.head).__name__}. Leave it out."
-        )
+    why = f"for causal language models, and this checkpoint has a {type(model.head).__name__}"
+    require_left_out(config, {**_OF_LANGUAGE_MODELS, "chunk_length": None, "context": None}, why)

@@ -45,7 +45,7 @@ _TABLE = (
     Verb("evaluate", "metrics of a checkpoint on one split of a data set", "genoseq.cli.evaluate"),
     Verb("compare", "two checkpoints on the same examples, paired", "genoseq.cli.compare"),
     Verb("predict", "predictions for sequences or bases of a FASTA, table or BED", "genoseq.cli.predict"),
-    Verb("embed", "vectors of sequences or windows of a FASTA, table or BED", "genoseq.cli.embed"),
+    Verb("embed", "vectors of sequences, of windows of recordings, or of whole series", "genoseq.cli.embed"),
     Verb("generate", "new sequences from a language model, as FASTA", "genoseq.cli.generate"),
     Verb("stream", "predictions of a signal as its samples come", "genoseq.cli.stream"),
     Verb("score", "variants of a VCF, scored in its INFO column", "genoseq.cli.score"),

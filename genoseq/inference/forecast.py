@@ -1,7 +1,8 @@
-"""The steps beyond the end of a series."""
+"""The steps beyond the end of a series, and vectors of its windows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from genoseq.data.channel_scaler import ChannelScaler
 from genoseq.data.forecast_windows import carried_forward, with_mask_marks
 from genoseq.data.time_series import PathLike, TimeSeries, read_time_series
 from genoseq.errors import CheckpointError, DataError
-from genoseq.models.signal import Forecaster
-from genoseq.nn.forecast_distributions import ForecastNumbers, Quantiles, make_distribution, numbers_of
+from genoseq.inference.signal_vectors import vectors_of
+from genoseq.models.signal import Forecaster, SignalOutput
+from genoseq.nn.forecast_distributions import Quantiles, make_distribution, numbers_of
 
 _WANTED = ("channels", "scaler", "reading", "calendar", "mask_marks", "distribution")
 
@@ -35,6 +37,51 @@ def forecast(model: Forecaster, path: PathLike) -> pd.DataFrame:
         CheckpointError: the model does not say how it is to be used.
         DataError: the file cannot be read as in training, or is shorter than the look-back.
     """
+    series = _read(model, path)
+    known = model.preprocessing
+    last = np.array([len(series) - model.sequence_length])
+    numbers = numbers_of(next(_outputs(model, series, last, batch_size=1)))
+    distribution = make_distribution(**known["distribution"])
+    columns = {"prediction": distribution.point(numbers)}
+    interval = distribution.interval(numbers)
+    if isinstance(distribution, Quantiles):
+        each = distribution.values(numbers).unbind(-1)
+        columns |= {
+            f"quantile_{level:g}": values for level, values in zip(distribution.quantiles, each, strict=True)
+        }
+    elif interval is not None:
+        columns |= {"low": interval[0], "high": interval[1]}
+    return _table(series, model.horizon, known, columns)
+
+
+@torch.inference_mode()
+def embed_windows(model: Forecaster, path: PathLike, *, batch_size: int = 32) -> Iterator[pd.DataFrame]:
+    """A vector of each of the windows of a series, side by side and as long as the model looks back.
+
+    Args:
+        model: its `preprocessing` says how the file is to be read and scaled.
+        path: a table as in training.
+        batch_size: windows at a time.
+
+    Yields:
+        Tables of `time`, that of the first row of a window (without times its number), and `embedding`, see
+        `SignalOutput.embedding`.
+
+    Raises:
+        CheckpointError, DataError: as `forecast`.
+        ConfigError: the model has no hidden states.
+    """
+    series = _read(model, path)
+    starts = np.arange(len(series) // model.sequence_length) * model.sequence_length
+    times = starts if series.time is None else series.time[starts]
+    done = 0
+    for output in _outputs(model, series, starts, batch_size):
+        vectors = vectors_of(model, output)
+        yield pd.DataFrame({"time": times[done : done + len(vectors)], "embedding": vectors})
+        done += len(vectors)
+
+
+def _read(model: Forecaster, path: PathLike) -> TimeSeries:
     known = model.preprocessing
     missing = [name for name in _WANTED if name not in known]
     if missing:
@@ -49,29 +96,23 @@ def forecast(model: Forecaster, path: PathLike) -> pd.DataFrame:
             f"{path} has {len(series):,} rows, and the model looks back {model.sequence_length:,}: give a "
             "longer series."
         )
-    numbers = _numbers(model, series)
-    distribution = make_distribution(**known["distribution"])
-    columns = {"prediction": distribution.point(numbers)}
-    interval = distribution.interval(numbers)
-    if isinstance(distribution, Quantiles):
-        each = distribution.values(numbers).unbind(-1)
-        columns |= {
-            f"quantile_{level:g}": values for level, values in zip(distribution.quantiles, each, strict=True)
-        }
-    elif interval is not None:
-        columns |= {"low": interval[0], "high": interval[1]}
-    return _table(series, model.horizon, known, columns)
+    return series
 
 
-def _numbers(model: Forecaster, series: TimeSeries) -> ForecastNumbers:
-    known, last = model.preprocessing, slice(-model.sequence_length, None)
+def _outputs(
+    model: Forecaster, series: TimeSeries, starts: np.ndarray, batch_size: int
+) -> Iterator[SignalOutput]:
+    """Of the windows that begin at some rows."""
+    known = model.preprocessing
     scaled = ChannelScaler.from_json(known["scaler"]).transform(series.values)
     marks = calendar_features(series.time, known["calendar"])
     if known["mask_marks"]:
         marks = with_mask_marks(marks, series.observed)
-    past = torch.from_numpy(carried_forward(scaled)[None, last]).to(model.device)
-    told = torch.from_numpy(np.ascontiguousarray(marks[None, last])).to(model.device)
-    return numbers_of(model(past, told if marks.shape[1] else None))
+    values = carried_forward(scaled)
+    for first in np.array_split(starts, -(-len(starts) // batch_size)):
+        rows = first[:, None] + np.arange(model.sequence_length)
+        past, told = (torch.from_numpy(part[rows]).to(model.device) for part in (values, marks))
+        yield model(past, told if marks.shape[1] else None)
 
 
 def _table(

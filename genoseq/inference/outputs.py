@@ -122,36 +122,31 @@ class DelimitedTable(TableWriter):
 
 
 class NumpyArchive(TableWriter):
-    """NPZ with the arrays `names` (N,) and `embeddings` (N, D) float32, from columns `name`, `embedding`.
+    """NPZ with `embeddings` (N, D) float32, from a column `embedding`, and an array (N,) of each other
+    column, called by its plural: `names`, `starts`.
 
-    Columns `start` and `end`, where there are any, become `starts` and `ends` (N,), and each note a text.
     The format needs N first: until it is known vectors wait on disk, never in memory.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._names: list[str] = []
-        self._places: dict[str, list[int]] = {}
+        self._places: list[pd.DataFrame] = []
         self._vectors = path.with_suffix(".rows").open("w+b")
         self._width = 0
 
     def write(self, rows: pd.DataFrame) -> None:
         vectors = np.stack(rows["embedding"].tolist()).astype(np.float32)
-        self._names.extend(rows["name"])
-        for column in rows.columns.intersection(["start", "end"]):
-            self._places.setdefault(f"{column}s", []).extend(rows[column])
+        self._places.append(rows.drop(columns="embedding"))
         self._width = vectors.shape[1]
         vectors.tofile(self._vectors)
 
     def close(self) -> None:
         with zipfile.ZipFile(self._path, "w") as archive:
-            arrays = {"names": np.array(self._names, dtype=str)}
-            arrays |= {name: np.array(numbers) for name, numbers in self._places.items()}
-            arrays |= {name: np.array(text) for name, text in self.notes.items()}
-            _write_arrays(archive, arrays)
+            places = _together(self._places)
+            _write_arrays(archive, places.rename(columns=_plural), self.notes)
             with archive.open("embeddings.npy", "w", force_zip64=True) as member:
-                shape = (len(self._names), self._width)
+                shape = (len(places), self._width)
                 header = {"descr": "<f4", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(member, header)
                 self._vectors.seek(0)
@@ -171,15 +166,23 @@ class ColumnArchive(TableWriter):
         self._parts.append(rows)
 
     def close(self) -> None:
-        table = pd.concat(self._parts) if self._parts else pd.DataFrame()
-        texts = {name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])}
-        arrays = {name: table[name].to_numpy(dtype=str if name in texts else None) for name in table.columns}
-        arrays |= {name: np.array(text) for name, text in self.notes.items()}
         with zipfile.ZipFile(self._path, "w") as archive:
-            _write_arrays(archive, arrays)
+            _write_arrays(archive, _together(self._parts), self.notes)
 
 
-def _write_arrays(archive: zipfile.ZipFile, arrays: Mapping[str, np.ndarray]) -> None:
+def _plural(column: str) -> str:
+    return column if column.endswith("s") else f"{column}s"
+
+
+def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(parts) if parts else pd.DataFrame()
+
+
+def _write_arrays(archive: zipfile.ZipFile, table: pd.DataFrame, notes: Mapping[str, str]) -> None:
+    """A member a column, and a text a note; what is no number becomes text."""
+    texts = {name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])}
+    arrays = {name: table[name].to_numpy(dtype=str if name in texts else None) for name in table.columns}
+    arrays |= {name: np.array(text) for name, text in notes.items()}
     for name, array in arrays.items():
         with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
             np.lib.format.write_array(member, array, allow_pickle=False)

@@ -1,19 +1,21 @@
-"""What the windows of recordings are, by a model that learnt it."""
+"""What the windows of recordings are, by a model that learnt it, and vectors of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from genoseq.data.channel_scaler import ChannelScaler
-from genoseq.data.recordings import Preparation, Prepared, find_recordings
+from genoseq.data.recordings import Preparation, Prepared, Recording, find_recordings
 from genoseq.errors import CheckpointError, ConfigError, DataError
-from genoseq.models.signal import RecordingModel
+from genoseq.inference.signal_vectors import vectors_of
+from genoseq.models.signal import RecordingModel, SignalOutput
 
-_WANTED = ("preparation", "scaler", "sampling_rate", "classes")
+_WANTED = ("preparation", "scaler", "sampling_rate")
 
 
 @torch.inference_mode()
@@ -34,43 +36,82 @@ def classify(model: RecordingModel, path: str, *, batch_size: int = 32) -> Itera
         CheckpointError: it does not say how it is to be used.
         DataError: a recording cannot be prepared as in training, or is shorter than a window.
     """
-    known = model.preprocessing
     if model.problem != "single_label":
         raise ConfigError(f"predicting wants a model of one class a window; this one is of {model.problem}.")
-    missing = [name for name in _WANTED if not known.get(name)]
+    names = [str(name) for name in _known(model, (*_WANTED, "classes"))["classes"]]
+    for places, outputs in _windows(model, find_recordings(path), batch_size):
+        logits = torch.cat([output.prediction for output in outputs])
+        values = logits.float().softmax(-1).cpu().numpy()
+        columns = {f"probability_{name}": values[:, row] for row, name in enumerate(names)}
+        yield places.assign(prediction=np.array(names)[values.argmax(axis=1)], **columns)
+
+
+@torch.inference_mode()
+def embed_recordings(
+    model: RecordingModel, path: str, *, table: str | None = None, batch_size: int = 32
+) -> Iterator[pd.DataFrame]:
+    """A vector of each of the windows of recordings, side by side.
+
+    Args:
+        model: its `preprocessing` says how recordings are prepared and scaled. It may also be one that
+            reconstructs.
+        path: a folder of recordings, or one.
+        table: names the recordings to take, in its order; see `find_recordings`.
+        batch_size: windows at a time.
+
+    Yields:
+        A table a recording: `recording`, its number from 1; `start` in seconds; `embedding`, see
+        `SignalOutput.embedding`.
+
+    Raises:
+        CheckpointError: the model does not say how it is to be used.
+        DataError: a recording cannot be prepared as in training, or is shorter than a window.
+    """
+    for places, outputs in _windows(model, find_recordings(path, table=table), batch_size):
+        vectors = [vector for output in outputs for vector in vectors_of(model, output)]
+        yield pd.concat([places, pd.Series(vectors, name="embedding")], axis=1)
+
+
+def _known(model: RecordingModel, wanted: Sequence[str]) -> dict[str, Any]:
+    """The model's `preprocessing`, which says all that is wanted."""
+    missing = [name for name in wanted if not model.preprocessing.get(name)]
     if missing:
         raise CheckpointError(
             f"preprocessing.json of this {type(model).__name__} has no {', '.join(missing)}: how recordings "
             "are prepared is not known. Train it with genoseq, or prepare the windows yourself in Python."
         )
+    return model.preprocessing
+
+
+def _windows(
+    model: RecordingModel, recordings: Sequence[Recording], batch_size: int
+) -> Iterator[tuple[pd.DataFrame, Iterator[SignalOutput]]]:
+    """For each recording `recording` and `start` of its windows, and the outputs of them, batch by batch."""
+    known = _known(model, _WANTED)
     preparation = Preparation(**known["preparation"])
     scaler = ChannelScaler.from_json(known["scaler"])
-    names = [str(name) for name in known["classes"]]
-    for number, recording in enumerate(find_recordings(path), start=1):
+    for number, recording in enumerate(recordings, start=1):
         found = preparation(recording.source)
         if found.rate != known["sampling_rate"] or found.signal.shape[1] < model.sequence_length:
             raise DataError(
                 f"{recording.source}: {found.signal.shape[1]:,} samples at {found.rate:g} Hz; the model "
                 f"reads windows of {model.sequence_length:,} at {known['sampling_rate']:g} Hz."
             )
-        values = _probabilities(model, found, scaler, batch_size)
-        columns = {f"probability_{name}": values[:, row] for row, name in enumerate(names)}
-        starts = np.arange(len(values)) * model.sequence_length / found.rate
-        likeliest = np.array(names)[values.argmax(axis=1)]
-        yield pd.DataFrame({"recording": number, "start": starts, "prediction": likeliest} | columns)
+        count = found.signal.shape[1] // model.sequence_length
+        starts = np.arange(count) * model.sequence_length / found.rate
+        yield (
+            pd.DataFrame({"recording": number, "start": starts}),
+            _outputs(model, found, scaler, batch_size),
+        )
 
 
-def _probabilities(
+def _outputs(
     model: RecordingModel, found: Prepared, scaler: ChannelScaler, batch_size: int
-) -> np.ndarray:
-    """(windows, classes) float32."""
+) -> Iterator[SignalOutput]:
     count = found.signal.shape[1] // model.sequence_length
     scaled = scaler.transform(found.signal.T).T.astype(np.float32)
     scaled = np.where(found.present[:, None], scaled, np.float32(0))[:, : count * model.sequence_length]
     windows = scaled.reshape(len(scaled), count, -1).swapaxes(0, 1).copy()
     observed = torch.from_numpy(found.present)[None, :, None].to(model.device)
-    parts = [
-        model(part.to(model.device), observed=observed.expand(len(part), -1, -1)).prediction
-        for part in torch.from_numpy(windows).split(batch_size)
-    ]
-    return torch.cat(parts).float().softmax(-1).cpu().numpy()
+    for part in torch.from_numpy(windows).split(batch_size):
+        yield model(part.to(model.device), observed=observed.expand(len(part), -1, -1))

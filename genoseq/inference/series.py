@@ -1,4 +1,4 @@
-"""What whole series are, by a model that learnt it."""
+"""What whole series are, by a model that learnt it, and vectors of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from genoseq.data.loading import ExampleKey
 from genoseq.data.series_datamodule import LabelledSeries
 from genoseq.data.ts_files import read_ts
 from genoseq.errors import DataError
-from genoseq.models.signal import RecordingModel
+from genoseq.inference.signal_vectors import vectors_of
+from genoseq.models.signal import RecordingModel, SignalOutput
 
 
 def reads_series(model: RecordingModel) -> bool:
@@ -37,6 +38,32 @@ def predict_series(model: RecordingModel, path: str, *, batch_size: int = 32) ->
     Raises:
         DataError: the file is broken, or a series is longer than the model reads or has other channels.
     """
+    for rows, output in _outputs(model, path, batch_size):
+        columns = _columns(output.prediction.float(), model.preprocessing["classes"])
+        yield pd.DataFrame({"series": rows} | columns)
+
+
+@torch.inference_mode()
+def embed_series(model: RecordingModel, path: str, *, batch_size: int = 32) -> Iterator[pd.DataFrame]:
+    """A vector of each of the series of a `.ts` file, with labels or without.
+
+    Args:
+        model: its `preprocessing` says how values are scaled.
+        path: of the file.
+        batch_size: series at a time.
+
+    Yields:
+        Tables of `series`, the number from 0 in the file, and `embedding`; see `SignalOutput.embedding`.
+
+    Raises:
+        DataError: as `predict_series`.
+    """
+    for rows, output in _outputs(model, path, batch_size):
+        yield pd.DataFrame({"series": rows, "embedding": vectors_of(model, output)})
+
+
+def _outputs(model: RecordingModel, path: str, batch_size: int) -> Iterator[tuple[np.ndarray, SignalOutput]]:
+    """Numbers of series, and the outputs of them."""
     known = model.preprocessing
     file = read_ts(path)
     vocabulary = known["vocabulary"]
@@ -60,8 +87,7 @@ def predict_series(model: RecordingModel, path: str, *, batch_size: int = 32) ->
             torch.from_numpy(np.stack([item[name] for item in items])).to(model.device)
             for name in ("x", "observed")
         )
-        values = model(x, observed=observed).prediction.float()
-        yield pd.DataFrame({"series": rows} | _columns(values, known["classes"]))
+        yield rows, model(x, observed=observed)
 
 
 def _columns(values: torch.Tensor, classes: list[str] | None) -> dict[str, np.ndarray]:

@@ -80,8 +80,9 @@ class _StackRegressor(SignalRegressor):
                 raise SequenceError(
                     "padding before samples moves the chunks of a prediction: pad behind them."
                 )
-        hidden = self.stack(*self._read(x, mask, time_step))
-        return SignalOutput(self._predicted(self._chosen(hidden)), hidden)
+        read, context = self._read(x, mask, time_step)
+        hidden = self.stack(read, context)
+        return SignalOutput(self._predicted(self._chosen(hidden)), hidden, counted=context.mask)
 
     def init_state(self, batch_size: int, *, max_length: int) -> RegressorState:
         """See `SignalRegressor.init_state`."""

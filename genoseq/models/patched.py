@@ -90,7 +90,8 @@ class PatchedForecaster(Forecaster):
         hidden = self.encode(self.embedding(patches.flatten(0, 1)))
         values = self.head(self.head_dropout(hidden.flatten(1)))
         shape = (*x_enc.shape[::2], self.horizon, self.num_parameters)
-        return as_forecast(values.float().view(shape), location, scale, hidden=hidden)
+        positions = hidden.unflatten(0, x_enc.shape[::2]).flatten(1, 2)
+        return as_forecast(values.float().view(shape), location, scale, hidden=positions)
 
     def patches(self, x: torch.Tensor) -> torch.Tensor:
         """(B, L, C) to (B, C, patches, patch_length)."""

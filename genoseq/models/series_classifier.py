@@ -115,7 +115,7 @@ class SeriesClassifier(RecordingModel):
         prediction = self.head(pool(hidden, steps, "mean"))
         assert self.problem is not None
         loss = None if labels is None else problem_loss(self.problem, prediction, labels)
-        return SignalOutput(prediction, hidden, loss)
+        return SignalOutput(prediction, hidden, loss, counted=steps)
 
 
 def _until_the_last(there: torch.Tensor) -> torch.Tensor:

@@ -30,6 +30,7 @@ import torch
 from torch import nn
 
 from genoseq.errors import CheckpointError, SequenceError
+from genoseq.models.heads import pool
 from genoseq.models.strict import load_strictly
 from genoseq.nn.losses import Problem
 
@@ -45,6 +46,7 @@ class SignalOutput:
         distribution, of the normalised series; None for a point forecast.
     location, scale: (B, 1, C) of the normalisation: value = normalised * scale + location. With
         `parameters` only.
+    counted: (B, positions) bool, False at positions that are padding; None where none is.
     """
 
     prediction: torch.Tensor
@@ -53,6 +55,13 @@ class SignalOutput:
     parameters: torch.Tensor | None = None
     location: torch.Tensor | None = None
     scale: torch.Tensor | None = None
+    counted: torch.Tensor | None = None
+
+    @property
+    def embedding(self) -> torch.Tensor | None:
+        """(B, D) float32, the mean of `last_hidden_state` over what is no padding; None as that is."""
+        hidden = self.last_hidden_state
+        return None if hidden is None else pool(hidden.float(), self.counted, "mean")
 
     @property
     def logits(self) -> torch.Tensor:

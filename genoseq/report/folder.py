@@ -147,6 +147,11 @@ class RunFolder:
         return self._json("performance.json")
 
     @cached_property
+    def preprocessing(self) -> dict[str, Any]:
+        """What the model's folder says of its input."""
+        return self._json("model/preprocessing.json") or {}
+
+    @cached_property
     def metrics(self) -> pd.DataFrame | None:
         """What was logged while training; None also where the run ended before its first line."""
         file = self.path / "metrics.csv"

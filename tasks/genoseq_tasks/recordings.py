@@ -214,8 +214,9 @@ class RecordingPrediction(LabelTask):
         rows = {"index": batch["index"][batch["counted"]].cpu().numpy()}
         columns = self._columns(self._output_names(), outputs, labels)
         table = pd.DataFrame(rows | columns)
-        if output.last_hidden_state is not None:
-            vectors = output.last_hidden_state.float().mean(1)[batch["counted"]].cpu().numpy()
+        embedding = output.embedding
+        if embedding is not None:
+            vectors = embedding[batch["counted"]].cpu().numpy()
             shown = _spread(len(self.trainer.datamodule.dataset("test")), _SHOWN_EMBEDDINGS)  # type: ignore[attr-defined]
             table["embedding"] = [
                 vector.tolist() if index in shown else None

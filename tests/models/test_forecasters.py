@@ -77,6 +77,18 @@ def test_numbers_of_a_distribution(name: str, windows: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_the_embedding_of_a_window_is_the_mean_of_its_channels(name: str, windows: torch.Tensor) -> None:
+    model = make(name)
+    found = model(windows).embedding
+    alone = [model(windows[:, :, [channel]]).embedding for channel in range(4)]
+    if name == "dlinear":
+        assert found is None
+        return
+    assert found.shape == (3, 16)
+    torch.testing.assert_close(found, torch.stack(alone).mean(0), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_folders(name: str, windows: torch.Tensor, tmp_path: Path) -> None:
     model = make(name)
     model.preprocessing = {"channels": ["a"]}

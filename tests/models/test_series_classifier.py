@@ -40,9 +40,12 @@ def test_padding_changes_nothing(letter: str, bidirectional: bool, x: torch.Tens
     model = make(letter, bidirectional=bidirectional)
     observed = torch.ones_like(x, dtype=torch.bool)
     observed[:, :, 13:] = False
-    padded = model(torch.where(observed, x, 1e3), observed=observed).prediction
-    shorter = make(letter, bidirectional=bidirectional, sequence_length=13)
-    torch.testing.assert_close(padded, shorter(x[:, :, :13]).prediction, rtol=1e-4, atol=1e-5)
+    padded = model(torch.where(observed, x, 1e3), observed=observed)
+    shorter = make(letter, bidirectional=bidirectional, sequence_length=13)(x[:, :, :13])
+    torch.testing.assert_close(padded.prediction, shorter.prediction, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(padded.embedding, shorter.embedding, rtol=1e-4, atol=1e-5)
+    assert shorter.last_hidden_state is not None
+    torch.testing.assert_close(shorter.embedding, shorter.last_hidden_state.mean(1))
 
 
 @pytest.mark.parametrize("letter", MIXERS)

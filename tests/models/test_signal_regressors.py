@@ -97,11 +97,13 @@ def test_a_state_does_not_grow() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_padding_changes_nothing(name: str) -> None:
     model, x = made(name), samples(2, 24)
-    expected = model(x).prediction
+    expected = model(x)
     padded = torch.nn.functional.pad(x, (0, 0, 0, 9), value=5.0)
     mask = torch.zeros(2, 33, dtype=torch.bool)
     mask[:, :24] = True
-    torch.testing.assert_close(model(padded, mask).prediction[:, : expected.shape[1]], expected)
+    found = model(padded, mask)
+    torch.testing.assert_close(found.prediction[:, : expected.prediction.shape[1]], expected.prediction)
+    torch.testing.assert_close(found.embedding, expected.embedding)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -50,6 +50,13 @@ def test_numbers_have_a_scale_and_many_classes_a_rest() -> None:
     assert sum(map(len, dots(plot.figure))) == 60
 
 
+def test_whole_numbers_stand_in_their_order() -> None:
+    vectors, _ = two_groups(12)
+    numbers = pd.Series([10, 9, 1] * 4, name="recording")
+    legend = embedding_map(vectors, numbers, projection="pca", name="map").figure.legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["1 (4)", "9 (4)", "10 (4)"]
+
+
 def test_of_many_vectors_some_are_drawn() -> None:
     vectors = np.random.default_rng(0).normal(size=(5001, 2)).astype(np.float32)
     plot = embedding_map(vectors, None, projection="pca", name="map")

@@ -55,7 +55,7 @@ def _predictions(run: RunFolder) -> list[Plot]:
     if table is None or table.empty:
         return []
     if "reconstruction" in table:
-        return [reconstruction_plot(table)]
+        return [reconstruction_plot(table, run.preprocessing)]
     if "forecast" in table:
         return forecast_plots(table, run.units)
     if {"bits", "chromosome"} <= set(table.columns):

@@ -20,9 +20,9 @@ Projection = Literal["tsne", "umap", "pca"]
 
 _NAMES: dict[str, str] = {"tsne": "t-SNE", "umap": "UMAP", "pca": "PCA"}
 _CAPTIONS = {
-    "tsne": "One dot a sequence. Neighbours are alike; sizes of groups, and distances between, mean nothing.",
-    "umap": "One dot a sequence. Neighbours are alike; distances between groups mean little.",
-    "pca": "One dot a sequence, along the two directions in which the vectors vary most.",
+    "tsne": "One dot a vector. Neighbours are alike; sizes of groups, and distances between, mean nothing.",
+    "umap": "One dot a vector. Neighbours are alike; distances between groups mean little.",
+    "pca": "One dot a vector, along the two directions in which the vectors vary most.",
 }
 _LEAST, _MOST = 4, 5000
 _PRINCIPAL = 50
@@ -106,7 +106,9 @@ def _draw(figure: Figure, axes: Axes, points: np.ndarray, labels: pd.Series | No
     texts = labels.astype(str)
     counts = Counter(texts)
     common = [text for text, _ in counts.most_common(_MOST_CLASSES)]
-    for place, text in enumerate(sorted(common)):
+    # Whole numbers, such as those of recordings, in their own order.
+    order = (lambda text: (len(text), text)) if pd.api.types.is_integer_dtype(labels) else str
+    for place, text in enumerate(sorted(common, key=order)):
         style, round_ = _STYLES[place % len(_STYLES)], place // len(_STYLES)
         marker = _STYLES[(place + round_) % len(_STYLES)].marker
         inside = (texts == text).to_numpy()

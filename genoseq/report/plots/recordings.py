@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.signal import welch
 
+from genoseq.data.channel_scaler import ChannelScaler
 from genoseq.data.recordings.channels import positions
 from genoseq.data.recordings.extra import mne
 from genoseq.errors import DataError
@@ -120,37 +123,50 @@ def embedding_plot(table: pd.DataFrame) -> Plot:
     return Plot("embeddings", "What the model sees in common", caption, figure)
 
 
-def reconstruction_plot(table: pd.DataFrame) -> Plot:
+def reconstruction_plot(table: pd.DataFrame, known: Mapping[str, Any]) -> Plot:
     """Windows with their hidden stretches, and what the model made of them.
 
     Args:
-        table: predictions of masked pretraining, some rows with `signal`, `reconstruction` and `hidden`.
+        table: predictions of masked pretraining, some rows with `signal`, `reconstruction` and `hidden`,
+            maybe `recording`, its number.
+        known: the model's `preprocessing`: `channels`, `sampling_rate`, and `units` with the `scaler` that
+            leads back to them. What it lacks is drawn as the model saw it, channels and samples by number.
     """
-    shown = table.dropna(subset="signal").head(_SHOWN_WINDOWS)
-    figure = Figure(figsize=WIDE, layout="constrained")
-    panels = figure.subplots(_SHOWN_CHANNELS, len(shown), sharex=True, squeeze=False)
-    for column, (_, row) in enumerate(shown.iterrows()):
-        signal, made, hidden = (
-            np.array(row[name].tolist()) for name in ("signal", "reconstruction", "hidden")
-        )
-        order = np.argsort(-hidden.sum(axis=1), kind="stable")[:_SHOWN_CHANNELS]
-        for panel, channel in zip(panels[: len(order), column], order, strict=True):
-            time = np.arange(signal.shape[1])
-            mask = hidden[channel].astype(bool)
-            panel.plot(time, signal[channel], color=MUTED.light, linewidth=0.9, label="recorded")
-            panel.plot(time, np.where(mask, made[channel], np.nan), color=MODEL.colour, label="reconstructed")
-            panel.fill_between(
-                time,
-                0,
-                1,
-                where=mask,
-                transform=panel.get_xaxis_transform(),
-                color=MUTED.light,
-                alpha=0.12,
-                lw=0,
-            )
-            panel.set_ylabel(f"channel {channel + 1}")
-        panels[-1, column].set_xlabel("sample")
-    panels[0, 0].legend(loc="upper right", ncols=2)
-    caption = "Scaled windows of the test split. Shaded stretches were hidden from the model."
+    shown = table.dropna(subset="signal")
+    rows = shown.iloc[np.linspace(0, len(shown) - 1, min(_SHOWN_WINDOWS, len(shown))).round().astype(int)]
+    num_channels = min(_SHOWN_CHANNELS, len(rows.iloc[0]["signal"]))
+    figure = Figure(figsize=(WIDE[0], 0.6 + 1.25 * num_channels), layout="constrained")
+    panels = figure.subplots(num_channels, len(rows), sharex=True, squeeze=False)
+    for column, (_, row) in enumerate(rows.iterrows()):
+        _reconstructed(list(panels[:, column]), row, known)
+        if "recording" in row:
+            panels[0, column].set_title(f"recording {row['recording']}", loc="left", fontsize=9)
+        panels[-1, column].set_xlabel("time (s)" if known.get("sampling_rate") else "sample")
+    figure.align_ylabels()
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=len(handles))
+    caption = "Windows of the test split: channels that most was hidden of. Shaded stretches were hidden."
     return Plot("reconstruction", "What was made of hidden samples", caption, figure, wide=True)
+
+
+def _reconstructed(panels: Sequence[Axes], row: pd.Series, known: Mapping[str, Any]) -> None:
+    """One window: those of its channels, in their order, that most was hidden of."""
+    signal, made, hidden = (np.stack(row[name]) for name in ("signal", "reconstruction", "hidden"))
+    scaler, units = known.get("scaler"), known.get("units")
+    if scaler is None or units is None:
+        units = "scaled"
+    else:
+        signal, made = (ChannelScaler.from_json(scaler).inverse(values.T).T for values in (signal, made))
+    names = known.get("channels") or [f"channel {number + 1}" for number in range(len(signal))]
+    time = np.arange(signal.shape[1]) / (known.get("sampling_rate") or 1)
+    most = np.sort(np.argsort(-hidden.sum(axis=1), kind="stable")[: len(panels)])
+    for panel, channel in zip(panels, most, strict=True):
+        mask = hidden[channel].astype(bool)
+        panel.plot(time, signal[channel], color=MUTED.light, linewidth=0.9, label="recorded")
+        panel.plot(time, np.where(mask, made[channel], np.nan), color=MODEL.colour, label="reconstructed")
+        panel.fill_between(
+            time, 0, 1, where=mask, transform=panel.get_xaxis_transform(), color=MUTED.light, alpha=0.12, lw=0
+        )
+        panel.margins(x=0)
+        # On two lines: a long name beside its units would be longer than a panel is high.
+        panel.set_ylabel(f"{names[channel]}\n({units})")
