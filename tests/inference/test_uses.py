@@ -35,11 +35,13 @@ def test_embeddings_are_those_of_each_sequence_alone(language_model, pooling, la
 @pytest.mark.parametrize("settings", [{}, {"chunk_length": 5}, {"chunk_length": 5, "context": 55}])
 @pytest.mark.parametrize("pooling", ["mean", "last"])
 def test_embeddings_in_chunks_and_windows(language_model, settings, pooling):
+    # In float32, weights this large make a difference of 2e-5 of how a processor rounds a transform.
+    language_model.double()
     records = [record for record in RECORDS if len(record.sequence) < 62]
     whole = joined(embed(language_model, records, pooling=pooling))
     table = joined(embed(language_model, records, pooling=pooling, **settings))
     assert table["name"].tolist() == whole["name"].tolist()
-    close = {"atol": 1e-5, "rtol": 1e-5}
+    close = {"atol": 1e-6, "rtol": 1e-6}
     np.testing.assert_allclose(np.stack(table["embedding"]), np.stack(whole["embedding"]), **close)
     rows = joined(embed(language_model, records, pooling=pooling, window=8, **settings))
     assert rows.columns.tolist() == ["name", "start", "end", "embedding"]
