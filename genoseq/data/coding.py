@@ -37,7 +37,7 @@ def read_coding_sequences(
 
     Args:
         annotation: GFF3 or GTF; see `read_transcripts`.
-        fasta: the genome, plain or bgzip, with the chromosomes named as in the annotation.
+        fasta: the genome, plain, bgzip or gzip, with the chromosomes named as in the annotation.
         code: NCBI's number or name of the genetic code; None takes that of the annotation, else the standard
             one.
         on_error: "raise" ends at the first transcript that cannot be read; "skip" leaves those out, and the

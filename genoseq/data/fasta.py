@@ -1,7 +1,9 @@
-"""Random access to a FASTA, plain or bgzip, of any size."""
+"""Random access to a FASTA, plain or compressed, of any size."""
 
 from __future__ import annotations
 
+import gzip
+import logging
 import os
 import shutil
 import struct
@@ -17,6 +19,8 @@ from genoseq.data.cache import FileStamp, cached_file, write_array
 from genoseq.errors import DataError, GenoseqError, IntervalError, SequenceError
 from genoseq.paths import require_file
 from genoseq.sequence import BASES, Lowercase, encode_bases
+
+_log = logging.getLogger(__name__)
 
 _COMPRESSED = (".gz", ".bgz")
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -43,23 +47,25 @@ class Fasta:
     base, which is made once in the cache folder: microseconds a window. Both may be used in forked and
     spawned workers; each process opens a handle of its own. Indexes are read beside the FASTA where they are
     at least as new as it, and otherwise made in the cache folder: nothing is written beside the user's files.
+    Of a FASTA compressed with gzip, as most archives hand them out, a plain copy is made there too.
 
     Args:
-        path: a FASTA, plain or bgzip (`.gz`, `.bgz`); `genoseq:...` is a shipped one.
+        path: a FASTA, plain, bgzip or gzip (`.gz`, `.bgz`); `genoseq:...` is a shipped one.
 
     Attributes:
         lengths: bases of each sequence, by its name (the first word of its header), in the order of the file.
 
     Raises:
-        DataError: the file is missing, unreadable, empty, damaged, compressed otherwise, or names two
-            sequences alike.
+        DataError: the file is missing, unreadable, empty, damaged, not compressed as its name says, or names
+            two sequences alike.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = require_file(path, "the FASTA")
         _require_readable_form(self.path)
         self._stamp = FileStamp.of(self.path)
-        self._indexes = _indexes(self.path, self._stamp)
+        self._readable = _with_random_access(self.path, self._stamp)
+        self._indexes = _indexes(self._readable, self.path)
         with _explained(self.path):
             self._handle: pyfaidx.Faidx | None = self._open()
         self._process = os.getpid()
@@ -140,7 +146,7 @@ class Fasta:
 
     def _open(self) -> pyfaidx.Faidx:
         fai, gzi = self._indexes
-        return pyfaidx.Faidx(str(self.path), indexname=str(fai), gzi_indexname=str(gzi), as_raw=True)
+        return pyfaidx.Faidx(str(self._readable), indexname=str(fai), gzi_indexname=str(gzi), as_raw=True)
 
     def _map_codes(self) -> np.ndarray:
         path = cached_file(self._stamp, ".codes.npy", lambda part: write_array(part, self._all_codes()))
@@ -162,26 +168,46 @@ class Fasta:
 
 
 def _require_readable_form(path: Path) -> None:
-    with path.open("rb") as handle:
-        head = handle.read(16)
+    head = _head(path)
     if not head:
         raise DataError(f"{path} is empty. Give a FASTA: a line `>name`, then lines of sequence.")
     named_compressed = path.name.lower().endswith(_COMPRESSED)
     if head.startswith(_GZIP_MAGIC) != named_compressed:
         state = "is not compressed" if named_compressed else "is gzip-compressed"
         raise DataError(
-            f"{path} {state}, against its name. Name it .fa where it is plain and .fa.gz where it is bgzip."
+            f"{path} {state}, against its name. Name it .fa where it is plain and .fa.gz where it is "
+            "compressed."
         )
+
+
+def _with_random_access(path: Path, stamp: FileStamp) -> Path:
+    """The file itself, or a plain copy in the cache folder, as old as it, where it is gzip but not bgzip."""
+    head = _head(path)
     # bgzip marks each block with an extra field BC.
-    if named_compressed and not (head[3] & 4 and head[12:14] == b"BC"):
-        raise DataError(
-            f"{path} is compressed with gzip, which has no random access. Compress it with bgzip instead: "
-            f"gunzip {path.name} && bgzip {path.stem}"
-        )
+    if not head.startswith(_GZIP_MAGIC) or (head[3] & 4 and head[12:14] == b"BC"):
+        return path
+
+    def make(part: Path) -> None:
+        _log.info("%s is gzip and not bgzip: a plain copy is made in the cache folder", path)
+        with _explained(path), gzip.open(path, "rb") as packed, part.open("wb") as plain:
+            shutil.copyfileobj(packed, plain, _CHUNK)
+
+    return cached_file(stamp, ".fa", make)
 
 
-def _indexes(path: Path, stamp: FileStamp) -> tuple[Path, Path]:
-    """Paths of an index of names (.fai) and one of blocks (.gzi, for bgzip), made where there is none."""
+def _head(path: Path) -> bytes:
+    with path.open("rb") as handle:
+        return handle.read(16)
+
+
+def _indexes(path: Path, given: Path) -> tuple[Path, Path]:
+    """Paths of an index of names (.fai) and one of blocks (.gzi, for bgzip), made where there is none.
+
+    Args:
+        path: what is read.
+        given: the user's file, which errors name.
+    """
+    stamp = FileStamp.of(path)
     beside = (path.with_name(path.name + ".fai"), path.with_name(path.name + ".gzi"))
     compressed = path.name.lower().endswith(_COMPRESSED)
     needed = beside if compressed else beside[:1]
@@ -189,13 +215,13 @@ def _indexes(path: Path, stamp: FileStamp) -> tuple[Path, Path]:
         return beside
     gzi = stamp.derived_path(".gzi")
     # Made together: where the first is there, so is the second.
-    return cached_file(stamp, ".fai", lambda part: _make_indexes(path, part, gzi)), gzi
+    return cached_file(stamp, ".fai", lambda part: _make_indexes(path, part, gzi, given)), gzi
 
 
-def _make_indexes(path: Path, fai: Path, gzi: Path) -> None:
+def _make_indexes(path: Path, fai: Path, gzi: Path, given: Path) -> None:
     gzi_part = gzi.with_name(f".{gzi.name}.{os.getpid()}")
     try:
-        with _explained(path):
+        with _explained(given):
             pyfaidx.Faidx(str(path), indexname=str(fai), gzi_indexname=str(gzi_part)).close()
         if gzi_part.exists():
             shutil.copystat(path, gzi_part)

@@ -34,7 +34,7 @@ class GenomeDataModule(SequenceDataModule):
 
     Args:
         tokenizer: makes ids of bases.
-        fasta: a FASTA (plain or bgzip), or several.
+        fasta: a FASTA (plain, bgzip or gzip), or several.
         annotation: where codons are, for a tokenizer that reads them (`codon`, `frame`): a GFF3 or GTF, or
             one for each FASTA; None for other tokenizers, and to evaluate a model of codons on plain DNA,
             which the log tells.

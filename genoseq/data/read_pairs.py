@@ -76,7 +76,7 @@ class ReadPairsDataModule(SequenceDataModule):
 
     Args:
         tokenizer: of single nucleotides.
-        fasta: a FASTA (plain or bgzip), or several.
+        fasta: a FASTA (plain, bgzip or gzip), or several.
         split: which parts are for train and validation.
         window_length, read_length, error_rates: see `ReadPairs`.
         examples_per_epoch: pairs of an epoch.

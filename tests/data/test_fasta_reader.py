@@ -7,6 +7,7 @@ import gzip
 import multiprocessing
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,15 @@ def letters_of(path: Path) -> dict[str, str]:
     return {part.split()[0]: "".join(part.split("\n")[1:]) for part in parts}
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-def test_letters_and_codes_are_those_of_the_file(tiny_fasta: Path, compressed: bool) -> None:
-    fasta = Fasta(bgzipped(tiny_fasta) if compressed else tiny_fasta)
+def gzipped(source: Path) -> Path:
+    path = source.with_name(source.name + ".gz")
+    path.write_bytes(gzip.compress(source.read_bytes(), mtime=0))
+    return path
+
+
+@pytest.mark.parametrize("stored", [Path, bgzipped, gzipped])
+def test_letters_and_codes_are_those_of_the_file(tiny_fasta: Path, stored: Callable[[Path], Path]) -> None:
+    fasta = Fasta(stored(tiny_fasta))
     truth = letters_of(tiny_fasta)
     assert fasta.lengths == {name: len(text) for name, text in truth.items()}
     for name, start, end in (("chr1", 0, 1), ("chr1", 59, 61), ("chr2", 0, 3000), ("chr2", 2990, 3000)):
@@ -117,7 +124,8 @@ def test_a_forked_and_a_pickled_reader_read_for_themselves(tiny_fasta: Path) -> 
         ("ragged.fa", b">a\nACGT\nAC\nACGT\n", "one width"),
         ("plain.fa.gz", b">a\nAC\n", "is not compressed"),
         ("packed.fa", gzip.compress(b">a\nAC\n", mtime=0), "is gzip-compressed"),
-        ("gzip.fa.gz", gzip.compress(b">a\nAC\n", mtime=0), "bgzip"),
+        ("ragged.fa.gz", gzip.compress(b">a\nACGT\nAC\nACGT\n", mtime=0), "one width"),
+        ("cut.fa.gz", gzip.compress(b">a\nACGT\n", mtime=0)[:-9], "cut off"),
     ],
 )
 def test_bad_files_are_named(tmp_path: Path, name: str, content: bytes, says: str) -> None:
@@ -126,6 +134,17 @@ def test_bad_files_are_named(tmp_path: Path, name: str, content: bytes, says: st
     with pytest.raises(DataError, match=says) as error:
         Fasta(path)
     assert str(path) in str(error.value)
+
+
+def test_a_gzip_that_changes_is_unpacked_again(tiny_fasta: Path) -> None:
+    path = gzipped(tiny_fasta)
+    assert Fasta(path).names == ("chr1", "chr2")
+    beside = set(path.parent.iterdir())
+    path.write_bytes(gzip.compress(b">other\nACGTTT\n", mtime=0))
+    fasta = Fasta(path)
+    assert fasta.names == ("other",)
+    assert pickle.loads(pickle.dumps(fasta)).fetch("other", 3, 6) == "TTT"
+    assert set(path.parent.iterdir()) == beside
 
 
 def test_a_truncated_bgzip_is_refused(tmp_path: Path) -> None:
