@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from genoseq.data import Fasta, find_leaks, read_transcripts
-from genoseq.data.splice_sites import SpliceSite, splice_sites
+from genoseq.data.splice_positions import SpliceSite, splice_sites
 
 FOLDERS: dict[SpliceSite, str] = {"donor": "splice_donors", "acceptor": "splice_acceptors"}
 

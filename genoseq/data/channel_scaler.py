@@ -44,8 +44,8 @@ class ChannelScaler:
         never = [name for name, gone in zip(names, np.isnan(values).all(axis=0), strict=True) if gone]
         if never:
             raise DataError(
-                f"the channel {', '.join(never)} is never observed in the training part: leave it out of "
-                "columns, or take other borders."
+                f"never observed in the training part: {', '.join(never)}. Leave such channels out (columns "
+                "of a table, preparation.channels of recordings), or train on a part that has them."
             )
         if scaling == "none":
             return cls(np.zeros(values.shape[1]), np.ones(values.shape[1]))

@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 
 from genoseq.data.channel_scaler import ChannelScaler
+from genoseq.data.labelled_series import LabelledSeries
 from genoseq.data.loading import ExampleKey
-from genoseq.data.series_datamodule import LabelledSeries
 from genoseq.data.ts_files import read_ts
 from genoseq.errors import DataError
 from genoseq.inference.signal_vectors import vectors_of
