@@ -1,8 +1,9 @@
-"""What the windows of recordings are, by a model that learnt it."""
+"""What the windows of recordings, or their channels, are, by a model that learnt it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import torch
 from genoseq.data.channel_scaler import ChannelScaler
 from genoseq.data.recordings import Preparation, Prepared, find_recordings
 from genoseq.errors import CheckpointError, ConfigError, DataError
+from genoseq.inference.predict import prediction_columns
 from genoseq.models.signal import RecordingModel
 
 _WANTED = ("preparation", "scaler", "sampling_rate", "classes")
@@ -27,17 +29,21 @@ def classify(model: RecordingModel, path: str, *, batch_size: int = 32) -> Itera
 
     Yields:
         A table a recording: `recording`, its number from 1 in the order of `genoseq inspect`; `start` in
-        seconds; `prediction`, and a `probability_<class>` each.
+        seconds; `prediction`, and a `probability_<class>` each; of a model of several classes a
+        `prediction_<class>` each, whether it is there; of one of channels a row each `channel` that was
+        measured.
 
     Raises:
-        ConfigError: the model reconstructs, and predicts nothing.
+        ConfigError: the model reconstructs, or predicts numbers.
         CheckpointError: it does not say how it is to be used.
         DataError: a recording cannot be prepared as in training, or is shorter than a window.
     """
     known = model.preprocessing
-    if model.problem != "single_label":
-        raise ConfigError(f"predicting wants a model of one class a window; this one is of {model.problem}.")
-    missing = [name for name in _WANTED if not known.get(name)]
+    if model.problem not in ("single_label", "multi_label"):
+        raise ConfigError(f"predicting wants a model of classes; this one is of {model.problem}.")
+    # Models that do not say their form were trained when there was one.
+    wanted = _WANTED if model.label_form == "class" else (*_WANTED, "label_form")
+    missing = [name for name in wanted if not known.get(name)]
     if missing:
         raise CheckpointError(
             f"preprocessing.json of this {type(model).__name__} has no {', '.join(missing)}: how recordings "
@@ -56,16 +62,22 @@ def classify(model: RecordingModel, path: str, *, batch_size: int = 32) -> Itera
                 f"of {model.sequence_length:,} at {known['sampling_rate']:g} Hz."
             )
         values = _probabilities(model, found, scaler, batch_size)
-        columns = {f"probability_{name}": values[:, row] for row, name in enumerate(names)}
         starts = np.arange(len(values)) * model.sequence_length / found.rate
-        likeliest = np.array(names)[values.argmax(axis=1)]
-        yield pd.DataFrame({"recording": number, "start": starts, "prediction": likeliest} | columns)
+        places: dict[str, Any] = {"recording": number, "start": starts}
+        if model.per_channel:
+            there = np.array(found.channels)[found.present]
+            places["start"] = np.repeat(starts, len(there))
+            places["channel"] = np.tile(there, len(starts))
+            values = values[:, found.present].reshape(-1, len(names))
+        # Of a channel one class is the likeliest, also where the model says whether one thing is there.
+        problem = "single_label" if model.per_channel else str(model.problem)
+        yield pd.DataFrame(places | prediction_columns(problem, names, values))
 
 
 def _probabilities(
     model: RecordingModel, found: Prepared, scaler: ChannelScaler, batch_size: int
 ) -> np.ndarray:
-    """(windows, classes) float32."""
+    """(windows, classes) float32, or (windows, channels, classes)."""
     count = found.signal.shape[1] // model.sequence_length
     scaled = scaler.transform(found.signal.T).T.astype(np.float32)
     scaled = np.where(found.present[:, None], scaled, np.float32(0))[:, : count * model.sequence_length]
@@ -75,4 +87,4 @@ def _probabilities(
         model(part.to(model.device), observed=observed.expand(len(part), -1, -1)).prediction
         for part in torch.from_numpy(windows).split(batch_size)
     ]
-    return torch.cat(parts).float().softmax(-1).cpu().numpy()
+    return model.activated(torch.cat(parts)).cpu().numpy()
