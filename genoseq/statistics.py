@@ -187,18 +187,21 @@ def permutation_p_value(
     labels: ArrayLike,
     groups: ArrayLike,
     *,
+    units: ArrayLike | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> float:
     """Chance of a statistic as large where labels say nothing, by exchange of what can be exchanged.
 
-    Where every group has one label, whole groups exchange theirs; else rows do within their group. The rows
-    of a group are no independent witnesses, and neither way takes them for such.
+    Where every group has one label, whole groups exchange theirs; else units do within their group. The rows
+    of a group, or of a unit, are no independent witnesses, and neither way takes them for such.
 
     Args:
         statistic: of labels (n,), larger where predictions are better; NaN where it has no value.
         labels: (n,) the true ones.
         groups: (n,) the group of each row.
+        units: (n,) rows of one unit, all of one group, keep their labels together: units of as many rows
+            exchange them, in the order of the rows. None where each row is a unit.
         resamples: number of exchanges.
         seed: of them.
 
@@ -210,7 +213,7 @@ def permutation_p_value(
     whole = truth[first]
     generator = np.random.default_rng(seed)
     observed = statistic(truth)
-    members = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+    members = _exchangeable(number, np.arange(truth.size) if units is None else np.asarray(units))
     count = 0
     for _ in range(resamples):
         if (whole[number] == truth).all():
@@ -221,6 +224,16 @@ def permutation_p_value(
                 exchanged[rows] = generator.permutation(truth[rows])
         count += bool(statistic(exchanged) >= observed)
     return (1 + count) / (1 + resamples)
+
+
+def _exchangeable(groups: np.ndarray, units: np.ndarray) -> list[np.ndarray]:
+    """Row numbers (units, rows of each) of all units of one group that have as many rows."""
+    _, unit = np.unique(units, return_inverse=True)
+    size = np.bincount(unit)[unit]
+    order = np.lexsort((unit, size, groups))
+    changes = np.diff(groups[order]).astype(bool) | np.diff(size[order]).astype(bool)
+    parts = np.split(order, np.flatnonzero(changes) + 1)
+    return [rows.reshape(-1, size[rows[0]]) for rows in parts]
 
 
 def _resampled_means(

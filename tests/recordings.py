@@ -60,6 +60,23 @@ def write_tuh(folder, subjects, *, suffix, seconds=12, rate=100):
         )
 
 
+def write_tuar(folder, intervals, *, seconds=12, rate=100, absent=()):
+    """Recordings in the layout of TUAR: `intervals` has rows of (channel, start, stop, label) by subject;
+    those in `absent` were recorded without ears."""
+    for subject, rows in intervals.items():
+        names = [name for name in REFERENTIAL if subject not in absent or name not in ("A1", "A2")]
+        file = write_edf(
+            Path(folder) / "edf/01_tcp_ar" / f"{subject}_s001_t000.edf",
+            labels=[f"EEG {name}-REF" for name in names],
+            rate=rate,
+            seconds=seconds,
+            seed=int(subject, 36),
+        )
+        lines = ["# version = csv_v1.0.0", "#", "channel,start_time,stop_time,label,confidence"]
+        lines += [",".join(map(str, (*row, 1.0))) for row in rows]
+        file.with_suffix(".csv").write_text("\n".join(lines) + "\n")
+
+
 def _range(values):
     finite = np.abs(values[np.isfinite(values)])
     most = float(np.ceil(finite.max() * 1000 + 1) / 1000) if finite.size else 1.0

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from genoseq.statistics import auroc, group_bootstrap, mean_interval, paired_bootstrap
+from genoseq.statistics import (
+    auroc,
+    group_bootstrap,
+    mean_interval,
+    paired_bootstrap,
+    permutation_p_value,
+)
 
 
 def test_mean_interval_is_the_t_interval_of_scipy() -> None:
@@ -91,3 +97,18 @@ def test_groups_are_resampled_whole() -> None:
 def test_auroc_is_the_share_of_pairs_in_order() -> None:
     assert auroc([1, 0, 1, 0], [3.0, 1.0, 1.0, 2.0]) == (1 + 1 + 0.5 + 0) / 4
     assert np.isnan(auroc([1, 1], [0.0, 1.0]))
+
+
+def test_rows_of_a_unit_exchange_their_labels_together() -> None:
+    units, groups = [7, 5, 7, 5, 6, 8, 9], [0, 0, 0, 0, 0, 1, 1]
+    seen = set()
+
+    def statistic(labels: np.ndarray) -> float:
+        seen.add(tuple(labels.tolist()))
+        return float(labels[0] == 0)
+
+    p_value = permutation_p_value(statistic, range(7), groups, units=units, resamples=200)
+    # Two units of two rows change places, in their order; the third has one row, and none to change with.
+    pairs, singles = [(0, 1, 2, 3, 4), (1, 0, 3, 2, 4)], [(5, 6), (6, 5)]
+    assert seen == {(*pair, *single) for pair in pairs for single in singles}
+    assert p_value == pytest.approx(0.5, abs=0.15)

@@ -21,7 +21,7 @@ from genoseq.benchmark.resampling import (
     resampled,
     same_labels,
 )
-from genoseq.cli.measuring import TABLES, measured, name_of, require_out
+from genoseq.cli.measuring import TABLES, measured, name_of, require_out, rows_text
 from genoseq.cli.models import open_models
 from genoseq.cli.tables import interval_text
 from genoseq.errors import ConfigError
@@ -60,7 +60,7 @@ def run(config: DictConfig) -> None:
     # Labels of bases come many to an example: the headline's own comparison stands for them.
     if problems[0] in _LABELLED and "position" not in tables[0]:
         results["differences"] = _differences(problems[0], tables, results, config)
-    _print(config, results, len(tables[0]))
+    _print(config, results, rows_text(tables[0]))
     if config.out is not None:
         _write(config.out, results, _side_by_side(tables))
 
@@ -86,18 +86,29 @@ def _differences(
     for rows, kept in chosen.items():
         scored = [_scored(problem, table[kept]) for table in tables]
         assert same_labels(scored), "both were asked the rows of one data module"
-        weights = draw_weights(int(kept.sum()), resamples=config.resamples, seed=0)
+        weights, n, unit = _drawn(tables[0][kept], config.resamples)
         found[rows] = {
-            metric: asdict(_difference(metric, problem, scored, weights))
+            metric: asdict(_difference(metric, problem, scored, weights, n=n, unit=unit))
             for metric in results["rows"][0]["metrics"]
         }
     return found
 
 
-def _difference(metric: str, problem: str, scored: Sequence[Scored], weights: np.ndarray) -> Any:
+def _drawn(table: pd.DataFrame, resamples: int) -> tuple[np.ndarray, int, str]:
+    """(resamples + 1, N) how often each row is drawn; how many units are, and what they are."""
+    if "channel" not in table:
+        return draw_weights(len(table), resamples=resamples, seed=0), len(table), "example"
+    # The channels of a window are drawn together.
+    windows, number = np.unique(table["index"], return_inverse=True)
+    return draw_weights(len(windows), resamples=resamples, seed=0)[:, number], len(windows), "window"
+
+
+def _difference(
+    metric: str, problem: str, scored: Sequence[Scored], weights: np.ndarray, *, n: int, unit: str
+) -> Any:
     samples = [resampled(metric, problem, one, weights) for one in scored]
     (mine, my_means), (theirs, their_means) = (interval_over_seeds(one[:, None], seed=0) for one in samples)
-    return difference(mine.mean - theirs.mean, my_means, their_means, n=weights.shape[1], unit="example")
+    return difference(mine.mean - theirs.mean, my_means, their_means, n=n, unit=unit)
 
 
 def _scored(problem: str, table: pd.DataFrame) -> Scored:
@@ -114,8 +125,8 @@ def _side_by_side(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([shared, *sides], axis=1)
 
 
-def _print(config: DictConfig, results: dict[str, Any], num_rows: int) -> None:
-    table = Table(title=f"{config.split}, {num_rows:,} examples")
+def _print(config: DictConfig, results: dict[str, Any], rows_of: str) -> None:
+    table = Table(title=f"{config.split}, {rows_of}")
     shown = {"rows": "", "leak_free_rows": ", without leaks"}
     for name in ("", *(row["name"] for row in results["rows"]), "a minus b, 95 %"):
         table.add_column(name, justify="right" if name else "left")

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from genoseq.cli.measuring import TABLES, measured, name_of, require_out
+from genoseq.cli.measuring import TABLES, measured, name_of, require_out, rows_text
 from genoseq.cli.models import open_models
 from genoseq.cli.tables import interval_text
 from genoseq.inference.outputs import atomic_file, open_table
@@ -30,13 +30,13 @@ def run(config: DictConfig) -> None:
         table,
         {name: rows for _, name, rows in fitted},
     )
-    _print(config, results, len(table))
+    _print(config, results, rows_text(table))
     if config.out is not None:
         _write(config, results, table)
 
 
-def _print(config: DictConfig, results: dict[str, Any], num_rows: int) -> None:
-    table = Table(title=f"{_checkpoints(config)}: {config.split}, {num_rows:,} examples")
+def _print(config: DictConfig, results: dict[str, Any], rows_of: str) -> None:
+    table = Table(title=f"{_checkpoints(config)}: {config.split}, {rows_of}")
     table.add_column("")
     names = list(results["rows"][0]["metrics"])
     for name in names:

@@ -62,6 +62,13 @@ def name_of(model: SequenceModel | SignalModel) -> str:
     return f"{backbone}, {len(model.members)} averaged" if isinstance(model, Ensemble) else backbone
 
 
+def rows_text(table: pd.DataFrame) -> str:
+    """How many rows were measured, and of what."""
+    if "channel" in table:
+        return f"{len(table):,} channels of {table['index'].nunique():,} windows"
+    return f"{len(table):,} examples"
+
+
 def require_out(out: str | None) -> None:
     """Check, before the work, that a file ends as a table or as JSON does, and that its folder is there.
 

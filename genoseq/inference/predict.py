@@ -93,14 +93,15 @@ def _table(
             "name": np.repeat([record.name for record in batch], lengths),
             "position": np.concatenate([np.arange(length) for length in lengths]),
         }
-        return pd.DataFrame(places | _columns(head.problem, names, np.concatenate(outputs)))
+        return pd.DataFrame(places | prediction_columns(head.problem, names, np.concatenate(outputs)))
     return pd.DataFrame(
-        {"name": [record.name for record in batch]} | _columns(head.problem, names, np.stack(outputs))
+        {"name": [record.name for record in batch]}
+        | prediction_columns(head.problem, names, np.stack(outputs))
     )
 
 
-def _columns(problem: str, names: Sequence[str], values: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns of (N, C) probabilities or numbers."""
+def prediction_columns(problem: str, names: Sequence[str], values: np.ndarray) -> dict[str, np.ndarray]:
+    """`prediction` and `probability` columns of (N, C) probabilities or numbers."""
     if problem == "single_label":
         likeliest = np.array(names)[values.argmax(axis=1)]
         return {"prediction": likeliest} | _named("probability", names, values)

@@ -1,4 +1,4 @@
-"""What the windows of recordings are, by a model that learnt it, and vectors of them."""
+"""What the windows of recordings, or their channels, are, by a model that learnt it, and vectors of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from genoseq.data.channel_scaler import ChannelScaler
 from genoseq.data.recordings import Preparation, Prepared, Recording, find_recordings
 from genoseq.errors import CheckpointError, ConfigError, DataError
+from genoseq.inference.predict import prediction_columns
 from genoseq.inference.signal_vectors import vectors_of
 from genoseq.models.signal import RecordingModel, SignalOutput
 
@@ -29,21 +30,39 @@ def classify(model: RecordingModel, path: str, *, batch_size: int = 32) -> Itera
 
     Yields:
         A table a recording: `recording`, its number from 1 in the order of `genoseq inspect`; `start` in
-        seconds; `prediction`, and a `probability_<class>` each.
+        seconds; `prediction`, and a `probability_<class>` each; of a model of several classes a
+        `prediction_<class>` each, whether it is there; of one of channels a row each `channel` that was
+        measured.
 
     Raises:
-        ConfigError: the model reconstructs, and predicts nothing.
+        ConfigError: the model reconstructs, or predicts numbers.
         CheckpointError: it does not say how it is to be used.
         DataError: a recording cannot be prepared as in training, or is shorter than a window.
     """
-    if model.problem != "single_label":
-        raise ConfigError(f"predicting wants a model of one class a window; this one is of {model.problem}.")
-    names = [str(name) for name in _known(model, (*_WANTED, "classes"))["classes"]]
-    for places, outputs in _windows(model, find_recordings(path), batch_size):
+    if model.problem not in ("single_label", "multi_label"):
+        raise ConfigError(f"predicting wants a model of classes; this one is of {model.problem}.")
+    # Models that do not say their form were trained when there was one.
+    form = () if model.label_form == "class" else ("label_form",)
+    names = [str(name) for name in _known(model, (*_WANTED, "classes", *form))["classes"]]
+    # Of a channel one class is the likeliest, also where the model says whether one thing is there.
+    problem = "single_label" if model.per_channel else str(model.problem)
+    for places, found, outputs in _windows(model, find_recordings(path), batch_size):
         logits = torch.cat([output.prediction for output in outputs])
-        values = logits.float().softmax(-1).cpu().numpy()
-        columns = {f"probability_{name}": values[:, row] for row, name in enumerate(names)}
-        yield places.assign(prediction=np.array(names)[values.argmax(axis=1)], **columns)
+        values = model.activated(logits).cpu().numpy()
+        if model.per_channel:
+            places, values = _of_channels(places, found, values)
+        columns = pd.DataFrame(prediction_columns(problem, names, values))
+        yield pd.concat([places, columns], axis=1)
+
+
+def _of_channels(
+    places: pd.DataFrame, found: Prepared, values: np.ndarray
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """A row for each channel of each window that was measured, of `values` (windows, channels, classes)."""
+    there = np.array(found.channels)[found.present]
+    rows = places.loc[places.index.repeat(len(there))].reset_index(drop=True)
+    rows["channel"] = np.tile(there, len(places))
+    return rows, values[:, found.present].reshape(len(rows), -1)
 
 
 @torch.inference_mode()
@@ -67,7 +86,7 @@ def embed_recordings(
         CheckpointError: the model does not say how it is to be used.
         DataError: a recording cannot be prepared as in training, or is shorter than a window.
     """
-    for places, outputs in _windows(model, find_recordings(path, table=table), batch_size):
+    for places, _, outputs in _windows(model, find_recordings(path, table=table), batch_size):
         vectors = [vector for output in outputs for vector in vectors_of(model, output)]
         yield pd.concat([places, pd.Series(vectors, name="embedding")], axis=1)
 
@@ -85,8 +104,9 @@ def _known(model: RecordingModel, wanted: Sequence[str]) -> dict[str, Any]:
 
 def _windows(
     model: RecordingModel, recordings: Sequence[Recording], batch_size: int
-) -> Iterator[tuple[pd.DataFrame, Iterator[SignalOutput]]]:
-    """For each recording `recording` and `start` of its windows, and the outputs of them, batch by batch."""
+) -> Iterator[tuple[pd.DataFrame, Prepared, Iterator[SignalOutput]]]:
+    """For each recording `recording` and `start` of its windows, itself as prepared, and the outputs of
+    the windows, batch by batch."""
     known = _known(model, _WANTED)
     preparation = Preparation(**known["preparation"])
     scaler = ChannelScaler.from_json(known["scaler"])
@@ -99,10 +119,8 @@ def _windows(
             )
         count = found.signal.shape[1] // model.sequence_length
         starts = np.arange(count) * model.sequence_length / found.rate
-        yield (
-            pd.DataFrame({"recording": number, "start": starts}),
-            _outputs(model, found, scaler, batch_size),
-        )
+        places = pd.DataFrame({"recording": number, "start": starts})
+        yield places, found, _outputs(model, found, scaler, batch_size)
 
 
 def _outputs(

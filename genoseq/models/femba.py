@@ -101,6 +101,7 @@ class Femba(RecordingModel):
         }
         self.head = head
         self.problem = _PROBLEMS.get(head)
+        self.per_channel = head in ("mc", "mmc")
         self.num_outputs = num_channels if head == "mc" else num_classes
         self.activation_checkpointing = activation_checkpointing
         across, self.num_positions = self._grid()

@@ -10,7 +10,7 @@ There are three kinds, told apart by what goes in and comes out; tasks ask for o
 | class | call | `output.prediction` |
 |---|---|---|
 | `Forecaster` | `model(x_enc (B, L, C), x_mark_enc=None (B, L, F))` | (B, H, C): the next H steps |
-| `RecordingModel` | `model(x (B, C, T), mask=None (B, C, T))` | (B, C, T) again, or (B, num_outputs) |
+| `RecordingModel` | `model(x (B, C, T), mask=None (B, C, T))` | (B, C, T) again, or (B, [C,] num_outputs) |
 | `SignalRegressor` | `model(x (B, L, C_in), mask=None (B, L))` | (B, L // `samples_per_prediction`, C_out) |
 
 The weights of one task begin another: `genoseq.models.load_encoder(checkpoint=..., arguments={...})` makes
@@ -193,12 +193,15 @@ class RecordingModel(SignalModel):
         num_channels: C.
         num_outputs: classes or values of the head; 0 where the model reconstructs its input.
         problem: `single_label`, `multi_label` or `regression`; None where it reconstructs.
+        per_channel: it says something of each channel, not of the window: its class, or of `multi_label`
+            whether one thing is there (an output is a channel then).
     """
 
     sequence_length: int
     num_channels: int
     num_outputs: int
     problem: Problem | None
+    per_channel: bool = False
 
     @abstractmethod
     def forward(
@@ -216,15 +219,38 @@ class RecordingModel(SignalModel):
             mask: (B, C, T) bool, True at samples that are hidden from the model: it reads zeros there.
             observed: (B, C, T) or (B, C, 1) bool, False at samples that were never measured (a missing
                 channel): read as zeros, and no part of any loss.
-            labels: of a classifier: (B,) or (B, num_outputs). A reconstruction has `x` itself, and a loss
-                wherever a mask is given.
+            labels: of a classifier: (B,) or (B, num_outputs); of channels (B, C), -100 for those that do not
+                count. A reconstruction has `x` itself, and a loss wherever a mask is given.
 
         Returns:
-            `prediction` (B, C, T), or (B, num_outputs); `loss` where there is one.
+            `prediction` (B, C, T), or (B, num_outputs), or (B, C, num_outputs) of classes of channels; `loss`
+            where there is one.
 
         Raises:
             SequenceError: another number of channels or samples than the model's.
         """
+
+    @property
+    def label_form(self) -> str:
+        """What it predicts, as data of recordings call it: `class`, `classes`, `channels`; or `values`."""
+        if self.per_channel:
+            return "channels"
+        return {"single_label": "class", "multi_label": "classes"}.get(str(self.problem), "values")
+
+    @property
+    def num_activated(self) -> int:
+        """K of `activated`: 2 of channels where one thing is there or not: absence and presence."""
+        return 2 if self.per_channel and self.problem == "multi_label" else self.num_outputs
+
+    def activated(self, prediction: torch.Tensor) -> torch.Tensor:
+        """Probabilities, or values, of a prediction: (B, K), or (B, C, K) of channels, float32."""
+        values = prediction.float()
+        if self.problem == "single_label":
+            return values.softmax(-1)
+        if self.problem == "regression":
+            return values
+        values = values.sigmoid()
+        return torch.stack([1 - values, values], dim=-1) if self.per_channel else values
 
     def require_window(self, x: torch.Tensor) -> None:
         """Refuse input of another shape.

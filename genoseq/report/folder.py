@@ -58,7 +58,7 @@ class OfUnits:
     """How well units of one kind are told apart: windows of recordings, recordings, or people.
 
     Attributes:
-        unit: `window`, `recording` or `subject`.
+        unit: `window`, or `channel` of one; `recording` or `subject`.
         n: number of them.
         estimates: metric name to its value, with an interval over subjects.
         p_values: the same metrics to the chance of as much, were labels exchanged between subjects.

@@ -15,12 +15,13 @@ from omegaconf import DictConfig
 from genoseq.data.datamodule import ExampleDataModule, SequenceDataModule
 from genoseq.errors import CheckpointError, ConfigError
 from genoseq.models import Backbone, SequenceModel, StreamingBackbone
-from genoseq.models.signal import SignalModel
+from genoseq.models.signal import RecordingModel, SignalModel
 from genoseq.models.strict import load_strictly
 from genoseq.models.tensor_files import read_tensors
 from genoseq.models.vocabulary import extend_vocabulary
 from genoseq.tokenizers import Tokenizer
 from genoseq.training.finetuning import FineTuning, FullFineTuning
+from genoseq.training.recording_heads import require_head
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,11 @@ def require_windows(model: SignalModel, datamodule: ExampleDataModule) -> None:
             f"{type(model).__name__} reads signals, and a {type(datamodule).__name__} has tokens: take other "
             "data."
         )
-    for name in (*_OF_WINDOWS, *_OF_SAMPLES):
+    names = [*_OF_WINDOWS, *_OF_SAMPLES]
+    if isinstance(model, RecordingModel) and hasattr(datamodule, "label_form"):
+        require_head(model, datamodule)
+        names.remove("num_outputs")
+    for name in names:
         wanted, given = getattr(datamodule, name, None), getattr(model, name, None)
         if wanted is not None and given and given != wanted:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""How well people are classified, where each gives many windows: by window, by recording, by subject."""
+"""How well people are classified, who give many windows: by window (or channel), by recording, by subject."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pandas as pd
 
 from genoseq.statistics import balanced_accuracy, group_bootstrap, mean_auroc, permutation_p_value
 
-# The column that says the unit of each window; a window is its own.
-_UNITS = {"window": None, "recording": "recording", "subject": "group"}
+# The column that says the unit of each row; a row is its own.
+_UNITS = {"recording": "recording", "subject": "group"}
 
 
 def by_unit(table: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> list[dict[str, Any]]:
@@ -22,9 +22,13 @@ def by_unit(table: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> lis
     them have one label. Intervals resample subjects whole, and p-values exchange labels between subjects (or
     within, where a subject has several): see `group_bootstrap`, `permutation_p_value`.
 
+    Where rows are channels of windows, a channel takes the place of a window. Those of one window keep their
+    labels together where labels are exchanged.
+
     Args:
         table: predictions with `label`, `probability_<class>`, `recording` and `group`, the subject; of all
-            folds where there are several.
+            folds where there are several; `channel` and `index`, the number of the window, where a row is a
+            channel.
         resamples: of each interval and each p-value.
         seed: of them.
 
@@ -33,8 +37,9 @@ def by_unit(table: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> lis
         with its interval (None where there is none) and `p_value`.
     """
     rows = []
-    for unit, column in _UNITS.items():
-        units = table if column is None else _pooled(table, column)
+    first = "channel" if "channel" in table else "window"
+    pooled = {unit: _pooled(table, column) for unit, column in _UNITS.items()}
+    for unit, units in ({first: table} | pooled).items():
         if units is None:
             continue
         probabilities, labels = _arrays(units)
@@ -47,6 +52,7 @@ def by_unit(table: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> lis
                 partial(_judge_labels, function, probabilities),
                 labels,
                 groups,
+                units=units.groupby(["recording", "index"]).ngroup() if unit == "channel" else None,
                 resamples=resamples,
                 seed=seed,
             )

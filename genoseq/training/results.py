@@ -39,8 +39,8 @@ _SUMMED_OVER = {"forecasting": ("block", "block of windows"), "reconstruction": 
 
 
 def describe_rows(predictions: pd.DataFrame, datamodule: Any, split: Split) -> pd.DataFrame:
-    """A task's predictions with what the data say of each row: a tile's place; a length; a window's time; a
-    name, a group, a control, a leak."""
+    """A task's predictions with what the data say of each row, of which an example may have several: a tile's
+    place; a length; a window's time; a name, a group, a control, a leak."""
     index = predictions["index"].to_numpy()
     if datamodule.judged_as in ("answers", "forecasting"):
         examples = datamodule.examples(split).iloc[index].reset_index(drop=True)
@@ -104,7 +104,7 @@ def compare(
         Rows of metrics; each baseline with the paired difference (model minus baseline) and its interval.
         Where the table says which rows were leaked, the same again without them, if any is left. For answers,
         the model's metrics at each length; for episodes, those of each task and number of shots; for
-        recordings, those by window, recording and subject.
+        recordings, those by window (or channel), recording and subject.
     """
     metric, higher_is_better = _HEADLINE[problem]
     results = {
@@ -226,6 +226,13 @@ def _difference(problem: str, model: pd.DataFrame, baseline: pd.DataFrame) -> Es
             weights=mine["num_bases"],
             unit="20 kb block",
         )
+    if "channel" in model:
+        # The channels of one window are no independent witnesses.
+        own, other = (
+            pd.Series(_scores(problem, table)).groupby(table["index"].to_numpy())
+            for table in (model, baseline)
+        )
+        return paired_bootstrap(own.mean(), other.mean(), weights=own.size(), unit="window")
     return paired_bootstrap(_scores(problem, model), _scores(problem, baseline), unit="example")
 
 

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
+from genoseq.data.loading import is_labelled
 from genoseq.errors import ConfigError
 from genoseq.models import RecordingModel, SignalOutput
 from genoseq.nn.losses import Problem
@@ -156,7 +157,7 @@ class MaskedRecording(SequenceTask):
 
 
 class RecordingPrediction(LabelTask):
-    """Learn what windows of recordings are.
+    """Learn what windows of recordings, or their channels, are.
 
     Args:
         model, optimizer, schedule, seed: as for every task; the model says what it predicts (`problem`).
@@ -182,20 +183,21 @@ class RecordingPrediction(LabelTask):
                 "task=recording_prediction wants a model that predicts: give one of classes, such "
                 "as model.head=mcc model.num_classes=3."
             )
-        problem: Problem = model.problem
+        # A channel has one class, also where the model says of it whether one thing is there.
+        problem: Problem = "single_label" if model.per_channel else model.problem
         super().__init__(
             model=model,
             optimizer=optimizer,
             schedule=schedule,
             seed=seed,
             problem=problem,
-            num_outputs=model.num_outputs,
+            num_outputs=model.num_activated,
         )
         if probe:
             model.freeze_encoder()
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """The model's own, mean over the windows."""
+        """The model's own, mean over the windows, or over the channels that were measured."""
         return _required(self._predict(batch))
 
     def num_positions(self, batch: Batch) -> int:
@@ -207,28 +209,44 @@ class RecordingPrediction(LabelTask):
         self._evaluate(batch, self._predict(batch))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure a batch, and keep a row a window: `index`, `label`, `prediction`, `probability_<class>`; of
-        some, spread over the split, also `embedding`, (D,) the mean of what the prediction was made from."""
+        """Measure a batch, and keep its rows.
+
+        A row is a window: `index`; `label`, `prediction`, `probability_<class>`, or the three of each class
+        that may be there. Where a window has one class, some that are spread over the split have also
+        `embedding`, (D,) the mean of what the prediction was made from. Of a model of channels a row is a
+        measured `channel` of a window.
+        """
         output = self._predict(batch)
-        outputs, labels = self._evaluate(batch, output)
-        rows = {"index": batch["index"][batch["counted"]].cpu().numpy()}
-        columns = self._columns(self._output_names(), outputs, labels)
-        table = pd.DataFrame(rows | columns)
+        outputs, labels, counted = self._evaluate(batch, output)
+        place = torch.nonzero(counted).cpu().numpy()
+        rows = {"index": batch["index"].cpu().numpy()[place[:, 0]]}
+        if self.model.per_channel:
+            rows["channel"] = np.array(self.model.preprocessing["channels"])[place[:, 1]]
+        table = pd.DataFrame(rows | self._columns(self._output_names(), outputs, labels))
         embedding = output.embedding
-        if embedding is not None:
-            vectors = embedding[batch["counted"]].cpu().numpy()
-            shown = _spread(len(self.trainer.datamodule.dataset("test")), _SHOWN_EMBEDDINGS)  # type: ignore[attr-defined]
-            table["embedding"] = [
-                vector.tolist() if index in shown else None
-                for vector, index in zip(vectors, rows["index"], strict=True)
-            ]
+        if "label" in table and not self.model.per_channel and embedding is not None:
+            table["embedding"] = self._shown_embeddings(embedding[counted], rows["index"])
         self._test_rows.append(table)
 
-    def _evaluate(self, batch: Batch, output: SignalOutput) -> tuple[torch.Tensor, torch.Tensor]:
-        counted = batch["counted"]
-        outputs, labels = self._activate(output.prediction)[counted], batch["labels"][counted]
+    def _shown_embeddings(self, embedding: torch.Tensor, indices: np.ndarray) -> list[Any]:
+        shown = _spread(len(self.trainer.datamodule.dataset("test")), _SHOWN_EMBEDDINGS)  # type: ignore[attr-defined]
+        vectors = embedding.cpu().numpy()
+        return [
+            vector.tolist() if index in shown else None
+            for vector, index in zip(vectors, indices, strict=True)
+        ]
+
+    def _evaluate(
+        self, batch: Batch, output: SignalOutput
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Outputs (N, K) and labels (N,) or (N, K) of what counts, and what that is: (B,) of windows, or
+        (B, C) of channels."""
+        labels, counted = batch["labels"], batch["counted"]
+        if self.model.per_channel:
+            counted = counted[:, None] & is_labelled(labels)
+        outputs, labels = self.model.activated(output.prediction)[counted], labels[counted]
         self._count(outputs, labels, _required(output))
-        return outputs, labels
+        return outputs, labels, counted
 
     def _predict(self, batch: Batch) -> SignalOutput:
         return self.model(batch["x"], observed=batch["observed"], labels=batch["labels"])

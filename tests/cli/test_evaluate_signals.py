@@ -140,7 +140,27 @@ def masked(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return made
 
 
-@pytest.mark.parametrize("kind", ["sensors", "series", "classes", "masked"])
+@pytest.fixture(scope="module")
+def channels(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    pytest.importorskip("mne")
+    from tests.recordings import write_tuar
+
+    path = tmp_path_factory.mktemp("channels")
+    places = ("FP1-F7", "F7-T3", "T3-C3")
+    rows = [(places[second % 3], second, second + 0.8, ("eyem", "musc")[second % 2]) for second in range(12)]
+    write_tuar(path / "tuar", {f"aaaaaa{letter}a": rows for letter in "abcdef"}, rate=64, absent=["aaaaaaaa"])
+    montage = [
+        *("data.preparation.channels=[Fp1-F7,F7-T7,T7-C3,A1-T7]", "data.preparation.missing_channels=mask"),
+        *("data.preparation.rate=64", "data.label_source=stretches", "data.label_form=channels"),
+        *("data.classes={eyem: eyes, musc: muscles}", "data.background=clean", "data.test_fraction=0.4"),
+    ]
+    common = ["data=recordings", f"data.path={path / 'tuar'}", "data.window=1", "data.preparation.band=null"]
+    small = {"num_channels": 4, "sequence_length": 64, "embed_dim": 4, "num_layers": 1, "expand": 1}
+    model = [*(f"model.{name}={value}" for name, value in small.items()), "model.head=mmc"]
+    return train(path / "run", "recordings", [*common, *montage], *model, "model.num_classes=3")
+
+
+@pytest.mark.parametrize("kind", ["sensors", "series", "classes", "masked", "channels"])
 def test_every_kind_gives_the_numbers_of_its_test(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -178,7 +198,22 @@ def test_people_are_judged_by_window_recording_and_subject(
     assert all(word in printed for word in ("window", "recording", "subject", "balanced accuracy"))
 
 
-@pytest.mark.parametrize("kind", ["classes", "masked"])
+def test_channels_are_counted_as_such(
+    channels: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = json.loads(channels.evaluate(tmp_path / "metrics.json").read_text())
+    rows = pd.read_parquet(channels.folder / "predictions.parquet")
+    windows = rows["index"].nunique()
+    assert f"{len(rows)} channels of {windows} windows" in capsys.readouterr().out
+    assert [(row["unit"], row["n"]) for row in found["by_unit"]] == [("channel", len(rows))]
+    out = tmp_path / "out.json"
+    main(["compare", f"a={channels.folder}", f"b={channels.folder}", *channels.data, f"out={out}"])
+    compared = json.loads(out.read_text())
+    for estimate in (compared["rows"][1]["versus_model"], compared["differences"]["rows"]["mcc"]):
+        assert (estimate["n"], estimate["unit"]) == (windows, "window")
+
+
+@pytest.mark.parametrize("kind", ["classes", "masked", "channels"])
 def test_compare_a_run_with_itself(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     run: Trained = request.getfixturevalue(kind)
     out = tmp_path / "out.json"
@@ -204,6 +239,10 @@ def test_other_data_are_refused(
         masked,
         "data.label_source=recording",
         f"data.table={masked.data[1].removeprefix('data.path=')}/table.tsv",
+    )
+    assert "a window, and the data (data.label_form=classes) have 1 classes" in said(
+        classes,
+        *("data.label_source=stretches", "data.label_form=classes", "data.classes={T1: fast}"),
     )
     assert "sequence_length=20 does not go with the data, which have 128" in mistake(
         main, ["evaluate", f"checkpoint={series.folder}", *classes.data, "device=cpu"]

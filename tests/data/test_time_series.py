@@ -218,7 +218,7 @@ def test_a_channel_without_scale_is_refused() -> None:
         ChannelScaler.fit(flat, ["a", "b"], scaling="robust")
     assert ChannelScaler.fit(flat, ["a", "b"], scaling="none").scale.tolist() == [1, 1]
     flat[:, 0] = np.nan
-    with pytest.raises(DataError, match="never observed in the training part: a. Leave"):
+    with pytest.raises(DataError, match=r"never observed in the training part: a\. Leave"):
         ChannelScaler.fit(flat, ["a", "b"], scaling="none")
 
 

@@ -168,6 +168,16 @@ def test_heads_and_their_losses(head: Any, tmp_path: Path) -> None:
     assert output.prediction.shape == shape
     output.loss.backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
+    chances = model.activated(output.prediction)
+    assert chances.shape == {"mc": (3, 4, 2)}.get(head, shape)
+    assert model.num_activated == chances.shape[-1]
+    if head == "ml":
+        assert torch.equal(chances, output.prediction.sigmoid())
+    else:
+        torch.testing.assert_close(chances.sum(-1), torch.ones(chances.shape[:-1]))
+        # The second is what is there.
+        known = output.prediction.sigmoid() if head == "mc" else output.prediction.softmax(-1)[..., 1]
+        torch.testing.assert_close(chances[..., 1], known)
     export(model, tmp_path, layout="original")
     again = genoseq.load(tmp_path, family="femba")
     assert again.arguments == model.arguments

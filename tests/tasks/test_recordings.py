@@ -15,14 +15,15 @@ pytest.importorskip("mne")
 
 import genoseq
 from genoseq.cli import main
-from genoseq.errors import ConfigError
+from genoseq.errors import CheckpointError, ConfigError
+from genoseq.inference.recordings import classify
 from genoseq.models import Femba
 from genoseq.paths import configs_dir
 from genoseq.training import constant_warmup
 from genoseq.training.grouped_results import by_unit
 from genoseq.training.run import train
 from genoseq_tasks import MaskedRecording, RecordingPrediction
-from tests.recordings import write_edf
+from tests.recordings import write_edf, write_tuar
 
 SMALL = {"num_channels": 4, "sequence_length": 128, "embed_dim": 4, "num_layers": 1, "expand": 1}
 PATCHES = {"patch_size": [1, 16], "stride": [1, 16], "decoder_kernel": [3, 3]}
@@ -116,6 +117,22 @@ class TestUnits:
             table["probability_a"] = 1 - table["probability_b"]
             found.append(by_unit(table, resamples=99)[0]["auroc"]["p_value"])
         assert np.mean(np.array(found) <= 0.1) <= 0.25
+
+    def test_channels_of_a_window_are_no_independent_witnesses(self):
+        # Every channel of a window has one label, and what is said of it by chance is said of all.
+        found = []
+        for seed in range(20):
+            generator = np.random.default_rng(seed)
+            index = np.repeat(np.arange(24), 10)
+            truth, chance = generator.integers(0, 2, 24)[index], generator.random(24)[index]
+            table = pd.DataFrame({"index": index, "recording": index // 12, "group": index // 12})
+            table["channel"] = np.tile([f"E{number}" for number in range(10)], 24)
+            table["label"] = np.array(["a", "b"])[truth]
+            row = by_unit(table.assign(probability_a=1 - chance, probability_b=chance), resamples=99)[0]
+            assert (row["unit"], row["n"], row["num_subjects"]) == ("channel", 240, 2)
+            found.append(row["auroc"]["p_value"])
+        # Were each channel one of its own, it would be a quarter of them.
+        assert np.mean(np.array(found) <= 0.05) <= 0.1
 
     def test_subjects_with_several_classes_are_judged_by_window(self):
         rows = by_unit(self.table(0.5, several=True), resamples=99)
@@ -232,3 +249,128 @@ def test_a_checkpoint_has_learnt_already(folder, tmp_path):
     made.model = {"_target_": "genoseq.models.load_encoder", "checkpoint": "x", "arguments": {}}
     with pytest.raises(ConfigError, match="pretrain=none"):
         train(made)
+
+
+CHANNELS = ("FP1-F7", "F7-T3", "T3-C3", "T4-A2")
+KINDS = ("eyem", "chew", "shiv", "musc", "elec", "eyem_musc")
+# As experiment=tuar says they are chosen, and what a row of predictions is then.
+FORMS = {
+    "ml": ["data.label_form=classes", "model.head=ml", "model.num_classes=5"],
+    "mmc": ["data.label_form=channels", "model.head=mmc"],
+    "mc": ["data=tuar_any", "model.head=mc", "model.num_classes=0"],
+}
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory):
+    """Six people in the layout of TUAR, twelve seconds each: every second two channels have an artifact each.
+    The second was recorded without ears."""
+    path = tmp_path_factory.mktemp("tuar")
+    subjects = [f"aaaaaaj{letter}" for letter in "uvwxyz"]
+    rows = {
+        subject: [
+            (CHANNELS[(who + second + more) % 4], second, second + 0.8, KINDS[(second + 2 * more) % 6])
+            for second in range(12)
+            for more in range(2)
+        ]
+        for who, subject in enumerate(subjects)
+    }
+    write_tuar(path, rows, rate=64, absent=subjects[1:2])
+    return path
+
+
+def of_artifacts(path, run, *overrides):
+    montage = ["model.num_channels=22", "model.sequence_length=64", "model.patch_size=[2,16]"]
+    data = ["data.preparation.channels=double_banana", "data.preparation.notch=null"]
+    rate = ["model.stride=[2,16]", "data.preparation.rate=64", "data.folds=3", "data.fold=0"]
+    settings = ["test=true", "model.num_classes=6", *montage, *data, *rate, *overrides]
+    return config(path, run, *settings, experiment="tuar")
+
+
+@pytest.mark.parametrize("head", FORMS)
+def test_several_classes_and_channels_are_learnt_tested_and_predicted(artifacts, tmp_path, head):
+    run = tmp_path / "run"
+    # Two are tested, of whom the first is without ears.
+    result = train(of_artifacts(artifacts, run, "data.split_seed=1", *FORMS[head]))
+    split = pd.read_csv(run / "split.tsv", sep="\t").set_index("recording")["split"]
+    tested = [2, 3]
+    assert split[split == "test"].index.tolist() == tested
+    rows = pd.read_parquet(run / "predictions.parquet")
+    measured = (12 * 20 + 12 * 22) if head != "ml" else 24
+    assert len(rows) == measured
+    known = genoseq.load(run).preprocessing
+    chances = rows[[f"probability_{name}" for name in known["classes"]]].to_numpy()
+    assert result.results is not None
+    metrics = result.results["rows"][0]["metrics"]
+    main(["predict", f"checkpoint={run}", f"input={artifacts}", f"out={tmp_path / 'out.parquet'}"])
+    given = pd.read_parquet(tmp_path / "out.parquet")
+    given = given[given["recording"].isin(tested)]
+    np.testing.assert_allclose(given[[*rows.filter(like="probability_")]], chances, atol=1e-5)
+    if head == "ml":
+        assert (known["label_form"], len(known["classes"])) == ("classes", 5)
+        labels = rows.filter(like="label_").to_numpy()
+        # In the sixth and the twelfth second there are eyes and muscles at once, and chewing elsewhere.
+        assert labels[[5, 11]].sum(axis=1).tolist() == [3, 3]
+        assert metrics["accuracy"] == pytest.approx(((chances > 0.5) == labels).mean())
+        assert "embedding" not in rows
+        assert "by_unit" not in result.results
+        return
+    assert known["label_form"] == "channels"
+    np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-6)
+    names = np.array(known["classes"])
+    assert (rows["prediction"].to_numpy() == names[chances.argmax(axis=1)]).all()
+    assert metrics["accuracy"] == pytest.approx((rows["label"] == rows["prediction"]).mean())
+    assert given["channel"].tolist() == rows["channel"].tolist()
+    without_ears = rows[rows["recording"] == 2]
+    assert not {"A1-T7", "T8-A2"} & set(without_ears["channel"])
+    # Two channels of each window have an artifact; one of them may have been an ear.
+    marked = (rows["label"] != "clean").groupby(rows["index"]).sum()
+    assert marked.tolist()[-12:] == [2] * 12
+    assert [row["unit"] for row in result.results["by_unit"]] == ["channel"]
+    assert result.results["by_unit"][0]["n"] == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["data.label_form=channels"], r"one of 6 classes a window, .* one of 6 classes a channel: .*mmc"),
+        (["data.label_form=channels", "model.head=mmc", "model.num_classes=5"], r"mmc model\.num_classes=6"),
+        (
+            ["data.label_form=classes"],
+            r"5 classes of a window, each .*: give model\.head=ml model\.num_classes=5",
+        ),
+        (["data=tuar_any"], r"model\.head=mc model\.num_classes=0, or model\.head=mmc model\.num_classes=2"),
+        (["model.num_classes=5"], r"give model\.head=mcc model\.num_classes=6"),
+        (FORMS["mc"] + ["data.label_form=class"], r"give model\.head=bc model\.num_classes=2"),
+        (
+            ["model.head=mc", "model.num_classes=0", "data.label_form=channels"],
+            r"of 2 classes a channel.*mmc",
+        ),
+        (["data.label_source=none"], r"the data have no labels: give data\.label_source"),
+    ],
+)
+def test_a_head_for_other_labels_is_refused_before_training(artifacts, tmp_path, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        train(of_artifacts(artifacts, tmp_path / "run", *settings))
+
+
+def test_what_channels_have_no_part_in_changes_no_loss():
+    task = make(RecordingPrediction, head="mmc", num_classes=3)
+    given = batch(absent=[2]) | {"labels": torch.tensor([[0, 1, -100, 2]] * 3)}
+    loss = task.loss(given)
+    logits = task.model(given["x"], observed=given["observed"]).prediction[:, [0, 1, 3]]
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.tensor([0, 1, 2] * 3))
+    assert loss.item() == pytest.approx(expected.item())
+    task.validation_step(given | {"counted": torch.tensor([True, False, True])}, 0)
+    right = (logits[[0, 2]].argmax(-1) == torch.tensor([0, 1, 2])).float().mean()
+    assert task.compute_metrics()["accuracy"] == pytest.approx(right.item())
+
+
+def test_predicting_wants_to_know_what_labels_were(artifacts):
+    model = Femba(head="ml", num_classes=2, **SMALL, **PATCHES)
+    known = {"preparation": {"channels": "ten_twenty"}, "scaler": {"shift": [0]}, "sampling_rate": 64}
+    model.preprocessing = known | {"classes": ["eyes", "muscles"]}
+    with pytest.raises(CheckpointError, match=r"has no label_form: how recordings are prepared"):
+        next(classify(model, str(artifacts)))
+    with pytest.raises(ConfigError, match="a model of classes; this one is of None"):
+        next(classify(Femba(**SMALL, **PATCHES), str(artifacts)))

@@ -94,13 +94,13 @@ def explain(label: str, aliases: Mapping[str, str]) -> Channel | None:
     return Channel(label, "other") if _OTHER.match(text) else None
 
 
-def explain_all(
+def explain_each(
     labels: Sequence[str], aliases: Mapping[str, str], ignored: Sequence[str], source: str
 ) -> dict[str, Channel]:
     """`explain` of each label, but for those that a pattern such as `MISC*` says to leave out.
 
     Raises:
-        DataError: a label that nothing explains, or two that mean the same place.
+        DataError: a label that nothing explains.
     """
     explained = {
         label: explain(label, aliases)
@@ -114,7 +114,18 @@ def explain_all(
             f"{', '.join(map(repr, unknown))}. Say what they are, aliases={{{unknown[0]!r}: Fp1}}, or leave "
             f"them out, ignore_channels=[{unknown[0]!r}]."
         )
-    found = {label: channel for label, channel in explained.items() if channel is not None}
+    return {label: channel for label, channel in explained.items() if channel is not None}
+
+
+def explain_all(
+    labels: Sequence[str], aliases: Mapping[str, str], ignored: Sequence[str], source: str
+) -> dict[str, Channel]:
+    """`explain_each` of the channels of one recording.
+
+    Raises:
+        DataError: a label that nothing explains, or two that mean the same place.
+    """
+    found = explain_each(labels, aliases, ignored, source)
     seen: dict[str, str] = {}
     for label, channel in found.items():
         if channel.kind == "eeg" and seen.setdefault(channel.name, label) != label:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -17,14 +17,25 @@ from genoseq.data.datamodule import ExampleDataModule, Split, require_same
 from genoseq.data.recordings.cache import CachedRecording, prepared
 from genoseq.data.recordings.datasets import RecordingWindows, fit_scaler
 from genoseq.data.recordings.folders import Layout, Recording, find_recordings, read_intervals
+from genoseq.data.recordings.labels import (
+    LabelForm,
+    class_names,
+    label_columns,
+    label_numbers,
+    names_of_classes,
+    on_channels,
+    require_stretches,
+)
 from genoseq.data.recordings.opening import annotations_of, open_recording
 from genoseq.data.recordings.preparation import DroppedRecordingError, Preparation
 from genoseq.data.recordings.subjects import cut, fingerprint, fold, numbered
 from genoseq.data.recordings.windows import (
     Window,
+    channel_windows,
     event_windows,
     inside,
     overlap_windows,
+    present_windows,
     regular_windows,
     require_inside,
     samples_of,
@@ -55,11 +66,16 @@ class RecordingDataModule(ExampleDataModule):
         label_source: where classes come from: "none"; the "recording" (layout, table or set); "events", a
             window at each annotation; "stretches", windows whose greater part an annotation covers. The
             last two read the annotations of the file, or the intervals beside it where there are any.
+        label_form: what stretches say of a window: its "class"; "classes", each there or not; "channels", the
+            class of each channel. Annotations of no channel are of all; those of channels that the
+            preparation leaves out do not count.
         unlabelled: take all windows and no labels, for pretraining, with the splits that labels would have.
-        classes: description, or label, -> name of a class; None: labels of recordings as they are.
+        classes: description, or label, -> name of a class, or of several: all count for
+            label_form="classes", the first for the others. None: labels of recordings as they are.
         offset: seconds from an event to the first sample of its window.
         least_overlap: share of a window that stretches of its class have to cover.
-        background: class of windows that are covered less; None leaves them out.
+        background: class of windows, or channels, that are covered less; None leaves such windows out. For
+            label_form="classes" they have no class.
         beyond_end: annotations beyond the end of the recording: "error", or "drop" them.
         validation_fraction, test_fraction: share of the recordings, where no split is declared.
         folds, fold: cross-validation by subject instead: the test part is the fold of that number.
@@ -83,8 +99,9 @@ class RecordingDataModule(ExampleDataModule):
         window: float,
         stride: float | None,
         label_source: LabelSource,
+        label_form: LabelForm,
         unlabelled: bool,
-        classes: Mapping[str, str] | None,
+        classes: Mapping[str, str | Sequence[str]] | None,
         offset: float,
         least_overlap: float,
         background: str | None,
@@ -109,13 +126,17 @@ class RecordingDataModule(ExampleDataModule):
             seed=seed,
         )
         require_choice("label_source", label_source, get_args(LabelSource))
+        require_choice("label_form", label_form, get_args(LabelForm))
         require_choice("on_error", on_error, get_args(OnError))
         require_choice("beyond_end", beyond_end, get_args(BeyondEnd))
         if (folds is None) != (fold is None):
             raise ConfigError(f"folds={folds}, fold={fold}: give both, or neither.")
         if label_source in ("events", "stretches") and not classes:
             raise ConfigError(f"label_source={label_source} wants classes, such as {{T1: left, T2: right}}.")
-        self.judged_as = "reconstruction" if unlabelled or label_source == "none" else "single_label"
+        self._names = None if classes is None else names_of_classes(classes)
+        self.label_form: LabelForm = label_form
+        named = None if self._names is None else class_names(label_form, self._names, background)
+        require_stretches(label_form, label_source, named, background)
         if not 0 < least_overlap <= 1:
             raise ConfigError(f"least_overlap={least_overlap}: give a share above 0, at most 1.")
         self.preparation = preparation
@@ -123,7 +144,6 @@ class RecordingDataModule(ExampleDataModule):
         self._unlabelled = unlabelled
         self._path, self._layout, self._table = path, layout, table
         self._window, self._stride = window, window if stride is None else stride
-        self._map = None if classes is None else {str(key): str(name) for key, name in classes.items()}
         self._offset, self._least_overlap, self._background = offset, least_overlap, background
         self._beyond_end = beyond_end
         self._fractions = (validation_fraction, test_fraction)
@@ -143,7 +163,7 @@ class RecordingDataModule(ExampleDataModule):
                 f"{self._path}: recordings have no labels in the layout {self._layout}. Give table= with a "
                 "column label, another layout, or another label_source."
             )
-        return [item for item in found if self._map is None or item.label in self._map]
+        return [item for item in found if self._names is None or item.label in self._names]
 
     @cached_property
     def splits(self) -> np.ndarray:
@@ -169,14 +189,21 @@ class RecordingDataModule(ExampleDataModule):
         """Names of the classes, in the order of their numbers."""
         if self.label_source == "none" or self._unlabelled:
             return None
-        if self._map is None:
+        if self._names is None:
             return tuple(sorted({str(recording.label) for recording in self.recordings}))
-        return tuple(dict.fromkeys([*([self._background] if self._background else []), *self._map.values()]))
+        return class_names(self.label_form, self._names, self._background)
 
     @property
     def problem(self) -> str | None:
         """What the labels are; None where there are none."""
-        return None if self.classes is None else "single_label"
+        if self.label_source == "none" or self._unlabelled:
+            return None
+        return "multi_label" if self.label_form == "classes" else "single_label"
+
+    @property
+    def judged_as(self) -> str:  # type: ignore[override]
+        """What a test measures."""
+        return self.problem or "reconstruction"
 
     @property
     def num_outputs(self) -> int:
@@ -212,10 +239,7 @@ class RecordingDataModule(ExampleDataModule):
         rows = self.examples(split)
         numbers = [number for number, _ in self._prepared(split)]
         place = {number: row for row, number in enumerate(numbers)}
-        labels = None
-        if self.classes is not None:
-            code = {name: number for number, name in enumerate(self.classes)}
-            labels = rows["label"].map(code).to_numpy(dtype=np.int64)
+        labels = None if self.classes is None else label_numbers(self.label_form, rows, self.classes)
         return RecordingWindows(
             [item for _, item in self._prepared(split)],
             rows["recording"].map(lambda number: place[number - 1]).to_numpy(dtype=np.int64),
@@ -227,21 +251,28 @@ class RecordingDataModule(ExampleDataModule):
 
     def examples(self, split: Split) -> pd.DataFrame:
         """The windows of a split: `recording` and `group`, the subject, as numbers from 1; `sample`, the
-        first; `start` in seconds; `label` where there are classes."""
+        first; `start` in seconds; where there are classes what `label_columns` says of them."""
         if split not in self._tables:
-            rows = [
-                (number + 1, self.subjects[number], window.start, window.start / item.rate, window.label)
+            found = [
+                (number, item, window)
                 for number, item in self._prepared(split)
                 for window in self._windows(self.recordings[number], item)
             ]
-            if not rows:
+            if not found:
                 raise DataError(
                     f"no recording of the {split} part has a window of {self._window:g} s. Give a shorter "
                     "window, or recordings (and classes) that have one."
                 )
-            columns = ["recording", "group", "sample", "start", "label"]
-            table = pd.DataFrame(rows, columns=columns)
-            self._tables[split] = table if self.classes is not None else table.drop(columns="label")
+            rows = [
+                (number + 1, self.subjects[number], window.start, window.start / item.rate)
+                for number, item, window in found
+            ]
+            table = pd.DataFrame(rows, columns=["recording", "group", "sample", "start"])
+            if self.classes is not None:
+                windows = [window for *_, window in found]
+                names = self.preparation.names
+                table = table.assign(**label_columns(self.label_form, windows, self.classes, names))
+            self._tables[split] = table
         return self._tables[split]
 
     def leaked(self, split: Split) -> None:
@@ -264,6 +295,7 @@ class RecordingDataModule(ExampleDataModule):
         return {
             "problem": self.problem,
             "classes": None if self.classes is None else list(self.classes),
+            "label_form": self.label_form,
             "channels": list(self.preparation.names),
             "sampling_rate": self.rate,
             "units": "µV",
@@ -278,9 +310,13 @@ class RecordingDataModule(ExampleDataModule):
         """See `ExampleDataModule.take_scale`; recordings have to be prepared as those of training were."""
         own = {
             "classes": None if self.classes is None else list(self.classes),
+            "label_form": self.label_form,
             "preparation": self.preparation.described(),
         }
-        require_same(own, preprocessing, ("classes", "preparation"))
+        # Where nothing is labelled, how it would be does not matter.
+        compared = ("classes", "preparation") if self.classes is None else tuple(own)
+        # Models that do not say it were trained when there was one form.
+        require_same(own, {"label_form": "class", **preprocessing}, compared)
         self.scaler = ChannelScaler.from_json(preprocessing["scaler"])
 
     def _prepared(self, split: Split) -> list[tuple[int, CachedRecording]]:
@@ -324,29 +360,51 @@ class RecordingDataModule(ExampleDataModule):
             return regular
         if self.label_source == "recording":
             label = str(recording.label)
-            return [
-                Window(window.start, label if self._map is None else self._map[label]) for window in regular
-            ]
-        assert self._map is not None
+            name = label if self._names is None else self._names[label][0]
+            return [Window(window.start, name) for window in regular]
         marks = self._annotations(recording, item)
         if self.label_source == "events":
             return event_windows(
                 marks,
-                self._map,
+                self._first_names,
                 num_samples=item.num_samples,
                 size=size,
                 rate=item.rate,
                 offset=self._offset,
             )
-        return overlap_windows(
-            marks,
-            self._map,
+        return self._covered_windows(recording, item, marks, regular, size)
+
+    def _covered_windows(
+        self,
+        recording: Recording,
+        item: CachedRecording,
+        marks: pd.DataFrame,
+        regular: list[Window],
+        size: int,
+    ) -> list[Window]:
+        assert self._names is not None
+        how: dict[str, Any] = {"size": size, "rate": item.rate, "least": self._least_overlap}
+        how["background"] = self._background
+        if self.label_form == "classes":
+            return present_windows(marks, self._names, regular, **how)
+        if self.label_form == "class":
+            return overlap_windows(marks, self._first_names, regular, **how)
+        counted = marks[marks["description"].isin(list(self._names))]
+        file = recording.intervals or recording.source
+        return channel_windows(
+            on_channels(counted, self.preparation, file),
+            self._first_names,
             regular,
-            size=size,
-            rate=item.rate,
-            least=self._least_overlap,
-            background=self._background,
+            channels=self.preparation.names,
+            present=item.present,
+            **how,
         )
+
+    @property
+    def _first_names(self) -> dict[str, str]:
+        """Description -> the class it counts for where it can be one only."""
+        assert self._names is not None
+        return {text: names[0] for text, names in self._names.items()}
 
     def _annotations(self, recording: Recording, item: CachedRecording) -> pd.DataFrame:
         if recording.intervals is not None:

@@ -21,7 +21,8 @@ class RecordingWindows(Dataset[dict[str, Any]]):
         owner: (N,) number of each window's recording in `recordings`.
         starts: (N,) its first sample.
         size: T, samples of a window.
-        labels: (N,) numbers of classes; None for windows without.
+        labels: (N,) numbers of classes; (N, K) 0 or 1 of each class; (N, C) numbers of the classes of each
+            channel, -100 where it was not measured; None for windows without.
         scaler: of the channels.
     """
 
@@ -65,7 +66,7 @@ class RecordingWindows(Dataset[dict[str, Any]]):
             "index": key.index,
             "counted": key.counted,
         }
-        return example if self.labels is None else example | {"labels": int(self.labels[key.index])}
+        return example if self.labels is None else example | {"labels": self.labels[key.index]}
 
 
 def fit_scaler(

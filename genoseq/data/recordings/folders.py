@@ -33,6 +33,8 @@ _TUH_NAME = re.compile(r"(?P<subject>[a-z0-9]+)_s\d+_t\d+")
 _EEGMMIDB = re.compile(r"(?P<subject>S\d{3})R\d{2}")
 _BIDS = re.compile(r"(?P<subject>sub-[A-Za-z0-9]+)(_|$)")
 _PARTS = {"train": "train", "eval": "test"}
+# What stands for a channel where an annotation is of all of them.
+_ALL_CHANNELS = ("", "TERM")
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def find_recordings(
 
 
 def read_intervals(path: Path) -> pd.DataFrame:
-    """Labelled stretches of a recording: `onset`, `duration` in seconds, `description`, `channel`.
+    """Labelled stretches of a recording: `onset`, `duration` in seconds, `description`, and `channels`, a
+    tuple of labels as the file has them, empty where it means all.
 
     Raises:
         DataError: the file is not in the form that TUH gives it.
@@ -114,8 +117,10 @@ def read_intervals(path: Path) -> pd.DataFrame:
             f"{path} holds no intervals: {error}. It wants start_time, stop_time, label and channel (.csv), "
             "or lines of start, stop, label (.tse)."
         ) from error
+    names = channel.fillna("").astype(str).str.strip()
+    channels = [() if name in _ALL_CHANNELS else (name,) for name in names]
     return pd.DataFrame(
-        {"onset": onset, "duration": end - onset, "description": label.astype(str), "channel": channel}
+        {"onset": onset, "duration": end - onset, "description": label.astype(str), "channels": channels}
     )
 
 

@@ -164,7 +164,8 @@ def require_plausible(microvolts: np.ndarray, source: Source) -> None:
 
 
 def annotations_of(source: Source, raw: Any) -> pd.DataFrame:
-    """Annotations of a recording as its file has them: `onset`, `duration` in seconds, `description`.
+    """Annotations of a recording as its file has them: `onset`, `duration` in seconds, `description`, and
+    `channels`, a tuple of labels, empty for all.
 
     MNE cuts those of a Raw at its ends and drops what lies beyond. These are as they were written.
 
@@ -188,6 +189,7 @@ def annotations_of(source: Source, raw: Any) -> pd.DataFrame:
             "onset": found.onset,
             "duration": found.duration,
             "description": [str(text) for text in found.description],
+            "channels": [tuple(map(str, labels)) for labels in found.ch_names],
         }
     )
 

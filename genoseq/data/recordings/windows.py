@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +17,13 @@ class Window(NamedTuple):
     Attributes:
         start: its first sample.
         label: name of its class; None where it has none.
+        labels: names of the classes that are there, or of the class of each channel, None of one that was not
+            measured; where windows have such labels.
     """
 
     start: int
     label: str | None = None
+    labels: tuple[str | None, ...] = ()
 
 
 def require_inside(annotations: pd.DataFrame, seconds: float, rate: float, source: object) -> None:
@@ -107,22 +110,77 @@ def overlap_windows(
         least: share of a window that has to be covered.
         background: class of windows that are covered less; None leaves them out.
     """
-    chosen = stretches[stretches["description"].isin(list(labels))]
-    begin = chosen["onset"].to_numpy(dtype=np.float64) * rate
-    end = begin + chosen["duration"].to_numpy(dtype=np.float64) * rate
-    names = np.array([labels[text] for text in chosen["description"]], dtype=object)
+    shares = _cover(stretches, {text: (name,) for text, name in labels.items()}, windows, size, rate)
     labelled = []
-    for window in windows:
-        covered = {
-            name: _covered(begin[names == name], end[names == name], window.start, window.start + size)
-            for name in dict.fromkeys(names.tolist())
-        }
+    for window, covered in zip(windows, shares, strict=True):
         best = max(covered, key=lambda name: covered[name], default=None)
         if best is not None and covered[best] >= max(least * size, 1):
             labelled.append(Window(window.start, best))
         elif background is not None:
             labelled.append(Window(window.start, background))
     return labelled
+
+
+def present_windows(
+    stretches: pd.DataFrame,
+    labels: Mapping[str, Sequence[str]],
+    windows: list[Window],
+    *,
+    size: int,
+    rate: float,
+    least: float,
+    background: str | None,
+) -> list[Window]:
+    """Windows with every class whose stretches cover enough of each, maybe several.
+
+    Args:
+        stretches, windows, size, rate, least: as for `overlap_windows`.
+        labels: description -> names of its classes.
+        background: None leaves out windows that have no class.
+    """
+    labelled = []
+    shares = _cover(stretches, labels, windows, size, rate)
+    for window, covered in zip(windows, shares, strict=True):
+        there = tuple(name for name, samples in covered.items() if samples >= max(least * size, 1))
+        if there or background is not None:
+            labelled.append(Window(window.start, labels=there))
+    return labelled
+
+
+def channel_windows(
+    stretches: pd.DataFrame,
+    labels: Mapping[str, str],
+    windows: list[Window],
+    *,
+    channels: Sequence[str],
+    present: np.ndarray,
+    size: int,
+    rate: float,
+    least: float,
+    background: str,
+) -> list[Window]:
+    """Windows with the class of each channel, which `overlap_windows` gives it by its own stretches.
+
+    Args:
+        stretches: `channels` too, a tuple of names each, empty where they are of all.
+        labels, windows, size, rate, least: as for `overlap_windows`.
+        channels: names of the C channels.
+        present: (C,) bool, False for those that were not measured: they have no class.
+        background: class of channels that are covered less.
+    """
+    columns: list[list[str | None]] = []
+    for name, measured in zip(channels, present.tolist(), strict=True):
+        if not measured:
+            columns.append([None] * len(windows))
+            continue
+        mine = [not named or name in named for named in stretches["channels"]]
+        own = stretches[np.array(mine, dtype=bool)]
+        found = overlap_windows(
+            own, labels, windows, size=size, rate=rate, least=least, background=background
+        )
+        columns.append([window.label for window in found])
+    rows = zip(*columns, strict=True)
+    return [Window(window.start, labels=row) for window, row in zip(windows, rows, strict=True)]
 
 
 def samples_of(name: str, seconds: float, rate: float) -> int:
@@ -135,6 +193,29 @@ def samples_of(name: str, seconds: float, rate: float) -> int:
     if size < 1:
         raise ConfigError(f"{name}={seconds}: give the seconds of one sample or more, at {rate:g} a second.")
     return size
+
+
+def _cover(
+    stretches: pd.DataFrame,
+    labels: Mapping[str, Sequence[str]],
+    windows: list[Window],
+    size: int,
+    rate: float,
+) -> Iterator[dict[str, float]]:
+    """Of each window, how many of its samples the stretches of each class cover, of several at once once."""
+    chosen = stretches[stretches["description"].isin(list(labels))]
+    begin = chosen["onset"].to_numpy(dtype=np.float64) * rate
+    end = begin + chosen["duration"].to_numpy(dtype=np.float64) * rate
+    named = [labels[text] for text in chosen["description"]]
+    rows = {
+        name: np.array([name in names for names in named])
+        for name in dict.fromkeys(name for names in named for name in names)
+    }
+    for window in windows:
+        yield {
+            name: _covered(begin[own], end[own], window.start, window.start + size)
+            for name, own in rows.items()
+        }
 
 
 def _covered(begin: np.ndarray, end: np.ndarray, start: int, stop: int) -> float:

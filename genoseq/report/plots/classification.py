@@ -118,7 +118,8 @@ def _confusion(table: pd.DataFrame, classes: list[str]) -> Plot:
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    caption = "Number of examples, and their share of the true class: the diagonal is right."
+    what = "channels" if "channel" in table else "examples"
+    caption = f"Number of {what}, and their share of the true class: the diagonal is right."
     return Plot("confusion_matrix", "Confusion matrix", caption, figure)
 
 
