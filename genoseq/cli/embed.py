@@ -19,7 +19,7 @@ from genoseq.cli.models import (
 from genoseq.cli.progress import counted
 from genoseq.errors import ConfigError
 from genoseq.inference import embed
-from genoseq.inference.forecast import embed_windows
+from genoseq.inference.forecasts import embed_windows
 from genoseq.inference.outputs import open_table
 from genoseq.inference.recordings import embed_recordings
 from genoseq.inference.series import embed_series, reads_series

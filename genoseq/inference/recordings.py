@@ -12,7 +12,7 @@ import torch
 from genoseq.data.channel_scaler import ChannelScaler
 from genoseq.data.recordings import Preparation, Prepared, Recording, find_recordings
 from genoseq.errors import CheckpointError, ConfigError, DataError
-from genoseq.inference.predict import prediction_columns
+from genoseq.inference.predictions import prediction_columns
 from genoseq.inference.signal_vectors import vectors_of
 from genoseq.models.signal import RecordingModel, SignalOutput
 

@@ -13,7 +13,7 @@ from genoseq.data.alleles import AllelePair
 from genoseq.errors import ConfigError, require_choice
 from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.hidden import hidden_log_probs, require_separate
-from genoseq.inference.predict import predict
+from genoseq.inference.predictions import predict
 from genoseq.inference.records import Record, require_tokenizer, tokenize
 from genoseq.inference.targets import output_names
 from genoseq.models.base import SequenceModel

@@ -177,3 +177,12 @@ def test_a_resumed_run_keeps_its_components(tiny, saved_run, tiny_configs, mista
 
 def test_only_a_verb_with_a_run_folder_resumes(tiny, saved_run, mistake):
     assert "no such setting" in mistake(tiny, f"resume={saved_run}", "out=here")
+
+
+def test_verbs_that_train_nothing_do_not_wait_for_what_trains():
+    verbs = "align codec convert design embed generate info mutate predict push score stream".split()  # noqa: SIM905
+    code = (
+        f"import sys; [__import__(f'genoseq.cli.{{verb}}') for verb in {verbs}]; "
+        "assert not {'lightning', 'torchmetrics', 'transformers', 'mne'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
