@@ -54,6 +54,7 @@ SEARCH = {
 }
 CANDIDATES = 8
 WORD = 6
+REAL = "real test rows of 1"
 
 
 def halves(train: str, folder: Path, seed: int = 0) -> tuple[Path, Path]:
@@ -133,6 +134,85 @@ def described(
     return row
 
 
+def compared(
+    designs: dict[str, pd.DataFrame], rules: Constraints, test: pd.DataFrame, num: int
+) -> pd.DataFrame:
+    """Designs of each method, random sequences and real ones: `source`, `sequence`."""
+    groups = {f"designed by {method}": table[["sequence"]] for method, table in designs.items()}
+    random = random_sequences(rules, min(num, 2000))
+    groups["random, under the constraints"] = pd.DataFrame({"sequence": random})
+    for label in ("0", "1"):
+        groups[f"real test rows of {label}"] = test.loc[test["label"] == label, ["sequence"]]
+    return pd.concat(groups, names=["source"]).reset_index("source")
+
+
+def judge_all(
+    everything: pd.DataFrame, scorer: ModelScorer, judge: ModelScorer, judges: Path, test: str
+) -> dict[str, pd.DataFrame]:
+    """Each source with `score`, `judge_score` and `kmers`, what the k-mer regression says."""
+    with initialize_config_dir(str(configs_dir()), version_base="1.3"):
+        data = [f"data.train={judges}", f"data.test={test}"]
+        real = instantiate(compose("train", overrides=[*EXPERIMENT, *data]).data)
+    texts = everything["sequence"].tolist()
+    # The regression wants a label, and does not look at it.
+    kmers = kmer_judged(real, everything.assign(label="1"))["prediction"].to_numpy().astype(str)
+    table = everything.assign(score=scorer(texts), judge_score=judge(texts), kmers=kmers)
+    return dict(iter(table.groupby("source", sort=False)))
+
+
+def page_of(
+    method: str,
+    rounds: pd.DataFrame,
+    parts: dict[str, pd.DataFrame],
+    *,
+    known: list[str],
+    rules: Constraints,
+    scorer: str,
+    judge: str,
+) -> DesignReport:
+    """The report of a method; `known` are the scorer's training sequences."""
+    ours = parts[f"designed by {method}"]
+    others = {name: part for name, part in parts.items() if "designed" not in name}
+    designs = ours["sequence"].tolist()
+    return DesignReport(
+        title=f"{len(designs):,} sequences designed by {method}",
+        facts={"method": method, "constraints": str(rules)},
+        groups={"designed": ours, **others},
+        scorer=scorer,
+        rounds=rounds,
+        judge=judge,
+        novelty=np.array([found.identity for found in nearest_known(designs, known)]),
+        diversity=pairwise_identity(designs),
+        real=REAL,
+    )
+
+
+def run(given: argparse.Namespace) -> None:
+    given.out.mkdir(parents=True, exist_ok=True)
+    scorers, judges = halves(given.train, given.out)
+    train(given.out / "scorer", scorers, given.test, *given.set)
+    train(given.out / "judge", judges, given.test, f"model={given.judge_model}", "seed=1", *given.set)
+    device = str(pick_device(given.device))
+    torch.set_float32_matmul_precision("highest")
+    scorer, judge = (
+        ModelScorer(load(given.out / run, device=device), batch_size=1024) for run in ("scorer", "judge")
+    )
+    test, known = read_table(given.test), read_table(scorers)["sequence"].tolist()
+    rules = constraints(int(test["sequence"].str.len().median()))
+    methods = [*given.methods, *(["generation"] if given.generator else [])]
+    found = {method: designed(method, given, scorer, rules, device) for method in methods}
+    everything = compared({method: table for method, (table, _) in found.items()}, rules, test, given.num)
+    parts = judge_all(everything, scorer, judge, judges, given.test)
+    wanted = parts[REAL]["sequence"].tolist()
+    summary = pd.DataFrame([described(source, part, rules, wanted, known) for source, part in parts.items()])
+    summary.to_csv(given.out / "designs.tsv", sep="\t", index=False)
+    print(summary.to_string(index=False))
+    for method, (_, rounds) in found.items():
+        names = {"scorer": scorer.name, "judge": judge.name}
+        page = page_of(method, rounds, parts, known=known, rules=rules, **names)
+        page.write(given.out / f"designs_{method}.html")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -149,57 +229,7 @@ def main() -> None:
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of both trainings"
     )
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    scorers, judges = halves(given.train, given.out)
-    train(given.out / "scorer", scorers, given.test, *given.set)
-    train(given.out / "judge", judges, given.test, f"model={given.judge_model}", "seed=1", *given.set)
-    device = str(pick_device(given.device))
-    torch.set_float32_matmul_precision("highest")
-    scorer, judge = (
-        ModelScorer(load(given.out / run, device=device), batch_size=1024) for run in ("scorer", "judge")
-    )
-    test, known = read_table(given.test), read_table(scorers)["sequence"].tolist()
-    rules = constraints(int(test["sequence"].str.len().median()))
-    groups: dict[str, pd.DataFrame] = {}
-    rounds = {}
-    methods = [*given.methods, *(["generation"] if given.generator else [])]
-    for method in methods:
-        table, rounds[method] = designed(method, given, scorer, rules, device)
-        groups[f"designed by {method}"] = table[["sequence"]]
-    random = random_sequences(rules, min(given.num, 2000))
-    groups["random, under the constraints"] = pd.DataFrame({"sequence": random})
-    for label in ("0", "1"):
-        groups[f"real test rows of {label}"] = test.loc[test["label"] == label, ["sequence"]]
-    everything = pd.concat(groups, names=["source"]).reset_index("source").assign(label="1")
-    with initialize_config_dir(str(configs_dir()), version_base="1.3"):
-        data = [f"data.train={judges}", f"data.test={given.test}"]
-        real = instantiate(compose("train", overrides=[*EXPERIMENT, *data]).data)
-    texts = everything["sequence"].tolist()
-    everything["score"], everything["judge_score"] = scorer(texts), judge(texts)
-    everything["kmers"] = kmer_judged(real, everything)["prediction"].to_numpy().astype(str)
-    parts = dict(iter(everything.groupby("source", sort=False)))
-    wanted = parts["real test rows of 1"]["sequence"].tolist()
-    rows = [described(source, part, rules, wanted, known) for source, part in parts.items()]
-    summary = pd.DataFrame(rows)
-    summary.to_csv(given.out / "designs.tsv", sep="\t", index=False)
-    print(summary.to_string(index=False))
-    for method in methods:
-        ours = f"designed by {method}"
-        others = {name: part for name, part in parts.items() if "designed" not in name}
-        designs = parts[ours]["sequence"].tolist()
-        page = DesignReport(
-            title=f"{len(designs):,} sequences designed by {method}",
-            facts={"method": method, "constraints": str(rules)},
-            groups={"designed": parts[ours], **others},
-            scorer=scorer.name,
-            rounds=rounds[method],
-            judge=judge.name,
-            novelty=np.array([found.identity for found in nearest_known(designs, known)]),
-            diversity=pairwise_identity(designs),
-            real="real test rows of 1",
-        )
-        page.write(given.out / f"designs_{method}.html")
+    run(parser.parse_args())
 
 
 if __name__ == "__main__":

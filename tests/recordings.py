@@ -7,7 +7,37 @@ from pathlib import Path
 import edfio
 import numpy as np
 
+from genoseq.data.recordings import Preparation, RecordingDataModule
+
 REFERENTIAL = "FP1 FP2 F3 F4 C3 C4 P3 P4 O1 O2 F7 F8 T3 T4 T5 T6 A1 A2 FZ CZ PZ".split()  # noqa: SIM905
+
+
+CHANNELS = ("Fp1", "Fp2", "C3", "C4")
+SETTINGS = {
+    "layout": "plain",
+    "table": None,
+    "window": 2.0,
+    "stride": None,
+    "label_source": "none",
+    "label_form": "class",
+    "unlabelled": False,
+    "classes": None,
+    "offset": 0.0,
+    "least_overlap": 0.5,
+    "background": None,
+    "beyond_end": "error",
+    "validation_fraction": 0.2,
+    "test_fraction": 0.2,
+    "folds": None,
+    "fold": None,
+    "split_seed": 0,
+    "on_error": "raise",
+    "global_batch_size": 4,
+    "micro_batch_size": None,
+    "num_workers": 0,
+    "pin_memory": False,
+    "seed": 0,
+}
 
 
 def microvolts(num_channels, rate, seconds, *, seed=0, rhythm=10.0):
@@ -75,6 +105,22 @@ def write_tuar(folder, intervals, *, seconds=12, rate=100, absent=()):
         lines = ["# version = csv_v1.0.0", "#", "channel,start_time,stop_time,label,confidence"]
         lines += [",".join(map(str, (*row, 1.0))) for row in rows]
         file.with_suffix(".csv").write_text("\n".join(lines) + "\n")
+
+
+def write_people(folder):
+    """Ten subjects with two recordings each, annotated."""
+    marks = [(1.0, 2.0, "T1"), (5.0, 2.0, "T2"), (8.0, 1.0, "Ada Lovelace moved")]
+    for number in range(10):
+        for session in range(2):
+            path = Path(folder) / f"S{number:03}R{session:02}.edf"
+            write_edf(path, seconds=10, marks=marks, seed=2 * number + session)
+    return Path(folder)
+
+
+def open_data(path, channels=CHANNELS, preparation=None, **changes):
+    """The data module of a folder, with `SETTINGS` but for the changes."""
+    preparation = preparation or Preparation(channels=channels)
+    return RecordingDataModule(path=path, preparation=preparation, **(SETTINGS | changes))
 
 
 def _range(values):
