@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import genoseq.data.datamodule  # noqa: F401  imported here, it is there in each worker from its start
+from genoseq.data import *  # noqa: F403  imported here, all of it is there in each worker from its start
 from genoseq.data.workers import leave_stop_signals
 
 leave_stop_signals()

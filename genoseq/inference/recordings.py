@@ -117,19 +117,23 @@ def _windows(
                 f"{recording.source}: {found.signal.shape[1]:,} samples at {found.rate:g} Hz; the model "
                 f"reads windows of {model.sequence_length:,} at {known['sampling_rate']:g} Hz."
             )
-        count = found.signal.shape[1] // model.sequence_length
-        starts = np.arange(count) * model.sequence_length / found.rate
+        windows = _side_by_side(found, scaler, model.sequence_length)
+        starts = np.arange(len(windows)) * model.sequence_length / found.rate
         places = pd.DataFrame({"recording": number, "start": starts})
-        yield places, found, _outputs(model, found, scaler, batch_size)
+        yield places, found, _outputs(model, windows, found.present, batch_size)
+
+
+def _side_by_side(found: Prepared, scaler: ChannelScaler, size: int) -> np.ndarray:
+    """(windows, C, T) float32, scaled, zeros where a channel was not measured."""
+    count = found.signal.shape[1] // size
+    scaled = scaler.transform(found.signal.T).T.astype(np.float32)
+    scaled = np.where(found.present[:, None], scaled, np.float32(0))[:, : count * size]
+    return scaled.reshape(len(scaled), count, -1).swapaxes(0, 1).copy()
 
 
 def _outputs(
-    model: RecordingModel, found: Prepared, scaler: ChannelScaler, batch_size: int
+    model: RecordingModel, windows: np.ndarray, present: np.ndarray, batch_size: int
 ) -> Iterator[SignalOutput]:
-    count = found.signal.shape[1] // model.sequence_length
-    scaled = scaler.transform(found.signal.T).T.astype(np.float32)
-    scaled = np.where(found.present[:, None], scaled, np.float32(0))[:, : count * model.sequence_length]
-    windows = scaled.reshape(len(scaled), count, -1).swapaxes(0, 1).copy()
-    observed = torch.from_numpy(found.present)[None, :, None].to(model.device)
+    observed = torch.from_numpy(present)[None, :, None].to(model.device)
     for part in torch.from_numpy(windows).split(batch_size):
         yield model(part.to(model.device), observed=observed.expand(len(part), -1, -1))

@@ -223,8 +223,7 @@ class RecordingPrediction(LabelTask):
         if self.model.per_channel:
             rows["channel"] = np.array(self.model.preprocessing["channels"])[place[:, 1]]
         table = pd.DataFrame(rows | self._columns(self._output_names(), outputs, labels))
-        embedding = output.embedding
-        if "label" in table and not self.model.per_channel and embedding is not None:
+        if "label" in table and not self.model.per_channel and (embedding := output.embedding) is not None:
             table["embedding"] = self._shown_embeddings(embedding[counted], rows["index"])
         self._test_rows.append(table)
 

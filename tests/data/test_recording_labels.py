@@ -12,7 +12,7 @@ pytest.importorskip("mne")
 
 from genoseq.data.loading import ExampleKey
 from genoseq.data.recordings import Preparation
-from genoseq.data.recordings.windows import channel_windows, present_windows, regular_windows
+from genoseq.data.recordings.windows import Coverage, channel_windows, present_windows, regular_windows
 from genoseq.errors import ConfigError, DataError
 from genoseq.nn.losses import IGNORED
 from tests.recordings import open_data, write_people, write_tuar, write_tuh
@@ -153,11 +153,11 @@ def test_every_sample_counted_one_by_one(marks):
         [(onset, length, text, (channel,)) for onset, length, text, channel in marks],
         columns=["onset", "duration", "description", "channels"],
     )
-    how = {"size": 20, "rate": 10.0, "least": 0.5, "background": "none"}
+    coverage = Coverage(size=20, rate=10.0, least=0.5, background="none")
     windows = regular_windows(140, 20, 20)
-    several = present_windows(table, {"a": ["A"], "b": ["B", "A"]}, windows, **how)
+    several = present_windows(table, {"a": ["A"], "b": ["B", "A"]}, windows, coverage)
     each = channel_windows(
-        table, {"a": "A", "b": "B"}, windows, channels=("C", "D"), present=np.array([True, True]), **how
+        table, {"a": "A", "b": "B"}, windows, coverage, channels=("C", "D"), present=np.array([True, True])
     )
     time = np.arange(140) / 10
 

@@ -15,6 +15,7 @@ from genoseq.data.loading import ExampleKey
 from genoseq.data.recordings import Preparation, find_recordings
 from genoseq.data.recordings.folders import read_intervals
 from genoseq.data.recordings.windows import (
+    Coverage,
     overlap_windows,
     regular_windows,
 )
@@ -261,9 +262,8 @@ class TestWindows:
     def test_a_window_has_the_class_that_covers_most_of_it(self, marks, least):
         table = pd.DataFrame(marks, columns=["onset", "duration", "description"])
         windows = regular_windows(100, 20, 20)
-        found = overlap_windows(
-            table, {"a": "A", "b": "B"}, windows, size=20, rate=10.0, least=least, background="none"
-        )
+        coverage = Coverage(size=20, rate=10.0, least=least, background="none")
+        found = overlap_windows(table, {"a": "A", "b": "B"}, windows, coverage)
         assert [window.start for window in found] == [0, 20, 40, 60, 80]
         time = (np.arange(20_000) + 0.5) / 2000  # ten seconds, finely
         for window in found:

@@ -20,22 +20,21 @@ from genoseq.data.recordings.folders import Layout, Recording, find_recordings, 
 from genoseq.data.recordings.labels import (
     LabelForm,
     class_names,
+    first_names,
     label_columns,
     label_numbers,
     names_of_classes,
-    on_channels,
     require_stretches,
+    stretch_windows,
 )
 from genoseq.data.recordings.opening import annotations_of, open_recording
 from genoseq.data.recordings.preparation import DroppedRecordingError, Preparation
 from genoseq.data.recordings.subjects import cut, fingerprint, fold, numbered
 from genoseq.data.recordings.windows import (
+    Coverage,
     Window,
-    channel_windows,
     event_windows,
     inside,
-    overlap_windows,
-    present_windows,
     regular_windows,
     require_inside,
     samples_of,
@@ -362,49 +361,27 @@ class RecordingDataModule(ExampleDataModule):
             label = str(recording.label)
             name = label if self._names is None else self._names[label][0]
             return [Window(window.start, name) for window in regular]
+        assert self._names is not None
         marks = self._annotations(recording, item)
         if self.label_source == "events":
             return event_windows(
                 marks,
-                self._first_names,
+                first_names(self._names),
                 num_samples=item.num_samples,
                 size=size,
                 rate=item.rate,
                 offset=self._offset,
             )
-        return self._covered_windows(recording, item, marks, regular, size)
-
-    def _covered_windows(
-        self,
-        recording: Recording,
-        item: CachedRecording,
-        marks: pd.DataFrame,
-        regular: list[Window],
-        size: int,
-    ) -> list[Window]:
-        assert self._names is not None
-        how: dict[str, Any] = {"size": size, "rate": item.rate, "least": self._least_overlap}
-        how["background"] = self._background
-        if self.label_form == "classes":
-            return present_windows(marks, self._names, regular, **how)
-        if self.label_form == "class":
-            return overlap_windows(marks, self._first_names, regular, **how)
-        counted = marks[marks["description"].isin(list(self._names))]
-        file = recording.intervals or recording.source
-        return channel_windows(
-            on_channels(counted, self.preparation, file),
-            self._first_names,
+        return stretch_windows(
+            self.label_form,
+            marks,
+            self._names,
             regular,
-            channels=self.preparation.names,
+            Coverage(size, item.rate, self._least_overlap, self._background),
+            preparation=self.preparation,
             present=item.present,
-            **how,
+            source=recording.intervals or recording.source,
         )
-
-    @property
-    def _first_names(self) -> dict[str, str]:
-        """Description -> the class it counts for where it can be one only."""
-        assert self._names is not None
-        return {text: names[0] for text, names in self._names.items()}
 
     def _annotations(self, recording: Recording, item: CachedRecording) -> pd.DataFrame:
         if recording.intervals is not None:

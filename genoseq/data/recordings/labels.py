@@ -18,7 +18,13 @@ import pandas as pd
 from genoseq.data.loading import IGNORED_LABEL
 from genoseq.data.recordings.channels import explain_each
 from genoseq.data.recordings.preparation import Preparation
-from genoseq.data.recordings.windows import Window
+from genoseq.data.recordings.windows import (
+    Coverage,
+    Window,
+    channel_windows,
+    overlap_windows,
+    present_windows,
+)
 from genoseq.errors import ConfigError, DataError
 
 LabelForm = Literal["class", "classes", "channels"]
@@ -44,6 +50,11 @@ def _several(names: object) -> tuple[str, ...]:
     return () if names is None else (str(names),)
 
 
+def first_names(names: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Description -> the name that counts where there can be one only."""
+    return {text: given[0] for text, given in names.items()}
+
+
 def class_names(
     form: LabelForm, names: Mapping[str, Sequence[str]], background: str | None
 ) -> tuple[str, ...]:
@@ -55,8 +66,8 @@ def class_names(
     if form == "classes":
         every = [name for given in names.values() for name in given if name != background]
         return tuple(dict.fromkeys(every))
-    first = [given[0] for given in names.values()]
-    return tuple(dict.fromkeys([*([] if background is None else [background]), *first]))
+    own = [] if background is None else [background]
+    return tuple(dict.fromkeys([*own, *first_names(names).values()]))
 
 
 def require_stretches(
@@ -83,6 +94,40 @@ def require_stretches(
         raise ConfigError(
             f"label_form={form}, background={background}: classes name nothing beside the background."
         )
+
+
+def stretch_windows(
+    form: LabelForm,
+    marks: pd.DataFrame,
+    names: Mapping[str, Sequence[str]],
+    windows: list[Window],
+    coverage: Coverage,
+    *,
+    preparation: Preparation,
+    present: np.ndarray,
+    source: object,
+) -> list[Window]:
+    """Windows of a recording with what its stretches say of them.
+
+    Args:
+        form: of the labels.
+        marks: `onset`, `duration`, `description`, `channels`.
+        names: description -> names of its classes.
+        windows, coverage: as for `overlap_windows`.
+        preparation, source: see `on_channels`.
+        present: (C,) bool, False for channels that were not measured.
+
+    Raises:
+        DataError: as `on_channels`, where channels have labels of their own.
+    """
+    if form == "classes":
+        return present_windows(marks, names, windows, coverage)
+    if form == "class":
+        return overlap_windows(marks, first_names(names), windows, coverage)
+    counted = on_channels(marks[marks["description"].isin(list(names))], preparation, source)
+    return channel_windows(
+        counted, first_names(names), windows, coverage, channels=preparation.names, present=present
+    )
 
 
 def on_channels(marks: pd.DataFrame, preparation: Preparation, source: object) -> pd.DataFrame:

@@ -26,6 +26,27 @@ class Window(NamedTuple):
     labels: tuple[str | None, ...] = ()
 
 
+class Coverage(NamedTuple):
+    """When stretches of a class make a window one of that class.
+
+    Attributes:
+        size: samples of a window.
+        rate: samples a second.
+        least: share of a window that has to be covered.
+        background: class of what is covered less; None leaves such windows out.
+    """
+
+    size: int
+    rate: float
+    least: float
+    background: str | None
+
+    @property
+    def needed(self) -> float:
+        """Samples that have to be covered."""
+        return max(self.least * self.size, 1)
+
+
 def require_inside(annotations: pd.DataFrame, seconds: float, rate: float, source: object) -> None:
     """Check that annotations lie within their recording, to the sample.
 
@@ -93,11 +114,7 @@ def overlap_windows(
     stretches: pd.DataFrame,
     labels: Mapping[str, str],
     windows: list[Window],
-    *,
-    size: int,
-    rate: float,
-    least: float,
-    background: str | None,
+    coverage: Coverage,
 ) -> list[Window]:
     """Windows with the class whose stretches cover most of each.
 
@@ -105,19 +122,16 @@ def overlap_windows(
         stretches: `onset`, `duration`, `description`; those of several channels count once.
         labels: description -> name of a class.
         windows: without labels.
-        size: samples of a window.
-        rate: samples a second.
-        least: share of a window that has to be covered.
-        background: class of windows that are covered less; None leaves them out.
+        coverage: when one is of a class.
     """
-    shares = _cover(stretches, {text: (name,) for text, name in labels.items()}, windows, size, rate)
+    shares = _cover(stretches, {text: (name,) for text, name in labels.items()}, windows, coverage)
     labelled = []
     for window, covered in zip(windows, shares, strict=True):
         best = max(covered, key=lambda name: covered[name], default=None)
-        if best is not None and covered[best] >= max(least * size, 1):
+        if best is not None and covered[best] >= coverage.needed:
             labelled.append(Window(window.start, best))
-        elif background is not None:
-            labelled.append(Window(window.start, background))
+        elif coverage.background is not None:
+            labelled.append(Window(window.start, coverage.background))
     return labelled
 
 
@@ -125,24 +139,19 @@ def present_windows(
     stretches: pd.DataFrame,
     labels: Mapping[str, Sequence[str]],
     windows: list[Window],
-    *,
-    size: int,
-    rate: float,
-    least: float,
-    background: str | None,
+    coverage: Coverage,
 ) -> list[Window]:
-    """Windows with every class whose stretches cover enough of each, maybe several.
+    """Windows with every class whose stretches cover enough of each, maybe several, or none of them.
 
     Args:
-        stretches, windows, size, rate, least: as for `overlap_windows`.
+        stretches, windows, coverage: as for `overlap_windows`.
         labels: description -> names of its classes.
-        background: None leaves out windows that have no class.
     """
     labelled = []
-    shares = _cover(stretches, labels, windows, size, rate)
+    shares = _cover(stretches, labels, windows, coverage)
     for window, covered in zip(windows, shares, strict=True):
-        there = tuple(name for name, samples in covered.items() if samples >= max(least * size, 1))
-        if there or background is not None:
+        there = tuple(name for name, samples in covered.items() if samples >= coverage.needed)
+        if there or coverage.background is not None:
             labelled.append(Window(window.start, labels=there))
     return labelled
 
@@ -151,23 +160,21 @@ def channel_windows(
     stretches: pd.DataFrame,
     labels: Mapping[str, str],
     windows: list[Window],
+    coverage: Coverage,
     *,
     channels: Sequence[str],
     present: np.ndarray,
-    size: int,
-    rate: float,
-    least: float,
-    background: str,
 ) -> list[Window]:
     """Windows with the class of each channel, which `overlap_windows` gives it by its own stretches.
 
     Args:
         stretches: `channels` too, a tuple of names each, empty where they are of all.
-        labels, windows, size, rate, least: as for `overlap_windows`.
+        labels, windows: as for `overlap_windows`.
+        coverage: has a background, the class of channels that are covered less.
         channels: names of the C channels.
         present: (C,) bool, False for those that were not measured: they have no class.
-        background: class of channels that are covered less.
     """
+    assert coverage.background is not None, "a channel has a class in every window"
     columns: list[list[str | None]] = []
     for name, measured in zip(channels, present.tolist(), strict=True):
         if not measured:
@@ -175,10 +182,7 @@ def channel_windows(
             continue
         mine = [not named or name in named for named in stretches["channels"]]
         own = stretches[np.array(mine, dtype=bool)]
-        found = overlap_windows(
-            own, labels, windows, size=size, rate=rate, least=least, background=background
-        )
-        columns.append([window.label for window in found])
+        columns.append([window.label for window in overlap_windows(own, labels, windows, coverage)])
     rows = zip(*columns, strict=True)
     return [Window(window.start, labels=row) for window, row in zip(windows, rows, strict=True)]
 
@@ -199,13 +203,12 @@ def _cover(
     stretches: pd.DataFrame,
     labels: Mapping[str, Sequence[str]],
     windows: list[Window],
-    size: int,
-    rate: float,
+    coverage: Coverage,
 ) -> Iterator[dict[str, float]]:
     """Of each window, how many of its samples the stretches of each class cover, of several at once once."""
     chosen = stretches[stretches["description"].isin(list(labels))]
-    begin = chosen["onset"].to_numpy(dtype=np.float64) * rate
-    end = begin + chosen["duration"].to_numpy(dtype=np.float64) * rate
+    begin = chosen["onset"].to_numpy(dtype=np.float64) * coverage.rate
+    end = begin + chosen["duration"].to_numpy(dtype=np.float64) * coverage.rate
     named = [labels[text] for text in chosen["description"]]
     rows = {
         name: np.array([name in names for names in named])
@@ -213,7 +216,7 @@ def _cover(
     }
     for window in windows:
         yield {
-            name: _covered(begin[own], end[own], window.start, window.start + size)
+            name: _covered(begin[own], end[own], window.start, window.start + coverage.size)
             for name, own in rows.items()
         }
 
