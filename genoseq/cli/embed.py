@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 from omegaconf import DictConfig
 
-from genoseq.cli.embedding_plot import EmbeddingPlot
+from genoseq.cli.embedding_plot import EmbeddingPlot, plot_path
 from genoseq.cli.models import (
     note_reading,
     open_any_model,
@@ -33,6 +33,7 @@ _OF_SEQUENCES = {"layer": -1, "pooling": "mean", "strands": "none", "window": No
 
 def run(config: DictConfig) -> None:
     """Write `out`, and `plot`, as `configs/embed.yaml` describes them."""
+    path = plot_path(config)
     with open_table(config.out, formats=(".parquet", ".npz")) as table:
         model = open_any_model(config)
         if isinstance(model, SignalModel):
@@ -40,7 +41,7 @@ def run(config: DictConfig) -> None:
         else:
             tables = _of_sequences(config, model)
             note_reading(table, model, config)
-        drawing = None if config.plot is None else EmbeddingPlot(config, model)
+        drawing = None if path is None else EmbeddingPlot(path, config, model)
         for rows in tables:
             table.write(rows)
             if drawing is not None:

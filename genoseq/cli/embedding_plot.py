@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -22,18 +23,30 @@ from genoseq.report.plots.embeddings import Projection, embedding_map
 _Colouring = Callable[[pd.DataFrame], pd.Series | None]
 
 
+def plot_path(config: DictConfig) -> Path | None:
+    """Where a plot goes, if there is to be one; looked at before a model is opened.
+
+    Raises:
+        ConfigError: it is no PNG, or there is no such projection. DataError: no such folder.
+    """
+    if config.plot is None:
+        return None
+    path = require_folder(config.plot)
+    if path.suffix.lower() != ".png":
+        raise ConfigError(f"plot={config.plot}: the name has to end in .png.")
+    require_choice("projection", config.projection, get_args(Projection))
+    return path
+
+
 class EmbeddingPlot:
     """A plot of all vectors, which wait in memory for it.
 
     Raises:
-        ConfigError: the plot is no PNG, or what would colour it is not there. DataError: no such folder.
+        ConfigError: what would colour it is not there.
     """
 
-    def __init__(self, config: DictConfig, model: SequenceModel | SignalModel) -> None:
-        self._path = require_folder(config.plot)
-        if self._path.suffix.lower() != ".png":
-            raise ConfigError(f"plot={config.plot}: the name has to end in .png.")
-        require_choice("projection", config.projection, get_args(Projection))
+    def __init__(self, path: Path, config: DictConfig, model: SequenceModel | SignalModel) -> None:
+        self._path = path
         self._projection: Projection = config.projection
         self._colouring = _colouring(config, model)
         self._rows: list[pd.DataFrame] = []
