@@ -106,7 +106,7 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     data_settings = tables(given.train, given.test)
-    config = settings(*data_settings)
+    config = settings(*data_settings, *given.set)
     shuffled = shuffle_labels(config.data.labelled.train, given.out / "shuffled.tsv")
     train(given.out / "labels", *data_settings, *given.set)
     shuffled_settings = tables(str(shuffled), given.test)

@@ -33,6 +33,13 @@ def locate(path: str | os.PathLike[str]) -> Path:
     return Path(text).expanduser()
 
 
+def portable(path: str | os.PathLike[str]) -> str:
+    """The inverse of `locate` for files of the embedded data set: `genoseq:...`; other paths as they are."""
+    path = Path(path)
+    folder = data_dir()
+    return f"{_SHIPPED}{path.relative_to(folder).as_posix()}" if path.is_relative_to(folder) else str(path)
+
+
 def require_file(path: str | os.PathLike[str], what: str) -> Path:
     """`locate(path)`, checked to be a readable file.
 

@@ -91,6 +91,11 @@ def test_experiments_compose_to_components_that_exist(experiment: str) -> None:
         check_component(f"{experiment}:{where}", node, set())
 
 
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_goes_without_baselines(experiment: str) -> None:
+    assert composed("train", f"experiment={experiment}", "baselines=none").baselines == {}
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_model_presets_instantiate(model: str) -> None:
     # On no device: some have billions of parameters. The least is a linear forecaster.

@@ -17,7 +17,7 @@ from genoseq.benchmark.facts import TaskFacts
 from genoseq.benchmark.job_queue import Job
 from genoseq.benchmark.suites import Task
 from genoseq.errors import ConfigError
-from genoseq.paths import configs_dir
+from genoseq.paths import configs_dir, portable
 from genoseq.training.run_folder import PRETRAINING
 
 Kind = Literal["model", "baseline"]
@@ -172,11 +172,10 @@ def data_overrides(task: Task, leak_k: int, clusters: str = "kmers") -> list[str
     """The settings of `data=labelled` for a task."""
     column = task.label_column
     columns = column if isinstance(column, str) else f"[{','.join(column)}]"
+    parts = {"train": task.train, "validation": task.validation, "test": task.test}
     return [
         "data=labelled",
-        f"data.train={task.train}",
-        f"data.validation={'null' if task.validation is None else task.validation}",
-        f"data.test={'null' if task.test is None else task.test}",
+        *(f"data.{part}={'null' if path is None else portable(path)}" for part, path in parts.items()),
         f"data.label_column={columns}",
         f"data.group_column={'null' if task.group_column is None else task.group_column}",
         f"data.classes={'null' if task.classes is None else '[' + ','.join(task.classes) + ']'}",

@@ -18,7 +18,7 @@ from genoseq.benchmark.cells import data_overrides
 from genoseq.benchmark.facts import task_facts
 from genoseq.benchmark.suites import Suite, Task
 from genoseq.errors import ConfigError, DataError, GenoseqError
-from genoseq.paths import configs_dir
+from genoseq.paths import configs_dir, data_dir
 
 SUITES = sorted(path.stem for path in (configs_dir() / "suite").glob("*.yaml"))
 SIZES = {
@@ -55,6 +55,14 @@ def test_every_suite_knows_its_tasks(name: str) -> None:
     assert found.names
     with pytest.raises(ConfigError, match="has no nonsense; it has"):
         suite(name, tasks=["nonsense"]).tasks()
+
+
+def test_cells_name_shipped_tables_wherever_the_package_is():
+    for task in suite("shipped").tasks():
+        overrides = data_overrides(task, 32)
+        assert any(text.startswith("data.train=genoseq:labelled/") for text in overrides)
+        assert not [text for text in overrides if str(data_dir()) in text]
+        assert len(rows_of(task, "train")) > 0
 
 
 @pytest.fixture
