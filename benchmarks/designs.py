@@ -5,8 +5,8 @@
 
 cuts the training table in halves that share no 32-mer. On one half the scorer is trained (HyenaDNA, from
 scratch or as `--set` says), on the other two judges: a Mamba-2 of another seed, and the k-mer logistic
-regression of the baselines. `--num` sequences are then designed from random starts, under constraints: 30
-to 65 % GC in every 50 bases, no run above 6, no site of EcoRI or BsaI. With `--generator`, a language model
+regression of the baselines. `--num` sequences are then designed from random starts, under constraints (30
+to 65 % GC in every 50 bases, no run above 6, no site of EcoRI or BsaI). With `--generator`, a language model
 that was trained on data=conditional writes as many under the same constraints (method generation). OUT gets
 the sequences, a table that is also printed, and a page with plots for each method. Trained runs and designs
 that are there are not made again. Labels are 0 and 1; 1 is what is wanted.
@@ -52,6 +52,7 @@ SEARCH = {
     "sampling": Search(rounds=200, temperature=0.5),
     "gradient": Search(rounds=100, temperature=0.5, learning_rate=0.2),
 }
+RULES = "30 to 65 % GC in every 50 bases, no run above 6, no site of EcoRI or BsaI"
 CANDIDATES = 8
 WORD = 6
 REAL = "real test rows of 1"
@@ -176,7 +177,7 @@ def page_of(
     designs = ours["sequence"].tolist()
     return DesignReport(
         title=f"{len(designs):,} sequences designed by {method}",
-        facts={"method": method, "constraints": str(rules)},
+        facts={"method": method, "constraints": f"{rules.length} bases, {RULES}"},
         groups={"designed": ours, **others},
         scorer=scorer,
         rounds=rounds,

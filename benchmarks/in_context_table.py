@@ -128,7 +128,7 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, *, by: str) -> None:
     axes.axhline(0, color=MUTED.light, lw=0.8)
     axes.set_xticks(range(len(numbers)), [f"{number:.0f}" for number in numbers])
     if numbers:
-        axes.legend(loc="best")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
 
 
 def _styles(part: pd.DataFrame, by: str) -> dict[str, Series]:

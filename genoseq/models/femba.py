@@ -23,6 +23,7 @@ from genoseq.nn.mamba import MambaMixer
 from genoseq.nn.materialize import reset_children
 from genoseq.nn.patch_masks import patch_mask
 from genoseq.nn.residual import normed
+from genoseq.nn.wide_conv2d import WideConv2d
 
 FembaHead = Literal["reconstruction", "bc", "ml", "mcc", "mc", "mmc"]
 _PROBLEMS: dict[str, Problem] = {
@@ -234,13 +235,12 @@ class _Decoder(nn.Module):
         super().__init__()
         if not all(size % 2 for size in kernel):
             raise ConfigError(f"decoder_kernel={list(kernel)}: give odd numbers, which have a middle.")
-        around = (kernel[0] // 2, kernel[1] // 2)
         self.shape = (embed_dim, across)
-        self.dec_conv = nn.Conv2d(1, 1, kernel_size=kernel, padding=around, bias=False)
+        self.dec_conv = WideConv2d(kernel)
         self.conv_transpose = nn.ConvTranspose2d(embed_dim, 1, kernel_size=patch_size, stride=stride)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        image = self.dec_conv(hidden.to(self.dec_conv.weight.dtype).unsqueeze(1)).squeeze(1)
+        image = self.dec_conv(hidden)
         return self.conv_transpose(image.transpose(1, 2).unflatten(1, self.shape)).squeeze(1)
 
 
