@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import matplotlib
 import pandas as pd
 from device_jobs import run_and_table, run_jobs, training
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genoseq.report.folder import RunFolder
@@ -224,24 +225,38 @@ def _known(data: str, horizon: int) -> pd.DataFrame:
 def draw(frame: pd.DataFrame) -> Plot:
     """Squared error against the horizon, a panel a data set; published values as open rings."""
     shown = list(dict.fromkeys(frame["data"]))
-    figure = Figure(figsize=(4.4 * len(shown), 3.2), layout="constrained")
+    figure = Figure(figsize=(4.4 * len(shown), 3.6), layout="constrained")
     grid = figure.subplots(1, len(shown), squeeze=False)[0]
-    names = list(MODELS)
-    styles = {names[0]: MODEL, **series_of(names[1:])}
     for axes, data in zip(grid, shown, strict=True):
-        trained = frame[(frame["data"] == data) & (frame["seeds"] > 0)]
-        for place, (name, rows) in enumerate(trained.groupby("model", sort=False)):
-            style = styles.get(str(name))
-            colour = (INK if place % 2 else MUTED).light if style is None else style.colour
-            line = ":" if style is None else style.line
-            axes.plot(rows["horizon"], rows["mse"], color=colour, ls=line, marker=".", label=str(name))
-            if "published mse" in rows and style is not None:
-                axes.plot(rows["horizon"], rows["published mse"], "o", color=colour, mfc="none", ms=6)
+        rows = frame[(frame["data"] == data) & (frame["seeds"] > 0)]
+        for name, curve in rows.groupby("model", sort=False):
+            _draw_model(axes, str(name), curve)
+        ours = rows.loc[rows["model"].isin(MODELS), "mse"]
+        axes.set_ylim(0.9 * ours.min(), 1.05 * ours.max())
         axes.set(title=data, xlabel="horizon, steps", ylabel="mean squared error, scaled", xscale="log")
         axes.set_xticks(HORIZONS, map(str, HORIZONS), minor=False)
         axes.minorticks_off()
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    return Plot("forecasting", "Squared error of forecasts", "Rings: published.", figure)
+    lines: dict[str, Any] = {}
+    for axes in grid:
+        handles, labels = axes.get_legend_handles_labels()
+        lines |= dict(zip(labels, handles, strict=True))
+    figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=4)
+    note = "Rings: published. Naive forecasts that are worse than every model lie above the panel."
+    return Plot("forecasting", "Squared error of forecasts", note, figure)
+
+
+def _draw_model(axes: Axes, name: str, rows: pd.DataFrame) -> None:
+    names = list(MODELS)
+    if name not in names:
+        colour = (MUTED if name == "persistence" else INK).light
+        axes.plot(rows["horizon"], rows["mse"], color=colour, ls=":", label=name)
+        return
+    style = {names[0]: MODEL, **series_of(names[1:])}[name]
+    axes.plot(
+        rows["horizon"], rows["mse"], color=style.colour, ls=style.line, marker=style.marker, label=name
+    )
+    if "published mse" in rows:
+        axes.plot(rows["horizon"], rows["published mse"], "o", color=style.colour, mfc="none", ms=10)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
