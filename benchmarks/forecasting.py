@@ -190,9 +190,9 @@ def _rows(out: Path, data: str, horizon: int) -> list[dict[str, Any]]:
             rows.append(_row(data, horizon, model, each) | _published(data, horizon, model))
     if not rows:
         return []
+    trained = {row["model"].split()[0] for row in rows}
     rows += [_row(data, horizon, name, [metrics]) for name, metrics in naive.items()]
-    here = {model.split()[0] for model in MODELS}
-    others = [name for name in _known(data, horizon)["model"].unique() if name not in here]
+    others = [name for name in _known(data, horizon)["model"].unique() if name not in trained]
     head: dict[str, Any] = {"data": data, "horizon": horizon, "seeds": 0}
     return rows + [head | {"model": name} | _published(data, horizon, name) for name in others]
 
