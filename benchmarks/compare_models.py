@@ -32,7 +32,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from pretraining_floors import CELEGANS, HUMAN
 
-from genoseq.data.datamodule import Split
+from genoseq.data.splits import Split
 from genoseq.paths import configs_dir
 from genoseq.report.style import INK, MATPLOTLIB, MODEL, MUTED, Plot, series_of
 from genoseq.training.results import baseline_predictions, metrics

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from genoseq.data import LabelledDataModule
-from genoseq.data.datamodule import Split
+from genoseq.data.splits import Split
 
 
 @dataclass(frozen=True)

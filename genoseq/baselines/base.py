@@ -13,7 +13,7 @@ from genoseq.errors import ConfigError, DataError
 from genoseq.sequence import Interval
 
 if TYPE_CHECKING:
-    from genoseq.data.datamodule import Split
+    from genoseq.data.splits import Split
 
 UNKNOWN = 4
 """Base code of N: never counted, never scored."""

@@ -14,7 +14,7 @@ from genoseq.baselines.kmer import LabelledData
 from genoseq.errors import ConfigError
 
 if TYPE_CHECKING:
-    from genoseq.data.datamodule import Split
+    from genoseq.data.splits import Split
 
 _TEMPERATURES = 2.0 ** np.arange(-3, 9)
 

@@ -12,7 +12,7 @@ from genoseq.baselines.base import Baseline
 from genoseq.errors import ConfigError
 
 if TYPE_CHECKING:
-    from genoseq.data.datamodule import Split
+    from genoseq.data.splits import Split
 
 _WINDOWS_AT_ONCE = 256
 

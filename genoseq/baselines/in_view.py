@@ -13,7 +13,7 @@ from genoseq.baselines.base import GenomeData, bits_of, piece_of
 from genoseq.baselines.context_mixing import ContextMixing
 
 if TYPE_CHECKING:
-    from genoseq.data.datamodule import Split
+    from genoseq.data.splits import Split
 
 
 class CounterInView(ContextMixing):

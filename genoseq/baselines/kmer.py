@@ -18,7 +18,7 @@ from genoseq.errors import ConfigError
 from genoseq.sequence import encode_bases, reverse_complement
 
 if TYPE_CHECKING:
-    from genoseq.data.datamodule import Split
+    from genoseq.data.splits import Split
 
 _LARGEST_K = 8
 _KEPT_COLUMNS = ("name", "group")

@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 
 from genoseq.benchmark.suites import Task
 from genoseq.benchmark.suites.verification import sha256_of
-from genoseq.data.datamodule import Split
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.data.leaks import leak_report
+from genoseq.data.splits import Split
 from genoseq.errors import DataError
 from genoseq.inference.outputs import atomic_file
 

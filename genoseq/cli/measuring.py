@@ -16,9 +16,10 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader, Dataset
 
 from genoseq.data.coding_datamodule import CodingDataModule
-from genoseq.data.datamodule import ExampleDataModule, SequenceDataModule, Split
+from genoseq.data.datamodule import ExampleDataModule, SequenceDataModule
 from genoseq.data.few_shot_datamodule import FewShotDataModule
 from genoseq.data.labelled_datamodule import LabelledDataModule
+from genoseq.data.splits import Split
 from genoseq.errors import ConfigError
 from genoseq.inference.devices import explain_full_memory
 from genoseq.inference.outputs import require_folder

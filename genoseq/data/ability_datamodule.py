@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from genoseq.data.abilities import Ability, AbilityExamples, AbilityLessons
-from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.length_schedule import LengthSchedule, lengths_by_step
-from genoseq.data.splits import SPLITS
+from genoseq.data.splits import SPLITS, Split
 from genoseq.data.stages import Stages
 from genoseq.errors import ConfigError
 from genoseq.tokenizers import Tokenizer

@@ -12,9 +12,9 @@ import pandas as pd
 from genoseq.data.annotation import Phases
 from genoseq.data.coding import read_between_genes, read_coding_pairs, read_coding_sequences
 from genoseq.data.coding_examples import CodingExamples
-from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.leaks import kmer_groups
-from genoseq.data.splits import split_groups
+from genoseq.data.splits import Split, split_groups
 from genoseq.errors import ConfigError, DataError
 from genoseq.sequence import CODON, Kept, OnError, UnifiedSequence
 from genoseq.tokenizers import FrameTokenizer, Tokenizer

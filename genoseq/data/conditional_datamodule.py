@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from genoseq.data.controls import ControlScheme, with_controls
-from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.labelled import LabelledSequences
 from genoseq.data.labelled_datamodule import LabelledDataModule
+from genoseq.data.splits import Split
 from genoseq.errors import ConfigError, require_choice
 from genoseq.sequence import StrandKind, Strands
 

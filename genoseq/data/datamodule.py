@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
@@ -18,12 +18,11 @@ from genoseq.data.loading import (
     collate,
     plan_batches,
 )
+from genoseq.data.splits import Split
 from genoseq.data.stages import Stages
 from genoseq.data.workers import worker_arguments
 from genoseq.errors import ConfigError
 from genoseq.tokenizers import Tokenizer
-
-Split = Literal["train", "validation", "test"]
 
 
 class ExampleDataModule(LightningDataModule, ABC):

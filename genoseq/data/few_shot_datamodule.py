@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from genoseq.data.controls import with_controls
-from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.few_shot import Episodes, Source
 from genoseq.data.labelled_datamodule import LabelledDataModule
-from genoseq.data.splits import SPLITS
+from genoseq.data.splits import SPLITS, Split
 from genoseq.errors import ConfigError, require_choice
 from genoseq.tokenizers import Tokenizer
 from genoseq.tokenizers.base import control_token

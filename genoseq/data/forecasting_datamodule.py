@@ -11,8 +11,9 @@ import pandas as pd
 
 from genoseq.data.calendar_features import calendar_features
 from genoseq.data.channel_scaler import ChannelScaler, Scaling
-from genoseq.data.datamodule import ExampleDataModule, Split
+from genoseq.data.datamodule import ExampleDataModule
 from genoseq.data.forecast_windows import ForecastWindows
+from genoseq.data.splits import Split
 from genoseq.data.time_borders import Borders
 from genoseq.data.time_grid import Timestamps
 from genoseq.data.time_series import PathLike, TimeSeries, read_time_series

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from genoseq.data.annotation import Phases
-from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.genome import GenomeTiles, GenomeWindows
 from genoseq.data.genome_coding import GenomeCoding
 from genoseq.data.genomes import Genomes
 from genoseq.data.length_schedule import lengths_by_step
-from genoseq.data.splits import GenomeSplit
+from genoseq.data.splits import GenomeSplit, Split
 from genoseq.data.stages import Stages
 from genoseq.errors import ConfigError, require_choice
 from genoseq.sequence import Interval, OnError, Strands

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from genoseq.data.clusters import Clusters, sequence_groups
-from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.labelled import Coding, LabelledSequences
 from genoseq.data.labels import LabelReader, Level, Problem, label_texts
 from genoseq.data.leaks import LeakPolicy, find_leaks
-from genoseq.data.splits import split_groups
+from genoseq.data.splits import Split, split_groups
 from genoseq.data.tables import read_table, require_columns, require_sequences
 from genoseq.errors import ConfigError, DataError, LeakError, require_choice
 from genoseq.sequence import StrandKind, Strands, strand_policy

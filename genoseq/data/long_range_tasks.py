@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from genoseq.data.datamodule import Split
 from genoseq.data.series_sources import SeriesSource
+from genoseq.data.splits import Split
 from genoseq.data.ts_files import SeriesExample, SeriesFile
 from genoseq.errors import ConfigError
 

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from torch.utils.data import Dataset
 
-from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.labelled import LabelledSequences
 from genoseq.data.labelled_datamodule import LabelledDataModule
 from genoseq.data.loading import ExampleKey
+from genoseq.data.splits import Split
 from genoseq.errors import ConfigError
 from genoseq.sequence import StrandKind, Strands
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from genoseq.data.datamodule import SequenceDataModule, Split
+from genoseq.data.datamodule import SequenceDataModule
 from genoseq.data.genome import GenomeWindows
 from genoseq.data.genomes import Genomes
 from genoseq.data.loading import ExampleKey
-from genoseq.data.splits import GenomeSplit
+from genoseq.data.splits import GenomeSplit, Split
 from genoseq.errors import ConfigError
 from genoseq.sequence import Interval
 from genoseq.sequence.errors_of_reads import sequence_with_errors

@@ -11,8 +11,9 @@ import pandas as pd
 from torch.utils.data import Dataset
 
 from genoseq.data.channel_scaler import ChannelScaler, Scaling
-from genoseq.data.datamodule import ExampleDataModule, Split, require_same
+from genoseq.data.datamodule import ExampleDataModule, require_same
 from genoseq.data.loading import ExampleKey
+from genoseq.data.splits import Split
 from genoseq.data.time_borders import Borders
 from genoseq.data.time_grid import Timestamps
 from genoseq.data.time_series import PathLike, TimeSeries, read_time_series

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from genoseq.data.channel_scaler import ChannelScaler, Scaling
-from genoseq.data.datamodule import ExampleDataModule, Split, require_same
+from genoseq.data.datamodule import ExampleDataModule, require_same
 from genoseq.data.labelled_series import LabelledSeries
 from genoseq.data.series_sources import SeriesSource
+from genoseq.data.splits import Split
 from genoseq.data.ts_files import SeriesFile
 from genoseq.errors import ConfigError, DataError
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from genoseq.data.datamodule import Split
+from genoseq.data.splits import Split
 from genoseq.data.time_series import PathLike
 from genoseq.data.ts_files import SeriesExample, SeriesFile, read_ts
 from genoseq.errors import ConfigError, DataError

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from genoseq.data.bed import parse_interval, read_bed
-from genoseq.data.datamodule import Split
 from genoseq.data.leaks import LeakPolicy, overlapping
 from genoseq.errors import ConfigError, DataError, IntervalError, LeakError, require_choice
 from genoseq.sequence import Interval
 
+Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 import pandas as pd
 
-from genoseq.data.datamodule import Split
+from genoseq.data.splits import Split
 from genoseq.data.time_series import TimeSeries
 from genoseq.errors import ConfigError, DataError
 

@@ -14,7 +14,8 @@ import pandas as pd
 import torch
 from hydra.utils import instantiate
 
-from genoseq.data.datamodule import ExampleDataModule, Split
+from genoseq.data.datamodule import ExampleDataModule
+from genoseq.data.splits import Split
 from genoseq.nn.losses import Problem
 from genoseq.statistics import Estimate, mean_interval, paired_bootstrap
 from genoseq.training.grouped_results import by_unit

@@ -180,7 +180,7 @@ def test_only_a_verb_with_a_run_folder_resumes(tiny, saved_run, mistake):
 
 
 def test_verbs_that_train_nothing_do_not_wait_for_what_trains():
-    verbs = "align codec convert design embed generate info mutate predict push score stream".split()  # noqa: SIM905
+    verbs = "align codec convert design embed generate info inspect mutate predict push score stream".split()  # noqa: SIM905
     code = (
         f"import sys; [__import__(f'genoseq.cli.{{verb}}') for verb in {verbs}]; "
         "assert not {'lightning', 'torchmetrics', 'transformers', 'mne'} & set(sys.modules)"

@@ -10,8 +10,8 @@ import pandas as pd
 
 from genoseq.benchmark.suites.base import Suite, Task
 from genoseq.benchmark.suites.windows import draw_window
-from genoseq.data.datamodule import Split
 from genoseq.data.fasta import Fasta
+from genoseq.data.splits import Split
 from genoseq.errors import ConfigError, DataError
 from genoseq.paths import require_file
 

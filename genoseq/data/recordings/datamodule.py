@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from genoseq.data.channel_scaler import ChannelScaler
-from genoseq.data.datamodule import ExampleDataModule, Split, require_same
+from genoseq.data.datamodule import ExampleDataModule, require_same
 from genoseq.data.recordings.cache import CachedRecording, prepared
 from genoseq.data.recordings.datasets import RecordingWindows, fit_scaler
 from genoseq.data.recordings.folders import Layout, Recording, find_recordings, read_intervals
@@ -39,6 +39,7 @@ from genoseq.data.recordings.windows import (
     require_inside,
     samples_of,
 )
+from genoseq.data.splits import Split
 from genoseq.errors import ConfigError, DataError, require_choice
 
 PathLike = str | os.PathLike[str]

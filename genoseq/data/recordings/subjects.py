@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-from genoseq.data.datamodule import Split
 from genoseq.data.recordings.folders import Recording
 from genoseq.data.recordings.opening import Source
-from genoseq.data.splits import split_groups
+from genoseq.data.splits import Split, split_groups
 from genoseq.errors import ConfigError, DataError, LeakError
 
 _CHECKED = 65_536
