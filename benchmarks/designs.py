@@ -52,7 +52,6 @@ SEARCH = {
     "sampling": Search(rounds=200, temperature=0.5),
     "gradient": Search(rounds=100, temperature=0.5, learning_rate=0.2),
 }
-RULES = "30 to 65 % GC in every 50 bases, no run above 6, no site of EcoRI or BsaI"
 CANDIDATES = 8
 WORD = 6
 REAL = "real test rows of 1"
@@ -80,6 +79,15 @@ def train(run: Path, half: Path, test: str, *overrides: str) -> None:
 def constraints(length: int) -> Constraints:
     return Constraints(
         length=length, gc=(0.3, 0.65), gc_window=50, max_homopolymer=6, enzymes=("EcoRI", "BsaI")
+    )
+
+
+def in_words(rules: Constraints) -> str:
+    assert rules.gc is not None
+    low, high = rules.gc
+    return (
+        f"{rules.length} bases, {low:.0%} to {high:.0%} GC in every {rules.gc_window}, "
+        f"no run above {rules.max_homopolymer}, no site of {' or '.join(rules.enzymes)}"
     )
 
 
@@ -177,7 +185,7 @@ def page_of(
     designs = ours["sequence"].tolist()
     return DesignReport(
         title=f"{len(designs):,} sequences designed by {method}",
-        facts={"method": method, "constraints": f"{rules.length} bases, {RULES}"},
+        facts={"method": method, "constraints": in_words(rules)},
         groups={"designed": ours, **others},
         scorer=scorer,
         rounds=rounds,
