@@ -1,4 +1,4 @@
-"""The one place that says how loops over bases are compiled, and where the compiled code is kept."""
+"""The one place that says how loops are compiled, and where the compiled code is kept."""
 
 from __future__ import annotations
 

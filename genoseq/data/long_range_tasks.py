@@ -10,12 +10,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from genoseq.compiled import Integer, compiled
 from genoseq.data.series_sources import SeriesSource
 from genoseq.data.splits import Split
 from genoseq.data.ts_files import SeriesExample, SeriesFile
 from genoseq.errors import ConfigError
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+_FIRST_OPERATION, _CLOSE = 10, 14
+_WALKS, _DASH = 8, 4
 
 
 class GeneratedSource(SeriesSource):
@@ -75,7 +78,6 @@ class ListOps(GeneratedSource):
 
     vocabulary = 15
     classes = tuple("0123456789")
-    _FIRST_OPERATION, _CLOSE = 10, 14
 
     def __init__(
         self,
@@ -108,42 +110,66 @@ class ListOps(GeneratedSource):
     def example(self, generator: np.random.Generator) -> SeriesExample:
         """An expression with a number of tokens drawn evenly, and grown until it has about as many."""
         low, high = self._lengths
+        tokens = np.empty(high, dtype=np.float32)
         while True:
-            tokens: list[int] = []
             wanted = int(generator.integers(low, high + 1))
-            value = self._grow(generator, tokens, wanted, 1)
-            if low <= len(tokens) <= high:
-                return SeriesExample(np.array(tokens, dtype=np.float32)[:, None], str(value))
-
-    def _grow(self, generator: np.random.Generator, tokens: list[int], room: int, depth: int) -> int:
-        """Append an operation of about `room` tokens; gives what comes out of it."""
-        operation = int(generator.integers(4))
-        tokens.append(self._FIRST_OPERATION + operation)
-        count = int(generator.integers(2, self._max_arguments + 1))
-        shares = generator.dirichlet(np.ones(count)) * max(room - 2, count)
-        values = []
-        for share in shares:
-            # An operation has four tokens at least.
-            if share >= 4 and depth < self._max_depth:
-                values.append(self._grow(generator, tokens, int(share), depth + 1))
-            else:
-                values.append(int(generator.integers(10)))
-                tokens.append(values[-1])
-        tokens.append(self._CLOSE)
-        return operate(operation, values)
+            value, used = _grow(generator, tokens, 0, wanted, 1, self._max_arguments, self._max_depth)
+            if low <= used <= high:
+                return SeriesExample(tokens[:used, None].copy(), str(value))
 
 
-def operate(operation: int, values: list[int]) -> int:
-    """MIN, MAX, MED (rounded down) or SM of digits, by the number of the operation."""
-    match operation:
-        case 0:
-            return min(values)
-        case 1:
-            return max(values)
-        case 2:
-            return int(np.median(values))
-        case _:
-            return sum(values) % 10
+@compiled
+def operate(operation: Integer, values: np.ndarray) -> Integer:
+    """MIN, MAX, MED (rounded down) or SM of digits (n,), by the number of the operation."""
+    if operation == 0:
+        return values.min()
+    if operation == 1:
+        return values.max()
+    if operation == 2:
+        return int(np.median(values))
+    return values.sum() % 10
+
+
+@compiled
+def _grow(
+    generator: np.random.Generator,
+    tokens: np.ndarray,
+    used: Integer,
+    room: Integer,
+    depth: Integer,
+    max_arguments: Integer,
+    max_depth: Integer,
+) -> tuple[Integer, Integer]:
+    """Write an operation of about `room` tokens behind the first `used`.
+
+    Returns:
+        What comes out of it, and how many tokens there are then; where `tokens` is too short for them, more
+        than it holds.
+    """
+    count = generator.integers(2, max_arguments + 1)
+    if used + count + 2 > len(tokens):
+        return 0, len(tokens) + 1
+    operation = generator.integers(0, 4)
+    tokens[used] = _FIRST_OPERATION + operation
+    used += 1
+    # Every division of the room is as likely as any other: a flat Dirichlet distribution.
+    shares = generator.standard_exponential(count)
+    shares *= max(room - 2, count) / shares.sum()
+    values = np.empty(count, dtype=np.int64)
+    for place in range(count):
+        # An operation has four tokens at least.
+        if shares[place] >= 4 and depth < max_depth:
+            values[place], used = _grow(
+                generator, tokens, used, int(shares[place]), depth + 1, max_arguments, max_depth
+            )
+        else:
+            values[place] = generator.integers(0, 10)
+            if used < len(tokens):
+                tokens[used] = values[place]
+            used += 1
+    if used < len(tokens):
+        tokens[used] = _CLOSE
+    return operate(operation, values), used + 1
 
 
 class Pathfinder(GeneratedSource):
@@ -163,7 +189,6 @@ class Pathfinder(GeneratedSource):
 
     classes = ("apart", "joined")
     _MARGIN = 3
-    _DASH = 4
 
     def __init__(
         self,
@@ -208,35 +233,38 @@ class Pathfinder(GeneratedSource):
         self, generator: np.random.Generator, length: int, away_from: np.ndarray | None = None
     ) -> np.ndarray:
         """(steps, 2) a smooth walk inside the margin; of several, the one that keeps the most distance."""
-        walks = [self._walk(generator, length) for _ in range(8)]
+        walks = _walks(generator, length, self._MARGIN, self._size - 1 - self._MARGIN)
         if away_from is None:
-            return max(walks, key=lambda walk: float(np.ptp(walk, axis=0).max()))
-        distances = [float(np.linalg.norm(walk[:, None] - away_from[None], axis=-1).min()) for walk in walks]
-        return walks[int(np.argmax(distances))]
+            merits = np.ptp(walks, axis=1).max(axis=1)
+        else:
+            merits = np.linalg.norm(walks[:, :, None] - away_from, axis=-1).min(axis=(1, 2))
+        return walks[np.argmax(merits)]
 
-    def _walk(self, generator: np.random.Generator, length: int) -> np.ndarray:
-        low, high = self._MARGIN, self._size - 1 - self._MARGIN
-        place, heading = generator.uniform(low, high, 2), generator.uniform(0, 2 * np.pi)
-        steps = [place]
-        for _ in range(length):
+
+@compiled
+def _walks(generator: np.random.Generator, length: Integer, low: Integer, high: Integer) -> np.ndarray:
+    """(8, length + 1, 2) smooth walks of steps of one pixel, between `low` and `high`."""
+    walks = np.empty((_WALKS, length + 1, 2))
+    middle = (low + high) / 2
+    for walk in walks:
+        walk[0, 0], walk[0, 1] = generator.uniform(low, high), generator.uniform(low, high)
+        heading = generator.uniform(0, 2 * np.pi)
+        for step in range(length):
             heading += generator.normal(0, 0.25)
-            ahead = place + np.array([np.sin(heading), np.cos(heading)])
-            if (ahead < low).any() or (ahead > high).any():
+            row, column = walk[step, 0] + np.sin(heading), walk[step, 1] + np.cos(heading)
+            if min(row, column) < low or max(row, column) > high:
                 # Turn towards the middle.
-                heading = np.arctan2(*((low + high) / 2 - place))
-                ahead = place + np.array([np.sin(heading), np.cos(heading)])
-            place = ahead
-            steps.append(place)
-        return np.array(steps)
+                heading = np.arctan2(middle - walk[step, 0], middle - walk[step, 1])
+                row, column = walk[step, 0] + np.sin(heading), walk[step, 1] + np.cos(heading)
+            walk[step + 1, 0], walk[step + 1, 1] = row, column
+    return walks
 
 
 def _draw(picture: np.ndarray, path: np.ndarray, generator: np.random.Generator) -> None:
     """Dashes along a path: three of each four steps."""
-    phase = int(generator.integers(Pathfinder._DASH))
-    for number, place in enumerate(path):
-        if (number + phase) % Pathfinder._DASH:
-            row, column = np.round(place).astype(int)
-            picture[row, column] = 1.0
+    phase = int(generator.integers(_DASH))
+    rows, columns = np.round(path[(np.arange(len(path)) + phase) % _DASH > 0]).astype(int).T
+    picture[rows, columns] = 1.0
 
 
 def _disc(picture: np.ndarray, place: np.ndarray) -> None:

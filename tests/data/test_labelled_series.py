@@ -155,7 +155,7 @@ def evaluated(tokens: list[int]) -> int:
     for token in tokens:
         if token == 14:
             operation, *values = stack.pop()
-            stack[-1].append(operate(operation - 10, values))
+            stack[-1].append(operate(operation - 10, np.array(values)))
         elif token >= 10:
             stack.append([token])
         else:
@@ -173,7 +173,7 @@ def test_lists_come_out_as_they_say() -> None:
         assert str(evaluated(tokens)) == example.label
     assert source.read("train").examples[3].values.tobytes() == file.examples[3].values.tobytes()
     assert len({example.values.tobytes() for example in file.examples}) == 30
-    assert [operate(number, [3, 9, 4, 8]) for number in range(4)] == [3, 9, 6, 4]
+    assert [operate(number, np.array([3, 9, 4, 8])) for number in range(4)] == [3, 9, 6, 4]
     item = datamodule(source, sequence_length=40).dataset("train")[ExampleKey(0, 0)]
     length = len(file.examples[0].values)
     assert item["x"].shape == (15, 40)
